@@ -1,0 +1,64 @@
+"""The asyncio SDK that pulls every contact of a Burki campaign."""
+
+from ._client import BurkiClient
+from ._contacts import ContactList, Contacts, ContactStream
+from ._encode import to_dict
+from ._errors import (
+    APIError,
+    AuthenticationError,
+    BadRequestError,
+    BurkiError,
+    ClientClosedError,
+    ConfigurationError,
+    ConnectionFailedError,
+    NotFoundError,
+    PermissionDeniedError,
+    RateLimitError,
+    RequestTimeoutError,
+    ResponseDecodeError,
+    ResponseTooLargeError,
+    ServerError,
+    TransportError,
+    UnexpectedResponseError,
+    UnprocessableError,
+)
+from ._events import Event, PageFetched, PauseStarted, RetryScheduled
+from ._models import Contact, ContactData, ContactPage, ContactStatus, Pagination
+from ._report import PullReport
+from ._version import __version__
+
+__all__ = [
+    "APIError",
+    "AuthenticationError",
+    "BadRequestError",
+    "BurkiClient",
+    "BurkiError",
+    "ClientClosedError",
+    "ConfigurationError",
+    "ConnectionFailedError",
+    "Contact",
+    "ContactData",
+    "ContactList",
+    "ContactPage",
+    "ContactStatus",
+    "ContactStream",
+    "Contacts",
+    "Event",
+    "NotFoundError",
+    "PageFetched",
+    "Pagination",
+    "PauseStarted",
+    "PermissionDeniedError",
+    "PullReport",
+    "RateLimitError",
+    "RequestTimeoutError",
+    "ResponseDecodeError",
+    "ResponseTooLargeError",
+    "RetryScheduled",
+    "ServerError",
+    "TransportError",
+    "UnexpectedResponseError",
+    "UnprocessableError",
+    "__version__",
+    "to_dict",
+]

@@ -1,0 +1,21 @@
+"""Start the command line, or say what to install for it."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> int:
+    """Run ``aioburki`` with the arguments of the process; return its exit code."""
+    try:
+        from .cli import run
+    except ModuleNotFoundError as error:
+        if error.name not in ("cyclopts", "tqdm"):
+            raise
+        print("The command line needs more packages: pip install 'aioburki[cli]'", file=sys.stderr)
+        return 2
+    return run(sys.argv[1:])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,53 @@
+"""Arguments: refused with a message that names them and says what is allowed."""
+
+from __future__ import annotations
+
+import math
+import operator
+from typing import SupportsIndex
+
+from ._errors import ConfigurationError
+
+
+def whole_number(name: str, value: SupportsIndex, *, low: int, high: int | None = None) -> int:
+    """Return *value* as an int in *low* … *high*, or raise `ConfigurationError`."""
+    allowed = f"from {low} to {high:,}" if high is not None else f"of at least {low}"
+    if not isinstance(value, bool):  # True is 1 to Python, but never a number of pages
+        try:
+            number = operator.index(value)
+        except TypeError:
+            number = None
+        if number is not None and number >= low and (high is None or number <= high):
+            return number
+    raise ConfigurationError(f"{name} must be a whole number {allowed}, not {shown(value)}")
+
+
+def seconds(name: str, value: float, *, low: float, high: float) -> float:
+    """Return *value* as a float in *low* … *high* seconds, or raise `ConfigurationError`."""
+    if _is_finite(value) and low <= value <= high:
+        return float(value)
+    raise ConfigurationError(
+        f"{name} must be a number of seconds from {low:g} to {high:g}, not {shown(value)}"
+    )
+
+
+def requests_per_second(name: str, value: float | None) -> float | None:
+    """Return *value* as a positive float or None, or raise `ConfigurationError`."""
+    if value is None:
+        return None
+    if _is_finite(value) and 0 < value <= 1_000_000:
+        return float(value)
+    raise ConfigurationError(
+        f"{name} must be None or a number of requests per second above 0, not {shown(value)}"
+    )
+
+
+def shown(value: object) -> str:
+    """Return what a message may say of a refused value: a number as it is, else its type."""
+    if value is None or isinstance(value, int | float):
+        return repr(value)
+    return f"a {type(value).__name__}"
+
+
+def _is_finite(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

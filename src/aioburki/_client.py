@@ -1,0 +1,156 @@
+"""Client: what the user holds. Settings and one HTTP client; nothing runs in it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self, SupportsIndex
+
+import httpx
+
+from ._contacts import Contacts, Pulls
+from ._errors import ClientClosedError, ConfigurationError
+from ._events import Event
+from ._fetch import Fetcher
+from ._lanes import LaneTransport
+from ._models import ContactStatus
+from ._query import MOST_PER_PAGE, contact_query
+from ._settings import client_settings
+
+
+class BurkiClient:
+    """Pull the contacts of Burki campaigns.
+
+    Needs neither I/O nor an event loop to be made. Use it with ``async with``, or call
+    `aclose` when done; it may be opened in one task and closed in another. One client for
+    each event loop: it shares its connections, its slots and its rate among all its pulls.
+
+    Args:
+        api_key: the key, without "Bearer"; by default the variable ``BURKI_API_KEY``.
+        base_url: scheme and host, before ``/api/v1``; by default the variable
+            ``BURKI_BASE_URL``, else ``https://api.burki.dev``. https, or http for localhost.
+        concurrency: most requests in flight at once, over all pulls; 1 … 1000.
+        rate: most requests per second, above 0; None for no ceiling.
+        attempts: most tries for one page when failures are transient; 1 … 100. Waits for
+            HTTP 429 are not counted among them.
+        timeout: seconds for one attempt, body included.
+        max_wait: the longest pause in seconds that the server may ask for, and the longest
+            that the client goes on pausing without one success; beyond it `RateLimitError`.
+        http_client: a client of yours (proxies, certificates, tests). It is used as it is,
+            without following redirects and without its `auth`, and never closed.
+        transport: an asynchronous httpx transport instead of the network, such as
+            ``Sandbox().transport`` or `httpx.MockTransport`. Closed with the client.
+        on_event: called with each event as it happens (`PageFetched`, `RetryScheduled`,
+            `PauseStarted`), from within the event loop. What it raises is logged, no more.
+
+    Raises:
+        ConfigurationError: an argument or a variable cannot be used; the text says which.
+    """
+
+    def __init__(
+        self,
+        api_key: str | None = None,
+        *,
+        base_url: str | None = None,
+        concurrency: SupportsIndex = 8,
+        rate: float | None = None,
+        attempts: SupportsIndex = 6,
+        timeout: float = 30.0,
+        max_wait: float = 120.0,
+        http_client: httpx.AsyncClient | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+        on_event: Callable[[Event], object] | None = None,
+    ) -> None:
+        _check_parts(http_client, transport, on_event)
+        self._settings = client_settings(
+            api_key,
+            base_url=base_url,
+            concurrency=concurrency,
+            rate=rate,
+            attempts=attempts,
+            timeout=timeout,
+            max_wait=max_wait,
+        )
+        self._owns_http = http_client is None
+        self._http = http_client or httpx.AsyncClient(
+            transport=transport or LaneTransport(), trust_env=False
+        )
+        self._fetcher = Fetcher(self._settings, self._http, on_event)
+        self._pulls: Pulls = set()
+
+    def contacts(
+        self,
+        campaign_id: SupportsIndex,
+        *,
+        status: ContactStatus | str | None = None,
+        per_page: SupportsIndex = MOST_PER_PAGE,
+        limit: SupportsIndex | None = None,
+    ) -> Contacts:
+        """Return the contacts of a campaign; nothing is sent until they are asked for.
+
+        Args:
+            campaign_id: number of the campaign, from 1.
+            status: only contacts of this status, a `ContactStatus` or its value; None for all.
+            per_page: contacts in one request, 1 … 1000.
+            limit: at most this many contacts, from 0; no page is fetched that is not needed
+                for them. None for all.
+
+        Raises:
+            ConfigurationError: an argument is out of range or of the wrong type.
+            ClientClosedError: the client is closed.
+        """
+        query = contact_query(campaign_id, status, per_page, limit)
+        self._fetcher.check_open()
+        return Contacts(query, self._fetcher, self._settings.concurrency, self._pulls)
+
+    async def aclose(self) -> None:
+        """Stop all pulls with `ClientClosedError` and close the connections.
+
+        A second call does nothing. A client or transport of the user's: see the class.
+        """
+        self._fetcher.close()
+        pulls = list(self._pulls)
+        for pull in pulls:
+            pull.fail(ClientClosedError("this BurkiClient was closed during the pull"))
+        for pull in pulls:
+            await pull.aclose()
+        if self._owns_http:
+            await self._http.aclose()
+
+    async def __aenter__(self) -> Self:
+        self._fetcher.check_open()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    def __repr__(self) -> str:
+        settings = self._settings
+        return (
+            f"BurkiClient(base_url={settings.base_url!r}, concurrency={settings.concurrency}, "
+            f"rate={settings.rate})"
+        )
+
+
+def _check_parts(http_client: object, transport: object, on_event: object) -> None:
+    if http_client is not None and transport is not None:
+        raise ConfigurationError("give http_client or transport, not both")
+    if http_client is not None and not isinstance(http_client, httpx.AsyncClient):
+        raise ConfigurationError(
+            f"http_client must be an httpx.AsyncClient, not {type(http_client).__name__}"
+        )
+    if transport is not None and not isinstance(transport, httpx.AsyncBaseTransport):
+        raise ConfigurationError(
+            "transport must be an httpx.AsyncBaseTransport (of a Sandbox: sandbox.transport), "
+            f"not {type(transport).__name__}"
+        )
+    if on_event is not None and not callable(on_event):
+        raise ConfigurationError(f"on_event must be callable, not {type(on_event).__name__}")
+    if inspect.iscoroutinefunction(on_event):
+        raise ConfigurationError("on_event must be a plain function: it is called, not awaited")

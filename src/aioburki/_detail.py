@@ -1,0 +1,66 @@
+"""Detail: what an error answer gives as its reason, made safe to show.
+
+Facts of the API: errors are ``{"detail": "…"}``; a 422 has a list there,
+``[{"loc": […], "msg": "…", "type": "…"}]``, which FastAPI fills with the refused value as
+``input`` too. Only ``loc`` and ``msg`` are read.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import attrs
+
+LONGEST_DETAIL = 500
+MOST_PROBLEMS = 20
+
+# E.164 allows 15 digits; separators are what people type between them.
+_PHONE_NUMBER = re.compile(r"\+?\d(?:[ ().-]?\d){6,}")
+_CREDENTIAL = re.compile(r"(?i)\bbearer\s+\S+")
+
+
+@attrs.frozen
+class Detail:
+    """Hold the reason in words, and one line for each problem of a 422."""
+
+    text: str | None = None
+    problems: tuple[str, ...] = ()
+
+
+def read_detail(body: bytes, secret: str) -> Detail:
+    """Return what *body* gives as the reason, without *secret*, phone numbers and control
+    characters; empty where it gives none or is no JSON."""
+    try:
+        content = json.loads(body)
+    except (ValueError, RecursionError):
+        return Detail()
+    detail = content.get("detail") if isinstance(content, dict) else None
+    if isinstance(detail, str):
+        return Detail(text=safe_text(detail, secret) or None)
+    if isinstance(detail, list):
+        problems = tuple(_problem(item, secret) for item in detail[:MOST_PROBLEMS])
+        return Detail(text=safe_text("; ".join(problems), secret) or None, problems=problems)
+    return Detail()
+
+
+def safe_text(text: str, secret: str) -> str:
+    """Return at most 500 characters of *text*, printable, with what must not be shown masked."""
+    # Masked before it is cut, lest half a key remain; cut before that so that it stays cheap.
+    text = text[: LONGEST_DETAIL * 10].replace(secret, "[API key]")
+    text = _CREDENTIAL.sub("[API key]", text)
+    text = _PHONE_NUMBER.sub("[number]", text)
+    text = "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode()
+        for character in text
+    )
+    return text if len(text) <= LONGEST_DETAIL else text[: LONGEST_DETAIL - 1] + "…"
+
+
+def _problem(item: Any, secret: str) -> str:
+    if not isinstance(item, dict):
+        return "a problem without a description"
+    place = item.get("loc")
+    where = ".".join(str(part) for part in place) if isinstance(place, list) else "request"
+    return safe_text(f"{where}: {item.get('msg', 'not accepted')}", secret)

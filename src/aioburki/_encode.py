@@ -1,0 +1,38 @@
+"""Encode: data objects become plain data, the way back from `decode`."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import attrs
+import cattrs
+
+from ._models import ContactStatus
+
+
+def to_dict(obj: Any) -> dict[str, Any]:
+    """Return *obj* as plain data that `json.dumps` takes.
+
+    Takes any data object of this package (`Contact`, `ContactData`, `Pagination`,
+    `ContactPage`, `PullReport`, an event); keys are the attribute names. Datetimes become
+    ISO 8601 text, with ``Z`` for UTC. This is what shows a contact whole, phone number
+    included.
+
+    Raises:
+        TypeError: *obj* is something else.
+    """
+    if isinstance(obj, type) or not attrs.has(type(obj)):
+        raise TypeError(f"to_dict takes a data object of aioburki, not {type(obj).__name__}")
+    plain: dict[str, Any] = _converter.unstructure(obj)
+    return plain
+
+
+def _iso(moment: datetime) -> str:
+    text = moment.isoformat()
+    return f"{text.removesuffix('+00:00')}Z" if text.endswith("+00:00") else text
+
+
+_converter = cattrs.Converter(unstruct_collection_overrides={tuple: list})
+_converter.register_unstructure_hook(datetime, _iso)
+_converter.register_unstructure_hook(ContactStatus, lambda status: status.value)

@@ -1,0 +1,241 @@
+"""Fetch: one page, whatever it takes: slot → pace → GET → classify → decode, or back off."""
+
+from __future__ import annotations
+
+import logging
+import platform
+import random
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import anyio
+import attrs
+import httpx
+
+from ._body import BodyProblem, read_body
+from ._decode import Undecodable, decode_page
+from ._errors import ClientClosedError
+from ._events import Event, PageFetched, PauseStarted, RetryScheduled
+from ._failure import (
+    Failure,
+    failure_of_body,
+    failure_of_connection,
+    failure_of_content,
+    failure_of_status,
+)
+from ._models import ContactPage
+from ._pace import Pacer
+from ._query import ContactQuery, Window
+from ._report import Tally
+from ._retry import back_off
+from ._settings import Settings
+from ._version import __version__
+
+logger = logging.getLogger("aioburki")
+
+# A packet lost while connecting is repeated sooner by a new attempt than by the network.
+CONNECT_SECONDS = 10.0
+
+
+@attrs.define
+class _Errand:
+    """One page on its way: what is asked for, and what it took so far."""
+
+    query: ContactQuery
+    window: Window
+    tally: Tally
+    started: float
+    attempts: int = 0
+    failures: int = 0  # without the 429s, which are the server working as designed
+    sent: float = 0.0
+
+
+class Fetcher:
+    """Fetch pages for all pulls of one client, which share its slots and its pace."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        http: httpx.AsyncClient,
+        on_event: Callable[[Event], object] | None,
+    ) -> None:
+        self._settings = settings
+        self._http = http
+        self._on_event = on_event
+        self._host = httpx.URL(settings.base_url).host
+        self._headers = {
+            "Accept": "application/json",
+            "Accept-Encoding": "gzip",
+            "User-Agent": f"aioburki/{__version__} Python/{platform.python_version()}",
+        }
+        self._timeout = httpx.Timeout(None, connect=min(CONNECT_SECONDS, settings.timeout))
+        self._slots = anyio.Semaphore(settings.concurrency)
+        self._pacer = Pacer(settings.rate)
+        self._is_closed = False
+
+    def close(self) -> None:
+        """Refuse every further request with `ClientClosedError`."""
+        self._is_closed = True
+
+    def check_open(self) -> None:
+        """Raise `ClientClosedError` if no request can be sent any more."""
+        if self._is_closed:
+            raise ClientClosedError("this BurkiClient is closed")
+        if self._http.is_closed:
+            raise ClientClosedError("the http_client of this BurkiClient is closed")
+
+    async def fetch(self, query: ContactQuery, window: Window, tally: Tally) -> ContactPage:
+        """Return the page at *window*, trying again after transient failures.
+
+        Raises:
+            BurkiError: the page cannot be had. Nothing is chained to it.
+        """
+        errand = _Errand(query, window, tally, started=anyio.current_time())
+        while True:
+            outcome = await self._attempt(errand)
+            if isinstance(outcome, ContactPage):
+                self._succeed(errand, outcome)
+                return outcome
+            delay = self._delay_before_retry(errand, outcome)
+            if delay is None:
+                raise self._located(errand, outcome)
+            tally.waited += delay
+            await anyio.sleep(delay)
+
+    async def _attempt(self, errand: _Errand) -> ContactPage | Failure:
+        """Send one request and return what came of it; the slot is held no longer than this."""
+        async with self._slots:
+            errand.tally.waited += await self._pacer.wait()
+            self.check_open()
+            errand.attempts += 1
+            errand.tally.requests += 1
+            errand.sent = anyio.current_time()
+            try:
+                with anyio.fail_after(self._settings.timeout):
+                    response, body = await self._exchange(errand)
+            except (httpx.HTTPError, TimeoutError) as error:
+                return failure_of_connection(error, self._host)
+            return self._classify(errand, response, body)
+
+    async def _exchange(self, errand: _Errand) -> tuple[httpx.Response, bytes | BodyProblem]:
+        request = self._http.build_request(
+            "GET",
+            self._settings.base_url + errand.query.path,
+            params=errand.query.parameters(errand.window),
+            # The one place where the key is put on a request.
+            headers={**self._headers, "Authorization": f"Bearer {self._settings.api_key}"},
+            timeout=self._timeout,
+        )
+        # `auth=None`, or a user's client would put credentials of its own in the key's place.
+        response = await self._http.send(request, stream=True, auth=None, follow_redirects=False)
+        try:
+            return response, await read_body(response)
+        finally:
+            await response.aclose()
+
+    def _classify(
+        self, errand: _Errand, response: httpx.Response, body: bytes | BodyProblem
+    ) -> ContactPage | Failure:
+        readable = b"" if isinstance(body, BodyProblem) else body
+        failure = failure_of_status(
+            response, readable, self._settings.api_key, datetime.now(UTC)
+        )
+        if failure is not None:
+            return failure
+        if isinstance(body, BodyProblem):
+            return failure_of_body(response.status_code, body)
+        page = decode_page(body)
+        if isinstance(page, Undecodable):
+            return failure_of_content(page)
+        if page.pagination.page != errand.window.page:
+            problem = f"pagination.page: page {page.pagination.page} came instead"
+            return failure_of_content(Undecodable((problem,), broken=False))
+        return page
+
+    def _succeed(self, errand: _Errand, page: ContactPage) -> None:
+        self._pacer.forget_refusals()
+        seconds = anyio.current_time() - errand.started
+        logger.debug(
+            "campaign %d page %d: %d contacts, %d attempts, %.3f s",
+            errand.query.campaign_id, errand.window.page, len(page), errand.attempts, seconds,
+        )  # fmt: skip
+        self._tell(
+            PageFetched(
+                campaign_id=errand.query.campaign_id,
+                page=errand.window.page,
+                contacts=len(page),
+                total_pages=page.pagination.total_pages,
+                total_items=page.pagination.total_items,
+                attempts=errand.attempts,
+                seconds=seconds,
+            )
+        )
+
+    def _delay_before_retry(self, errand: _Errand, failure: Failure) -> float | None:
+        """Return the seconds to wait on top of the pace before another attempt, or None for none."""
+        asked = failure.retry_after or 0.0
+        if failure.refused:
+            errand.tally.rate_limited += 1
+            return 0.0 if asked <= self._settings.max_wait and self._pause(errand, failure) else None
+        errand.failures += 1
+        if (
+            not failure.transient
+            or errand.failures >= self._settings.attempts
+            or asked > self._settings.max_wait
+        ):
+            return None
+        delay = max(asked, back_off(errand.failures, random.random()))  # noqa: S311 - jitter
+        errand.tally.retries += 1
+        logger.info(
+            "campaign %d page %d attempt %d: %s; again in %.2f s",
+            errand.query.campaign_id, errand.window.page, errand.attempts,
+            failure.error.message, delay,
+        )  # fmt: skip
+        self._tell(
+            RetryScheduled(
+                campaign_id=errand.query.campaign_id,
+                page=errand.window.page,
+                attempt=errand.attempts,
+                delay=delay,
+                reason=failure.error.message,
+            )
+        )
+        return delay
+
+    def _pause(self, errand: _Errand, failure: Failure) -> bool:
+        """Pause all requests for a 429; tell whether going on is within `max_wait`."""
+        begins = self._pacer.refuse(errand.sent, failure.retry_after)
+        if self._pacer.refused_seconds > self._settings.max_wait:
+            self._pacer.forget_refusals()
+            return False
+        if begins:
+            seconds = self._pacer.pause_left()
+            logger.info(
+                "campaign %d page %d: HTTP 429, all requests wait %.2f s",
+                errand.query.campaign_id, errand.window.page, seconds,
+            )  # fmt: skip
+            self._tell(
+                PauseStarted(
+                    campaign_id=errand.query.campaign_id,
+                    page=errand.window.page,
+                    seconds=seconds,
+                    retry_after=failure.retry_after,
+                )
+            )
+        return True
+
+    def _located(self, errand: _Errand, failure: Failure) -> Exception:
+        error = failure.error
+        error.campaign_id = errand.query.campaign_id
+        error.page = errand.window.page
+        error.attempts = errand.attempts
+        return error
+
+    def _tell(self, event: Event) -> None:
+        if self._on_event is None:
+            return
+        try:
+            self._on_event(event)
+        except Exception:
+            # A fault in somebody's metrics must not cost a pull.
+            logger.exception("on_event failed for %s", type(event).__name__)

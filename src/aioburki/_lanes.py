@@ -1,0 +1,123 @@
+"""Lanes: one connection for each request in flight, thrown away after any unclean exit.
+
+The only place that knows httpx transports. httpx's own pool takes time quadratic in its
+connections and loses a slot for good when a request is cancelled in it; a pool of one
+connection that nobody shares can do neither.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+
+import anyio
+import httpx
+
+# Servers commonly close an idle connection after 5 s; reusing one they are about to close
+# costs a failed request.
+KEEPALIVE_SECONDS = 4.0
+CLOSING_SECONDS = 1.0
+
+ONE_CONNECTION = httpx.Limits(
+    max_connections=1, max_keepalive_connections=1, keepalive_expiry=KEEPALIVE_SECONDS
+)
+
+
+class LaneTransport(httpx.AsyncBaseTransport):
+    """Send each request over a lane of its own, the one used last first.
+
+    Opens as many lanes as there are requests in flight; whoever sends bounds those. Proxies,
+    certificates and netrc of the environment are not used, and TLS keys are never logged.
+    """
+
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._context: ssl.SSLContext | None = None
+        self._idle: list[httpx.AsyncHTTPTransport] = []
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send *request* and return the response, whose stream gives the lane back."""
+        self._enter_loop()
+        lane = self._idle.pop() if self._idle else await self._new_lane()
+        try:
+            response = await lane.handle_async_request(request)
+        except BaseException:
+            await _throw_away(lane)
+            raise
+        response.stream = _LaneStream(response.stream, lane, self._idle)
+        return response
+
+    async def aclose(self) -> None:
+        """Close the idle lanes; those in use close with their responses."""
+        while self._idle:
+            await _throw_away(self._idle.pop())
+
+    def _enter_loop(self) -> None:
+        """Forget the lanes of an event loop that is closed; connections cannot outlive it."""
+        loop = asyncio.get_running_loop()
+        if self._loop is loop:
+            return
+        if self._loop is not None and not self._loop.is_closed():
+            raise RuntimeError(
+                "this BurkiClient is in use on another event loop; make one client for each loop"
+            )
+        self._loop = loop
+        self._idle.clear()
+
+    async def _new_lane(self) -> httpx.AsyncHTTPTransport:
+        if self._context is None:
+            # Reading the certificates takes some 20 ms, which the event loop is spared.
+            self._context = await asyncio.to_thread(_tls_context)
+        return httpx.AsyncHTTPTransport(
+            verify=self._context, trust_env=False, limits=ONE_CONNECTION, retries=0
+        )
+
+
+class _LaneStream(httpx.AsyncByteStream):
+    """Pass a body on; when it is closed, give the lane back if all of it came, else not."""
+
+    def __init__(
+        self,
+        stream: httpx.SyncByteStream | httpx.AsyncByteStream,
+        lane: httpx.AsyncHTTPTransport,
+        idle: list[httpx.AsyncHTTPTransport],
+    ) -> None:
+        assert isinstance(stream, httpx.AsyncByteStream)
+        self._stream = stream
+        self._lane: httpx.AsyncHTTPTransport | None = lane
+        self._idle = idle
+        self._complete = False
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for piece in self._stream:
+            yield piece
+        self._complete = True
+
+    async def aclose(self) -> None:
+        lane, self._lane = self._lane, None
+        if lane is None:
+            return
+        if not self._complete:
+            await _throw_away(lane)
+            return
+        try:
+            await self._stream.aclose()
+        except BaseException:
+            await _throw_away(lane)
+            raise
+        self._idle.append(lane)
+
+
+def _tls_context() -> ssl.SSLContext:
+    context = httpx.create_ssl_context(trust_env=False)
+    # Python takes a file for the keys from SSLKEYLOGFILE; typeshed does not know that None
+    # closes it.
+    context.keylog_filename = None  # type: ignore[assignment]
+    return context
+
+
+async def _throw_away(lane: httpx.AsyncHTTPTransport) -> None:
+    # The socket is told to close before the first point where this could be interrupted.
+    with anyio.move_on_after(CLOSING_SECONDS, shield=True):
+        await lane.aclose()

@@ -1,0 +1,86 @@
+"""Pace: when the next request may go. One per client, so that all its pulls share a limit."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+import anyio
+
+from ._retry import pause_without_advice
+
+# How far behind its schedule the pacer may run and still catch up: late wake-ups then cost
+# no throughput, and any ten seconds hold at most 1 % more requests than `rate` allows.
+SLACK = 0.1
+
+# After a pause each request waits up to this much longer, so that they do not wake together.
+SPREAD = 0.2
+
+
+class Pacer:
+    """Let requests go at most *rate* per second, and none during a pause.
+
+    Holds numbers only: a wait that is cancelled leaves nothing behind, and what was learned
+    stays when the client is used on another event loop. The clock is the running loop's.
+    """
+
+    def __init__(
+        self, rate: float | None, *, draw: Callable[[], float] = random.Random().random
+    ) -> None:
+        self._interval = 0.0 if rate is None else 1 / rate
+        self._draw = draw
+        self._due = -float("inf")
+        self._paused_until = -float("inf")
+        self._refusals = 0
+        self.refused_seconds = 0.0
+        """Seconds of pauses since a request last passed."""
+        self._queue = anyio.Lock()
+
+    async def wait(self) -> float:
+        """Wait until a request may be sent; return the seconds that took."""
+        asked = anyio.current_time()
+        while True:
+            await self._sit_out_pause()
+            if not self._interval:
+                break
+            # Only the head of the queue waits for its time: were times given out in advance,
+            # a pause would act as late as the queue is long.
+            async with self._queue:
+                while not self.pause_left() and (delay := self._due - anyio.current_time()) > 0:
+                    await anyio.sleep(delay)
+                if not self.pause_left():
+                    now = anyio.current_time()
+                    self._due = max(self._due, now - SLACK) + self._interval
+                    break
+        return anyio.current_time() - asked
+
+    def refuse(self, sent: float, retry_after: float | None) -> bool:
+        """Take in a 429 to a request sent at *sent*; tell whether it began a pause.
+
+        All requests then wait *retry_after* seconds, or a back-off that grows. Refusals of
+        requests that were under way when a pause began are no news: fifty of one instant
+        make one pause.
+        """
+        now = anyio.current_time()
+        if is_news := sent >= self._paused_until:
+            self._refusals += 1
+        elif retry_after is None:
+            return False
+        wait = retry_after or pause_without_advice(self._refusals, self._draw())
+        self._paused_until = max(self._paused_until, now + wait)
+        if is_news:
+            self.refused_seconds += wait
+        return is_news
+
+    def pause_left(self) -> float:
+        """Return the seconds that the present pause will last, or 0."""
+        return max(0.0, self._paused_until - anyio.current_time())
+
+    def forget_refusals(self) -> None:
+        """Take in that the server has let a request pass, or that nobody waits any more."""
+        self.refused_seconds = 0.0
+        self._refusals = 0
+
+    async def _sit_out_pause(self) -> None:
+        while (rest := self.pause_left()) > 0:
+            await anyio.sleep(rest + self._draw() * SPREAD)

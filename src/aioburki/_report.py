@@ -1,0 +1,162 @@
+"""Report: what a pull did and what moved under it."""
+
+from __future__ import annotations
+
+import anyio
+import attrs
+
+from ._models import ContactPage
+
+MOST_NAMED_PAGES = 5
+
+
+@attrs.frozen(kw_only=True)
+class PullReport:
+    """Say what a pull did, and whether the list stood still while it was read.
+
+    Attributes:
+        contacts: contacts delivered, each id once.
+        pages: pages received and used.
+        requests: HTTP requests sent, retries included.
+        retries: requests repeated after a transient failure.
+        rate_limited: answers of HTTP 429.
+        duplicates: contacts left out because their id had been delivered already.
+        elapsed: seconds from the first request until now, or until the end.
+        waited: seconds spent in back-off, pauses and pacing, added up over requests that
+            waited side by side; it may exceed `elapsed`.
+        drift: in words, what moved while the list was read; empty if nothing was seen to move.
+        consistent: whether `drift` is empty. True is no proof: one contact gone and another
+            come between two pages leaves no trace in this API.
+    """
+
+    contacts: int = 0
+    pages: int = 0
+    requests: int = 0
+    retries: int = 0
+    rate_limited: int = 0
+    duplicates: int = 0
+    elapsed: float = 0.0
+    waited: float = 0.0
+    drift: tuple[str, ...] = ()
+    consistent: bool = attrs.field(init=False)
+
+    @consistent.default
+    def _nothing_moved(self) -> bool:
+        return not self.drift
+
+
+class Tally:
+    """Count what one pull does, from its first request on; `report` tells it at any time."""
+
+    def __init__(self) -> None:
+        self.requests = 0
+        self.retries = 0
+        self.rate_limited = 0
+        self.waited = 0.0
+        self.contacts = 0
+        self.duplicates = 0
+        self.pages = 0
+        self.drift = Drift()
+        self._started: float | None = None
+        self._ended: float | None = None
+
+    def start(self) -> None:
+        """Start the clock."""
+        self._started = anyio.current_time()
+
+    def end(self) -> None:
+        """Stop the clock."""
+        self._ended = anyio.current_time()
+
+    def report(self) -> PullReport:
+        """Return the figures as of now."""
+        return PullReport(
+            contacts=self.contacts,
+            pages=self.pages,
+            requests=self.requests,
+            retries=self.retries,
+            rate_limited=self.rate_limited,
+            duplicates=self.duplicates,
+            elapsed=self._elapsed(),
+            waited=self.waited,
+            drift=self.drift.sentences(self.duplicates),
+        )
+
+    def _elapsed(self) -> float:
+        if self._started is None:
+            return 0.0
+        return (anyio.current_time() if self._ended is None else self._ended) - self._started
+
+
+class Drift:
+    """Compare what the pages of one pull say of the list; facts are added up, not listed."""
+
+    def __init__(self) -> None:
+        self._first: ContactPage | None = None
+        self._lowest = self._highest = self._latest = 0
+        self._most_pages = 0
+        self._rows = 0
+        self._uneven: list[int] = []
+        self._resized = False
+        self._complete = False
+
+    def learn(self, page: ContactPage) -> None:
+        """Take in the next page as it came from the server, in order."""
+        said = page.pagination
+        if self._first is None:
+            self._first = attrs.evolve(page, contacts=())
+            self._lowest = self._highest = said.total_items
+        first = self._first.pagination
+        self._lowest = min(self._lowest, said.total_items)
+        self._highest = max(self._highest, said.total_items)
+        self._latest = said.total_items
+        self._most_pages = max(self._most_pages, said.total_pages)
+        self._rows += len(page)
+        self._resized = self._resized or said.per_page != first.per_page
+        before = (said.page - 1) * said.per_page
+        if len(page) != max(0, min(said.per_page, said.total_items - before)):
+            self._uneven.append(said.page)
+
+    def complete(self) -> None:
+        """Note that the end of the list was reached, so that sums can be compared."""
+        self._complete = True
+
+    def sentences(self, duplicates: int) -> tuple[str, ...]:
+        """Return what moved, in words; empty if nothing was seen to move."""
+        if self._first is None:
+            return ()
+        first = self._first.pagination
+        said = []
+        if self._lowest != self._highest:
+            said.append(
+                f"the server counted {first.total_items:,} contacts at first and "
+                f"{self._latest:,} at last, between {self._lowest:,} and {self._highest:,}"
+            )
+        if self._most_pages > first.total_pages:
+            said.append(
+                f"the list grew from {first.total_pages:,} to {self._most_pages:,} pages "
+                "while it was read"
+            )
+        if duplicates:
+            said.append(f"{_count(duplicates, 'contact')} came twice and went out once")
+        if self._uneven:
+            said.append(f"{_pages(self._uneven)} did not hold as many contacts as announced")
+        if self._resized:
+            said.append("the server changed its page size between pages")
+        if self._complete and self._rows - duplicates != self._latest:
+            said.append(
+                f"{self._rows - duplicates:,} contacts were received, "
+                f"the server counted {self._latest:,}"
+            )
+        return tuple(said)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"1 {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def _pages(numbers: list[int]) -> str:
+    named = ", ".join(str(number) for number in numbers[:MOST_NAMED_PAGES])
+    more = len(numbers) - MOST_NAMED_PAGES
+    noun = "page" if len(numbers) == 1 else "pages"
+    return f"{noun} {named} and {more:,} more" if more > 0 else f"{noun} {named}"

@@ -1,0 +1,130 @@
+"""Settings: what a client was made with, checked before anything is sent, then frozen."""
+
+from __future__ import annotations
+
+import os
+from ipaddress import ip_address
+from typing import SupportsIndex
+
+import attrs
+import httpx
+
+from ._arguments import requests_per_second, seconds, whole_number
+from ._errors import ConfigurationError
+
+DEFAULT_BASE_URL = "https://api.burki.dev"
+MOST_CONCURRENCY = 1000
+LONGEST_KEY = 8192
+A_DAY = 86_400.0
+
+
+@attrs.frozen
+class Settings:
+    """Hold a client's settings; the API key is in no `repr`."""
+
+    api_key: str = attrs.field(repr=False)
+    base_url: str
+    concurrency: int
+    rate: float | None
+    attempts: int
+    timeout: float
+    max_wait: float
+
+
+def client_settings(
+    api_key: str | None,
+    *,
+    base_url: str | None,
+    concurrency: SupportsIndex,
+    rate: float | None,
+    attempts: SupportsIndex,
+    timeout: float,
+    max_wait: float,
+) -> Settings:
+    """Return the settings for these arguments of `BurkiClient` and the environment.
+
+    Raises:
+        ConfigurationError: an argument or a variable is missing or cannot be used.
+    """
+    return Settings(
+        api_key=_usable_key(api_key),
+        base_url=_usable_url(base_url),
+        concurrency=whole_number("concurrency", concurrency, low=1, high=MOST_CONCURRENCY),
+        rate=requests_per_second("rate", rate),
+        attempts=whole_number("attempts", attempts, low=1, high=100),
+        timeout=seconds("timeout", timeout, low=0.001, high=A_DAY),
+        max_wait=seconds("max_wait", max_wait, low=0, high=A_DAY),
+    )
+
+
+def _usable_key(api_key: str | None) -> str:
+    """Return a key that is safe to put on a request; no message says anything of its content.
+
+    httpx and h11 quote a header value they cannot send in their error texts, so what they
+    could not send must not get that far.
+    """
+    name = "api_key"
+    if api_key is None:
+        name, api_key = "BURKI_API_KEY", os.environ.get("BURKI_API_KEY")
+    if api_key is None:
+        raise ConfigurationError(
+            "there is no API key: set BURKI_API_KEY or pass it as the first argument"
+        )
+    if not isinstance(api_key, str):
+        raise ConfigurationError(f"{name} must be text, not {type(api_key).__name__}")
+    if not api_key.strip():
+        raise ConfigurationError(f"{name} is empty")
+    if api_key.lower().startswith("bearer "):
+        raise ConfigurationError(f"{name} must be the key alone, without 'Bearer' before it")
+    if not all("!" <= character <= "~" for character in api_key):
+        raise ConfigurationError(
+            f"{name} has a character that no API key has: white space (often a line break "
+            "at its end), a control character, or one outside ASCII"
+        )
+    if len(api_key) > LONGEST_KEY:
+        raise ConfigurationError(f"{name} is longer than {LONGEST_KEY:,} characters")
+    return api_key
+
+
+def _usable_url(base_url: str | None) -> str:
+    """Return the base URL without a final slash; no message shows what may be a password."""
+    name = "base_url"
+    if base_url is None:
+        name, base_url = "BURKI_BASE_URL", os.environ.get("BURKI_BASE_URL")
+    if base_url is None:
+        return DEFAULT_BASE_URL
+    url = _parsed(name, base_url)
+    if url.userinfo:
+        raise ConfigurationError(f"{name} must not hold a user name or password")
+    if url.query or url.fragment or "?" in base_url or "#" in base_url:
+        raise ConfigurationError(f"{name} must not hold a query or a fragment")
+    if url.scheme not in ("http", "https") or not url.host:
+        raise ConfigurationError(f"{name} must be a URL such as {DEFAULT_BASE_URL}")
+    if url.scheme == "http" and not _is_loopback(url.host):
+        raise ConfigurationError(
+            f"{name} must be https: the API key would cross the network in the clear "
+            "(http is allowed for localhost alone)"
+        )
+    text = str(url).rstrip("/")
+    if text.endswith("/api/v1") or text.endswith("/api"):
+        raise ConfigurationError(f"{name} must end before '/api/v1', which is added to it")
+    return text
+
+
+def _parsed(name: str, base_url: str) -> httpx.URL:
+    problem = f"{name} is not a URL"
+    if isinstance(base_url, str) and base_url.isprintable() and " " not in base_url:
+        try:
+            return httpx.URL(base_url)
+        except httpx.InvalidURL:
+            problem = f"{name} is not a valid URL"
+    raise ConfigurationError(problem)
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False

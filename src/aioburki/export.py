@@ -1,0 +1,160 @@
+"""Export: contacts to a CSV or JSONL file that is there complete or not at all.
+
+A file appears under its name when everything is in it and on the disk; until then it is a
+temporary file beside it, mode 0600, which an error or a cancellation removes.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+import tempfile
+from collections.abc import AsyncIterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import anyio.lowlevel
+
+from ._encode import to_dict
+from ._errors import ConfigurationError
+from ._models import ContactPage
+
+FIELDS = (
+    "id", "phone_number", "status", "attempts", "created_at", "last_attempt_at",
+    "company", "source", "extra",
+)  # fmt: skip
+"""The columns that every CSV file has; those of `MAPPINGS` follow."""
+
+MAPPINGS = ("variable_values", "custom_fields")
+
+# Between so many rows the event loop gets its turn.
+ROWS_AT_A_TIME = 500
+
+# E.164; the only text that may begin with a plus and stay as it is.
+_PHONE_NUMBER = re.compile(r"\+[0-9]{6,15}")
+_STARTS_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+_HALF_CHARACTER = re.compile("[\ud800-\udfff]")
+
+Row = dict[str, Any]
+
+
+async def export_csv(pages: AsyncIterable[ContactPage], target: Path) -> None:
+    """Write the contacts of *pages* to *target* as CSV, in UTF-8.
+
+    Columns: `FIELDS`, then one for each key of ``variable_values`` and ``custom_fields``
+    that occurs, as in ``custom_fields.customer_id``. Which occur is known at the end only,
+    so the rows wait in an unnamed file beside the target, not in memory. A cell that a
+    spreadsheet would run as a formula gets an apostrophe before it; a phone number in E.164
+    stays as it is. Half a surrogate pair, which UTF-8 cannot hold, becomes U+FFFD.
+
+    Raises:
+        OSError: the file cannot be written; nothing is left of it.
+        ConfigurationError: *target* is something other than a file, or in no folder.
+    """
+    with replacing(target) as file, _spool_beside(target) as spool:
+        columns: dict[tuple[str, str], None] = {}
+        async for page in pages:
+            for contact in page:
+                row = to_dict(contact)
+                spool.write(json.dumps(row) + "\n")
+                data = row["contact_data"]
+                columns.update(((name, key), None) for name in MAPPINGS for key in data[name])
+        spool.seek(0)
+        ordered = sorted(columns, key=lambda column: MAPPINGS.index(column[0]))
+        writer = csv.writer(file)
+        writer.writerow([*FIELDS, *(_cell(f"{name}.{key}") for name, key in ordered)])
+        for number, line in enumerate(spool):
+            writer.writerow(_cells(json.loads(line), ordered))
+            if number % ROWS_AT_A_TIME == 0:
+                await anyio.lowlevel.checkpoint()
+
+
+async def export_jsonl(pages: AsyncIterable[ContactPage], target: Path) -> None:
+    """Write the contacts of *pages* to *target*, one JSON object a line, as `to_dict` gives it.
+
+    Raises:
+        OSError: the file cannot be written; nothing is left of it.
+        ConfigurationError: *target* is something other than a file, or in no folder.
+    """
+    with replacing(target) as file:
+        await write_jsonl(pages, file)
+
+
+async def write_jsonl(pages: AsyncIterable[ContactPage], file: IO[str]) -> None:
+    """Write the contacts of *pages* to an open file, one JSON object a line."""
+    async for page in pages:
+        file.writelines(
+            _whole_characters(json.dumps(to_dict(contact), ensure_ascii=False)) + "\n"
+            for contact in page
+        )
+
+
+@contextmanager
+def replacing(target: Path) -> Iterator[IO[str]]:
+    """Open a temporary file that becomes *target* when the block ends, or is gone if it fails.
+
+    Of a symbolic link the file it points to is replaced.
+
+    Raises:
+        OSError: it cannot be written.
+        ConfigurationError: *target* is something other than a file, or in no folder.
+    """
+    target = target.resolve()
+    if not target.parent.is_dir():
+        raise ConfigurationError(f"there is no folder {target.parent}")
+    if target.exists() and not target.is_file():
+        raise ConfigurationError(f"{target} is there already, and is no file")
+    # mkstemp: O_EXCL, O_NOFOLLOW and mode 0600, whatever the umask.
+    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
+    try:
+        with open(descriptor, "w", encoding="utf-8", newline="") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(name, target)
+    except BaseException:
+        os.unlink(name)
+        raise
+    _sync_folder(target.parent)
+
+
+def _spool_beside(target: Path) -> IO[str]:
+    return tempfile.TemporaryFile("w+", encoding="utf-8", dir=target.resolve().parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _cells(row: Row, columns: list[tuple[str, str]]) -> list[object]:
+    data = row.pop("contact_data")
+    row |= {"company": data["company"], "source": data["source"], "extra": data["extra"] or None}
+    return [
+        *(_cell(row[name]) for name in FIELDS),
+        *(_cell(data[name].get(key)) for name, key in columns),
+    ]
+
+
+def _cell(value: object) -> object:
+    """Return what goes into a cell: text that is safe in a spreadsheet, or a plain number."""
+    if value is None:
+        return ""
+    if isinstance(value, bool | list | dict):
+        return _whole_characters(json.dumps(value, ensure_ascii=False))
+    if not isinstance(value, str):
+        return value
+    text = _whole_characters(value)
+    if text.startswith(_STARTS_FORMULA) and not _PHONE_NUMBER.fullmatch(text):
+        return f"'{text}"
+    return text
+
+
+def _whole_characters(text: str) -> str:
+    return _HALF_CHARACTER.sub("\ufffd", text)

@@ -1,0 +1,360 @@
+"""Sandbox: the API in process, for demos and for your own tests; no network, no key.
+
+It answers as the API's reference page says, 400, 401, 404 and 422 included, and can be made
+slow, limited, faulty and moving. The same seed gives the same contacts and the same faults::
+
+    sandbox = Sandbox(contacts=2_500, faults=0.1)
+    async with BurkiClient("any", transport=sandbox.transport) as burki:
+        contacts = await burki.contacts(42)
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import re
+from array import array
+from bisect import bisect_left
+from collections.abc import AsyncIterator, Mapping
+from contextlib import contextmanager
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import parse_qsl
+
+import anyio
+import attrs
+import httpx
+import msgspec
+
+from ._arguments import requests_per_second, seconds, shown, whole_number
+from ._errors import ConfigurationError
+from ._models import ContactStatus
+from ._query import MOST_PER_PAGE
+
+FAULTS = (
+    "connect", "disconnect", "half_body", "broken_json", "429", "500", "502", "503", "504",
+)  # fmt: skip
+"""What `Sandbox(faults=…)` can do to a request: fail to connect, close the connection
+before the answer or half-way through it, send broken JSON, or answer with that status."""
+
+_STATUSES = tuple(status.value for status in ContactStatus)
+_WEIGHTS = (30, 2, 38, 8, 4, 10, 4, 4)
+_FIRST_ID = 101
+_FIRST_DAY = datetime(2024, 2, 1, 10, 30, tzinfo=UTC)
+_IMPORT = 500  # contacts that were imported together share created_at
+_NAMES = ("John Smith", "Jane Doe", "Ana Souza", "Li Wei", "Zoë Müller", "Omar Haddad")
+_COMPANIES = ("Acme Corp", "Tech Inc", "Globex", "Initech", "Umbrella", "Stark Industries")
+_PATH = re.compile(r"/api/v1/campaigns/([^/]+)/contacts")
+
+
+@attrs.frozen
+class Answer:
+    """Hold what the sandbox answers; *fault* says how the connection fails, if it does."""
+
+    status: int
+    body: bytes
+    headers: dict[str, str]
+    fault: str | None = None
+
+
+class Sandbox:
+    """Play the API with made-up contacts of one campaign.
+
+    Args:
+        contacts: how many contacts the campaign has at first.
+        campaign_id: number of the campaign; any other is answered with 404.
+        seed: the same seed gives the same contacts and faults.
+        latency: seconds before each answer.
+        rate: requests per second, with a burst of one second's worth; what exceeds it is
+            answered with 429 and ``Retry-After``. None for no limit.
+        faults: share of requests that fail, 0 … 1, evenly in all the ways of `FAULTS`; or a
+            mapping of some of these to their shares, such as ``{"503": 0.1}``. None for none.
+            Which requests fail depends on page and attempt, not on timing.
+
+    Attributes:
+        requests: requests received so far.
+        in_flight: requests being answered now.
+        most_in_flight: the most that were at once.
+
+    Raises:
+        ConfigurationError: an argument is out of range or of the wrong type.
+    """
+
+    def __init__(
+        self,
+        contacts: int = 10_000,
+        *,
+        campaign_id: int = 42,
+        seed: int = 0,
+        latency: float = 0.0,
+        rate: float | None = None,
+        faults: float | Mapping[str, float] | None = None,
+    ) -> None:
+        self.campaign_id = whole_number("campaign_id", campaign_id, low=1)
+        self._seed = whole_number("seed", seed, low=0)
+        self._latency = seconds("latency", latency, low=0, high=3600)
+        self._limit = _Limit(requests_per_second("rate", rate))
+        self._faults = _fault_shares(faults)
+        self._draw = random.Random(self._seed)  # noqa: S311 - reproducible, not secret
+        self._next_id = _FIRST_ID
+        self._ids: array[int] = array("q")
+        self._statuses = bytearray()
+        self._asked: dict[str, int] = {}
+        self.requests = 0
+        self.in_flight = 0
+        self.most_in_flight = 0
+        self.add(whole_number("contacts", contacts, low=0))
+
+    @property
+    def transport(self) -> httpx.AsyncBaseTransport:
+        """Return a transport for ``BurkiClient(transport=…)`` that this sandbox answers."""
+        return _SandboxTransport(self)
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def __repr__(self) -> str:
+        return f"Sandbox(contacts={len(self)}, campaign_id={self.campaign_id}, seed={self._seed})"
+
+    def add(self, count: int = 1) -> None:
+        """Add *count* contacts at the end of the list, as an import during a pull does."""
+        self._ids.extend(range(self._next_id, self._next_id + count))
+        self._next_id += count
+        self._statuses.extend(self._draw.choices(range(len(_STATUSES)), _WEIGHTS, k=count))
+
+    def remove(self, *ids: int) -> None:
+        """Remove the contacts with these *ids*; all behind them move up.
+
+        Raises:
+            KeyError: there is no such contact.
+        """
+        for contact_id in ids:
+            place = self._place(contact_id)
+            del self._ids[place]
+            del self._statuses[place]
+
+    def set_status(self, contact_id: int, status: ContactStatus | str) -> None:
+        """Give a contact another of the eight statuses, as a running campaign does.
+
+        Raises:
+            KeyError: there is no such contact.
+            ValueError: there is no such status.
+        """
+        self._statuses[self._place(contact_id)] = _STATUSES.index(str(status))
+
+    async def answer(
+        self, method: str, path: str, query: str, headers: Mapping[str, str]
+    ) -> Answer:
+        """Answer one request; *headers* has lower-case names."""
+        self.requests += 1
+        with self._counted():
+            if self._latency:
+                await anyio.sleep(self._latency)
+            answer = self._answer(method, path, dict(parse_qsl(query, True)), headers)
+        return self._with_fault(answer, f"{path}?{query}") if answer.status == 200 else answer
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        self.in_flight += 1
+        self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        try:
+            yield
+        finally:
+            self.in_flight -= 1
+
+    def _answer(
+        self, method: str, path: str, query: dict[str, str], headers: Mapping[str, str]
+    ) -> Answer:
+        match = _PATH.fullmatch(path)
+        if match is None:
+            return _refusal(404, "Not Found")
+        if method != "GET":
+            return _refusal(405, "Method Not Allowed")
+        wait = self._limit.take()
+        if wait:
+            return _refusal(429, "Rate limit exceeded", {"retry-after": str(math.ceil(wait))})
+        if not re.fullmatch(r"(?i:bearer) \S+", headers.get("authorization", "")):
+            return _refusal(401, "Not authenticated")
+        campaign = _integer(("path", "campaign_id"), match[1])
+        page = _integer(("query", "page"), query.get("page", "1"), low=1)
+        per_page = _integer(("query", "per_page"), query.get("per_page", "50"), 1, MOST_PER_PAGE)
+        if invalid := [value for value in (campaign, page, per_page) if isinstance(value, dict)]:
+            return _refusal(422, invalid)
+        if campaign != self.campaign_id:
+            return _refusal(404, "Campaign not found")
+        status = query.get("status")
+        if status is not None and status not in _STATUSES:
+            return _refusal(400, f"Invalid status. Must be one of: {', '.join(_STATUSES)}")
+        assert isinstance(page, int) and isinstance(per_page, int)
+        return _json(200, self._page(page, per_page, status))
+
+    def _page(self, page: int, per_page: int, status: str | None) -> dict[str, Any]:
+        places = self._places(status)
+        first = (page - 1) * per_page
+        total_pages = -(-len(places) // per_page)
+        return {
+            "contacts": [self._contact(place) for place in places[first : first + per_page]],
+            "pagination": {
+                "page": page,
+                "per_page": per_page,
+                "total_items": len(places),
+                "total_pages": total_pages,
+                "has_next": page < total_pages,
+                "has_prev": page > 1,
+            },
+        }
+
+    def _places(self, status: str | None) -> range | list[int]:
+        if status is None:
+            return range(len(self._ids))
+        code = _STATUSES.index(status)
+        return [place for place, own in enumerate(self._statuses) if own == code]
+
+    def _place(self, contact_id: int) -> int:
+        place = bisect_left(self._ids, contact_id)
+        if place == len(self._ids) or self._ids[place] != contact_id:
+            raise KeyError(contact_id)
+        return place
+
+    def _contact(self, place: int) -> dict[str, Any]:
+        contact_id, status = self._ids[place], _STATUSES[self._statuses[place]]
+        mixed = (contact_id * 2_654_435_761 + self._seed * 40_503) % 2**32
+        created = _FIRST_DAY + timedelta(days=(contact_id - _FIRST_ID) // _IMPORT)
+        attempts = 0 if status in ("pending", "skipped") else 1 + mixed % 3
+        tried = created + timedelta(minutes=15 + mixed % 600) if attempts else None
+        data: dict[str, Any] = {
+            "company": _COMPANIES[mixed % len(_COMPANIES)],
+            "source": "csv_import",
+            "variable_values": {
+                "name": _NAMES[mixed // 7 % len(_NAMES)],
+                "appointment_date": f"{created + timedelta(days=14):%Y-%m-%d}",
+            },
+        }
+        if contact_id % 2:  # absent on every other contact, as on the reference page
+            data["custom_fields"] = {"customer_id": f"CUST{contact_id:06}"}
+        return {
+            "id": contact_id,
+            "phone_number": f"+1555{mixed % 10**7:07}",
+            "contact_data": data,
+            "status": status,
+            "attempts": attempts,
+            "created_at": f"{created:%Y-%m-%dT%H:%M:%SZ}",
+            "last_attempt_at": tried and f"{tried:%Y-%m-%dT%H:%M:%SZ}",
+        }
+
+    def _with_fault(self, answer: Answer, url: str) -> Answer:
+        if not self._faults:
+            return answer
+        attempt = self._asked[url] = self._asked.get(url, 0) + 1
+        point = random.Random(f"{self._seed} {attempt} {url}").random()  # noqa: S311
+        for name, share in self._faults.items():
+            point -= share
+            if point < 0:
+                return _faulty(name, answer)
+        return answer
+
+
+class _Limit:
+    """A bucket of one second's worth of requests, refilled at *rate*."""
+
+    def __init__(self, rate: float | None) -> None:
+        self._rate = rate
+        self._full_at = -math.inf
+
+    def take(self) -> float:
+        """Take one request; return 0, or the seconds until there would be one to take."""
+        if self._rate is None:
+            return 0.0
+        now = anyio.current_time()
+        full_at = max(self._full_at, now) + 1 / self._rate
+        # A limit below one a second still lets one request through.
+        excess = full_at - now - max(1.0, 1 / self._rate)
+        if excess > 1e-9:
+            return excess
+        self._full_at = full_at
+        return 0.0
+
+
+class _SandboxTransport(httpx.AsyncBaseTransport):
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._sandbox = sandbox
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        url = request.url
+        answer = await self._sandbox.answer(
+            request.method, url.path, url.query.decode(), request.headers
+        )
+        if answer.fault == "connect":
+            raise httpx.ConnectError("sandbox: no connection", request=request)
+        if answer.fault == "disconnect":
+            raise httpx.RemoteProtocolError("sandbox: server disconnected", request=request)
+        if answer.fault == "half_body":
+            return httpx.Response(answer.status, headers=answer.headers, stream=_Half(answer.body))
+        return httpx.Response(answer.status, headers=answer.headers, content=answer.body)
+
+
+class _Half(httpx.AsyncByteStream):
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield self._body[: len(self._body) // 2]
+        raise httpx.ReadError("sandbox: connection lost")
+
+
+def _fault_shares(faults: float | Mapping[str, float] | None) -> dict[str, float]:
+    if faults is None:
+        return {}
+    if not isinstance(faults, Mapping):
+        share = _share(faults)
+        return {name: share / len(FAULTS) for name in FAULTS} if share else {}
+    unknown = [name for name in faults if name not in FAULTS]
+    if unknown:
+        raise ConfigurationError(f"faults may name {', '.join(FAULTS)}, not {unknown[0]!r}")
+    shares = {name: _share(share) for name, share in faults.items()}
+    _share(sum(shares.values()))
+    return shares
+
+
+def _share(value: float) -> float:
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1:
+        return float(value)
+    raise ConfigurationError(f"faults must be shares from 0 to 1 in all, not {shown(value)}")
+
+
+def _faulty(name: str, answer: Answer) -> Answer:
+    if name == "broken_json":
+        return attrs.evolve(answer, body=answer.body[: len(answer.body) * 2 // 3])
+    if name == "429":
+        return _refusal(429, "Rate limit exceeded", {"retry-after": "1"})
+    if name.isdigit():
+        return _refusal(int(name), "The sandbox was asked to fail here")
+    return attrs.evolve(answer, fault=name)
+
+
+def _integer(
+    location: tuple[str, str], text: str, low: int | None = None, high: int | None = None
+) -> int | dict[str, Any]:
+    """Return the integer that *text* is, or the problem that FastAPI would report."""
+    problem: tuple[str, str] | None = None
+    number = int(text) if re.fullmatch(r"[+-]?[0-9]{1,18}", text) else None
+    if number is None:
+        problem = ("int_parsing", "Input should be a valid integer, unable to parse string as an integer")
+    elif low is not None and number < low:
+        problem = ("greater_than_equal", f"Input should be greater than or equal to {low}")
+    elif high is not None and number > high:
+        problem = ("less_than_equal", f"Input should be less than or equal to {high}")
+    if problem is None and number is not None:
+        return number
+    assert problem is not None
+    return {"type": problem[0], "loc": list(location), "msg": problem[1], "input": text}
+
+
+def _refusal(status: int, detail: object, headers: dict[str, str] | None = None) -> Answer:
+    return _json(status, {"detail": detail}, headers)
+
+
+def _json(status: int, content: object, headers: dict[str, str] | None = None) -> Answer:
+    kind = {"content-type": "application/json"}
+    return Answer(status, msgspec.json.encode(content), kind | (headers or {}))
