@@ -7,8 +7,10 @@ from typing import Any
 
 import attrs
 import cattrs
+from cattrs.gen import make_dict_unstructure_fn
 
 from ._models import ContactStatus
+from ._report import PullReport
 
 
 def to_dict(obj: Any) -> dict[str, Any]:
@@ -35,4 +37,8 @@ def _iso(moment: datetime) -> str:
 
 _converter = cattrs.Converter(unstruct_collection_overrides={tuple: list})
 _converter.register_unstructure_hook(datetime, _iso)
+# `consistent` follows from `drift`, and cattrs leaves out what `__init__` does not take.
+_converter.register_unstructure_hook(
+    PullReport, make_dict_unstructure_fn(PullReport, _converter, _cattrs_include_init_false=True)
+)
 _converter.register_unstructure_hook(ContactStatus, lambda status: status.value)

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Protocol
 
 import anyio
 import httpx
@@ -34,16 +35,21 @@ class LaneTransport(httpx.AsyncBaseTransport):
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._context: ssl.SSLContext | None = None
-        self._idle: list[httpx.AsyncHTTPTransport] = []
+        self._idle: list[_Lane] = []
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send *request* and return the response, whose stream gives the lane back."""
+        """Send *request* and return the response, whose stream gives the lane back.
+
+        Raises:
+            httpx.TransportError: the connection failed.
+            RuntimeError: another event loop uses this transport.
+        """
         self._enter_loop()
-        lane = self._idle.pop() if self._idle else await self._new_lane()
+        lane = self._idle.pop() if self._idle else _Lane(await self._tls())
         try:
-            response = await lane.handle_async_request(request)
+            response = await lane.send(request)
         except BaseException:
-            await _throw_away(lane)
+            await lane.throw_away()
             raise
         response.stream = _LaneStream(response.stream, lane, self._idle)
         return response
@@ -51,7 +57,7 @@ class LaneTransport(httpx.AsyncBaseTransport):
     async def aclose(self) -> None:
         """Close the idle lanes; those in use close with their responses."""
         while self._idle:
-            await _throw_away(self._idle.pop())
+            await self._idle.pop().throw_away()
 
     def _enter_loop(self) -> None:
         """Forget the lanes of an event loop that is closed; connections cannot outlive it."""
@@ -65,13 +71,41 @@ class LaneTransport(httpx.AsyncBaseTransport):
         self._loop = loop
         self._idle.clear()
 
-    async def _new_lane(self) -> httpx.AsyncHTTPTransport:
+    async def _tls(self) -> ssl.SSLContext:
         if self._context is None:
             # Reading the certificates takes some 20 ms, which the event loop is spared.
             self._context = await asyncio.to_thread(_tls_context)
-        return httpx.AsyncHTTPTransport(
-            verify=self._context, trust_env=False, limits=ONE_CONNECTION, retries=0
+        return self._context
+
+
+class _Lane:
+    """One connection, opened when the first request is sent and again when it has expired."""
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self._transport = httpx.AsyncHTTPTransport(
+            verify=context, trust_env=False, limits=ONE_CONNECTION, retries=0
         )
+        self._socket: _Closable | None = None
+
+    async def send(self, request: httpx.Request) -> httpx.Response:
+        request.extensions = {**request.extensions, "trace": self._note_socket}
+        return await self._transport.handle_async_request(request)
+
+    async def throw_away(self) -> None:
+        # The socket is told to close before the first point where this can be interrupted.
+        with anyio.move_on_after(CLOSING_SECONDS, shield=True):
+            await self._transport.aclose()
+            if self._socket is not None:
+                await self._socket.aclose()
+
+    async def _note_socket(self, event: str, info: Mapping[str, Any]) -> None:
+        # httpcore forgets a socket whose TLS handshake is cancelled, and leaves it open.
+        if event == "connection.connect_tcp.complete":
+            self._socket = info["return_value"]
+
+
+class _Closable(Protocol):
+    async def aclose(self) -> None: ...
 
 
 class _LaneStream(httpx.AsyncByteStream):
@@ -80,12 +114,12 @@ class _LaneStream(httpx.AsyncByteStream):
     def __init__(
         self,
         stream: httpx.SyncByteStream | httpx.AsyncByteStream,
-        lane: httpx.AsyncHTTPTransport,
-        idle: list[httpx.AsyncHTTPTransport],
+        lane: _Lane,
+        idle: list[_Lane],
     ) -> None:
         assert isinstance(stream, httpx.AsyncByteStream)
         self._stream = stream
-        self._lane: httpx.AsyncHTTPTransport | None = lane
+        self._lane: _Lane | None = lane
         self._idle = idle
         self._complete = False
 
@@ -99,12 +133,12 @@ class _LaneStream(httpx.AsyncByteStream):
         if lane is None:
             return
         if not self._complete:
-            await _throw_away(lane)
+            await lane.throw_away()
             return
         try:
             await self._stream.aclose()
         except BaseException:
-            await _throw_away(lane)
+            await lane.throw_away()
             raise
         self._idle.append(lane)
 
@@ -115,9 +149,3 @@ def _tls_context() -> ssl.SSLContext:
     # closes it.
     context.keylog_filename = None  # type: ignore[assignment]
     return context
-
-
-async def _throw_away(lane: httpx.AsyncHTTPTransport) -> None:
-    # The socket is told to close before the first point where this could be interrupted.
-    with anyio.move_on_after(CLOSING_SECONDS, shield=True):
-        await lane.aclose()

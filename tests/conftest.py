@@ -1,0 +1,60 @@
+"""What every test gets: a loop in debug mode, no leftovers, and no secret in any log line."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from hypothesis import HealthCheck, settings
+from pages import KEY, PHONE
+from virtual_clock import VirtualLoop
+
+# The same examples every time: a red build must mean a change, not a draw.
+settings.register_profile(
+    "aioburki", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("aioburki")
+
+
+def pytest_asyncio_loop_factories(
+    config: pytest.Config, item: pytest.Item
+) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Run tests marked ``virtual_clock`` on a clock that skips what would be slept."""
+    if item.get_closest_marker("virtual_clock"):
+        return {"virtual": VirtualLoop}
+    return {"real": asyncio.new_event_loop}
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take the variables away that the package reads."""
+    monkeypatch.delenv("BURKI_API_KEY", raising=False)
+    monkeypatch.delenv("BURKI_BASE_URL", raising=False)
+
+
+@pytest.fixture(autouse=True)
+def no_secret_in_logs(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """Fail a test during which any logger at DEBUG showed the key or the phone number."""
+    caplog.set_level(logging.DEBUG)
+    yield
+    text = "\n".join(record.getMessage() for record in caplog.get_records("call"))
+    assert KEY not in text
+    assert PHONE not in text
+
+
+@pytest_asyncio.fixture
+async def nothing_left() -> AsyncIterator[None]:
+    """Fail a test that leaves a task behind, or a line in the loop's exception handler."""
+    loop = asyncio.get_running_loop()
+    handled: list[dict[str, Any]] = []
+    loop.set_exception_handler(lambda _, context: handled.append(context))
+    yield
+    for _ in range(20):  # generators left behind are closed by the loop, in a few turns
+        await asyncio.sleep(0)
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    assert not tasks
+    assert not handled

@@ -1,0 +1,115 @@
+"""Reading bodies: whole, bounded, and in one encoding at most."""
+
+from __future__ import annotations
+
+import gzip
+import tracemalloc
+import zlib
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aioburki._body import GZIP, BodyProblem, _Gzip, read_body
+
+pytestmark = pytest.mark.asyncio
+
+TEXT = b'{"contacts": []}' * 50_000
+
+
+class Pieces(httpx.AsyncByteStream):
+    """A body that comes in pieces of a given size."""
+
+    def __init__(self, content: bytes, size: int) -> None:
+        self.content, self.size = content, size
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for start in range(0, len(self.content), self.size):
+            yield self.content[start : start + self.size]
+
+
+async def read(
+    content: bytes, encoding: str = "", *, size: int = 1000, largest: int = 2**26
+) -> bytes | BodyProblem:
+    headers = {"content-encoding": encoding} if encoding else {}
+    response = httpx.Response(200, headers=headers, stream=Pieces(content, size))
+    return await read_body(response, largest)
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000, 10**9])
+async def test_bodies_come_whole_in_any_pieces(size: int) -> None:
+    """Plain and gzip bodies are put together, wherever they are cut."""
+    text = TEXT[:5000]
+    assert await read(text, size=size) == text
+    assert await read(text, "identity", size=size) == text
+    assert await read(gzip.compress(text), "gzip", size=size) == text
+    assert await read(gzip.compress(text), " X-GZIP ", size=size) == text
+
+
+async def test_all_gzip_members_are_one_body() -> None:
+    """A second member is not dropped, as httpx would."""
+    content = gzip.compress(TEXT[:100]) + gzip.compress(TEXT[100:])
+    for size in (1, 50, 10**9):
+        assert await read(content, "gzip", size=size) == TEXT
+
+
+async def test_cut_gzip_is_broken() -> None:
+    """A gzip body that ends before its trailer is no body, though its length may be right."""
+    content = gzip.compress(TEXT)
+    for cut in (1, 8, 9, len(content) // 2, len(content) - 1):
+        assert await read(content[:-cut], "gzip") is BodyProblem.BROKEN
+    assert await read(b"", "gzip") == b""
+
+
+async def test_false_gzip_is_broken() -> None:
+    """Plain bytes declared as gzip, or a wrong checksum, are no body."""
+    assert await read(TEXT, "gzip") is BodyProblem.BROKEN
+    content = bytearray(gzip.compress(TEXT))
+    content[-6] ^= 1
+    assert await read(bytes(content), "gzip") is BodyProblem.BROKEN
+
+
+@pytest.mark.parametrize("encoding", ["br", "zstd", "deflate", "gzip, gzip", "unheard-of"])
+async def test_other_encodings_are_not_taken(encoding: str) -> None:
+    """What was not asked for is not read as if it were plain."""
+    assert await read(TEXT, encoding) is BodyProblem.ENCODED
+
+
+async def test_bodies_are_bounded() -> None:
+    """A body may be as large as the bound and not a byte larger."""
+    assert await read(TEXT, largest=len(TEXT)) == TEXT
+    assert await read(TEXT, largest=len(TEXT) - 1) is BodyProblem.TOO_LARGE
+    packed = gzip.compress(TEXT)
+    assert await read(packed, "gzip", largest=len(TEXT)) == TEXT
+    assert await read(packed, "gzip", largest=len(TEXT) - 1) is BodyProblem.TOO_LARGE
+
+
+async def test_bomb_is_refused_before_it_unfolds() -> None:
+    """255 KiB of gzip for 256 MiB of zeros take little more than the bound."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, GZIP)
+    bomb = b"".join(packer.compress(bytes(2**20)) for _ in range(256)) + packer.flush()
+    tracemalloc.start()
+    try:
+        assert await read(bomb, "gzip", size=2**20, largest=2**23) is BodyProblem.TOO_LARGE
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 2 * 2**23
+
+
+@given(st.lists(st.binary(max_size=400), min_size=1, max_size=4), st.integers(1, 300))
+async def test_any_content_survives_packing(parts: list[bytes], size: int) -> None:
+    """Whatever is packed, in however many members and pieces, comes out as it was."""
+    reader = _Gzip(2**20)
+    packed = b"".join(gzip.compress(part * 3) for part in parts)
+    for start in range(0, len(packed), size):
+        reader.feed(packed[start : start + size])
+    assert reader.finish() == b"".join(part * 3 for part in parts)
+
+
+async def test_output_left_behind_is_fetched() -> None:
+    """A few bytes of gzip may hold more than one piece of output."""
+    zeros = bytes(3 * 2**20 + 5)
+    assert await read(gzip.compress(zeros), "gzip", size=10**9) == zeros

@@ -1,0 +1,428 @@
+"""Whole pulls: every contact once, in order, with no request too many."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+
+import httpx
+import pytest
+import pytest_asyncio
+from pages import KEY, ListServer, contact, page
+
+from aioburki import (
+    AuthenticationError,
+    BurkiClient,
+    ConfigurationError,
+    Contact,
+    ContactList,
+    ContactPage,
+    NotFoundError,
+    ResponseDecodeError,
+)
+from aioburki.sandbox import Sandbox
+
+pytestmark = [
+    pytest.mark.asyncio,
+    pytest.mark.virtual_clock,
+    pytest.mark.usefixtures("nothing_left"),
+]
+
+
+def ids(contacts: list[Contact]) -> list[int]:
+    return [contact.id for contact in contacts]
+
+
+@pytest_asyncio.fixture
+async def sandbox() -> Sandbox:
+    return Sandbox(2_500, latency=0.05)
+
+
+@pytest_asyncio.fixture
+async def burki(sandbox: Sandbox) -> AsyncIterator[BurkiClient]:
+    async with BurkiClient(KEY, transport=sandbox.transport) as client:
+        yield client
+
+
+async def test_await_gives_everybody_with_a_report(burki: BurkiClient, sandbox: Sandbox) -> None:
+    """The list holds each contact once in the server's order, and says what it took."""
+    contacts = await burki.contacts(42, per_page=100)
+    assert isinstance(contacts, ContactList)
+    assert isinstance(contacts, list)
+    assert ids(contacts) == list(range(101, 2601))
+    report = contacts.report
+    assert (report.contacts, report.pages, report.requests) == (2500, 25, 25)
+    assert (report.retries, report.rate_limited, report.duplicates) == (0, 0, 0)
+    assert report.consistent
+    assert report.drift == ()
+    assert report.elapsed == pytest.approx(0.05 * 4)  # page 1, then 24 pages by 8
+    assert report.waited == 0
+    assert repr(contacts) == "<ContactList: 2,500 contacts>"
+    assert sandbox.requests == 25
+    assert sandbox.most_in_flight == 8
+
+
+async def test_all_ways_deliver_the_same(burki: BurkiClient) -> None:
+    """await, async for, pages() and stream() are one engine."""
+    contacts = burki.contacts(42, per_page=300)
+    awaited = list(await contacts)
+    assert [contact async for contact in contacts] == awaited
+    pages = [page async for page in contacts.pages()]
+    assert [contact for page in pages for contact in page] == awaited
+    assert [page.pagination.page for page in pages] == list(range(1, 10))
+    assert all(isinstance(page, ContactPage) for page in pages)
+    async with contacts.stream() as stream:
+        assert [contact async for contact in stream] == awaited
+    assert stream.report.contacts == 2500
+    assert repr(stream) == "<ContactStream: 2,500 contacts so far>"
+
+
+async def test_contacts_are_lazy_and_can_be_read_again(
+    burki: BurkiClient, sandbox: Sandbox
+) -> None:
+    """Nothing is sent before it is asked for, and each time is a pull of its own."""
+    contacts = burki.contacts(42)
+    await asyncio.sleep(1)
+    assert sandbox.requests == 0
+    assert await contacts == await contacts
+    assert sandbox.requests == 6
+    sandbox.add(1)
+    assert len(await contacts) == 2501
+
+
+@pytest.mark.parametrize("total", [0, 1, 999, 1000, 1001, 2000, 2001])
+async def test_exactly_as_many_requests_as_pages(total: int) -> None:
+    """A list that stands still costs total_pages requests, or one if it is empty."""
+    sandbox = Sandbox(total)
+    async with BurkiClient(KEY, transport=sandbox.transport) as burki:
+        contacts = await burki.contacts(42)
+        assert len(contacts) == total
+        assert contacts.report.consistent
+        assert sandbox.requests == max(1, -(-total // 1000))
+        assert await burki.contacts(42).count() == total
+
+
+async def test_status_is_filtered_by_the_server(burki: BurkiClient) -> None:
+    """A filter delivers what has that status, and all statuses together are everybody."""
+    failed = await burki.contacts(42, status="failed")
+    assert {contact.status for contact in failed} == {"failed"}
+    everybody = await burki.contacts(42)
+    assert failed == [contact for contact in everybody if contact.status == "failed"]
+
+
+@pytest.mark.parametrize(
+    ("limit", "requests"), [(0, 0), (1, 1), (99, 1), (100, 1), (101, 2), (2500, 25), (9999, 25)]
+)
+async def test_limit_is_a_number_of_contacts(
+    burki: BurkiClient, sandbox: Sandbox, limit: int, requests: int
+) -> None:
+    """At most so many contacts come, and no page is asked for that is not needed."""
+    contacts = await burki.contacts(42, per_page=100, limit=limit)
+    assert ids(contacts) == list(range(101, 2601))[:limit]
+    assert contacts.report.contacts == min(limit, 2500)
+    assert contacts.report.consistent
+    assert sandbox.requests == requests
+    pages = [len(page) async for page in burki.contacts(42, per_page=100, limit=limit).pages()]
+    assert sum(pages) == min(limit, 2500)
+
+
+async def test_count_and_page_take_one_request(burki: BurkiClient, sandbox: Sandbox) -> None:
+    """Both ask once; a limit bounds the count and leaves the page alone."""
+    assert await burki.contacts(42).count() == 2500
+    assert await burki.contacts(42, limit=7).count() == 7
+    assert await burki.contacts(42, status="busy").count() < 500
+    assert sandbox.requests == 3
+    third = await burki.contacts(42, per_page=100, limit=7).page(3)
+    assert ids(list(third)) == list(range(301, 401))
+    assert sandbox.requests == 4
+    assert len(await burki.contacts(42).page(99)) == 0
+    for number in (0, -1, True, "3"):
+        with pytest.raises(ConfigurationError, match="page must be a whole number"):
+            await burki.contacts(42).page(number)  # type: ignore[arg-type]
+    assert sandbox.requests == 5
+
+
+async def test_nothing_is_fetched_for_a_consumer_that_sleeps(
+    burki: BurkiClient, sandbox: Sandbox
+) -> None:
+    """Fetching runs at most 4 × concurrency pages ahead."""
+    async with burki.contacts(42, per_page=10).stream() as stream:
+        async for _ in stream:
+            await asyncio.sleep(1000)
+            assert sandbox.requests == 1 + 4 * 8
+            break
+    assert sandbox.requests == 1 + 4 * 8
+
+
+async def test_one_client_bounds_all_its_pulls(sandbox: Sandbox) -> None:
+    """`concurrency` holds for all pulls together, and they share it fairly."""
+    async with BurkiClient(KEY, transport=sandbox.transport, concurrency=4) as burki:
+        ends: list[float] = []
+
+        async def pull() -> None:
+            assert len(await burki.contacts(42, per_page=50)) == 2500
+            ends.append(asyncio.get_running_loop().time())
+
+        start = asyncio.get_running_loop().time()
+        await asyncio.gather(*(pull() for _ in range(5)))
+    assert sandbox.most_in_flight == 4
+    assert max(ends) - start <= 2 * (min(ends) - start)
+
+
+async def test_growing_list_is_followed_to_its_new_end(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Contacts added at the end while reading are delivered, and the growth is said once."""
+
+    def grow(server: ListServer, number: int) -> None:
+        if number in (3, 4, 5):
+            server.ids.extend(range(len(server.ids) + 1, len(server.ids) + 11))
+
+    server = ListServer(range(1, 31), grow)
+    async with BurkiClient(KEY, transport=server.transport, concurrency=1) as burki:
+        contacts = await burki.contacts(42, per_page=10)
+    assert ids(contacts) == list(range(1, 61))
+    assert server.asked == [1, 2, 3, 4, 5, 6]
+    assert not contacts.report.consistent
+    assert contacts.report.drift == (
+        "the server counted 30 contacts at first and 60 at last, between 30 and 60",
+        "the list grew from 3 to 6 pages while it was read",
+    )
+    warnings = [record for record in caplog.records if record.levelno == logging.WARNING]
+    assert len(warnings) == 1
+    assert warnings[0].getMessage() == (
+        "campaign 42 moved while it was read: " + "; ".join(contacts.report.drift)
+    )
+    assert "moved while it was read" in repr(contacts)
+
+
+async def test_contacts_pushed_onto_the_next_page_come_once() -> None:
+    """Rows that enter before the reader's place repeat others; each goes out once."""
+
+    def insert(server: ListServer, number: int) -> None:
+        if number == 2:
+            server.ids.insert(0, 999)
+
+    server = ListServer(range(30, 0, -1), insert)
+    async with BurkiClient(KEY, transport=server.transport, concurrency=1) as burki:
+        contacts = await burki.contacts(42, per_page=10)
+        assert ids(contacts) == list(range(30, 0, -1))
+        assert contacts.report.duplicates == 1
+        assert "1 contact came twice and went out once" in contacts.report.drift
+        server.ids = list(range(30, 0, -1))
+        pages = [len(page) async for page in burki.contacts(42, per_page=10).pages()]
+    assert pages == [10, 9, 10, 1]
+
+
+async def test_removed_contacts_are_noticed(caplog: pytest.LogCaptureFixture) -> None:
+    """Rows that leave before the reader's place hide others; that is said, never silent."""
+
+    def remove(server: ListServer, number: int) -> None:
+        if number == 2:
+            del server.ids[0]
+
+    server = ListServer(range(1, 31), remove)
+    async with BurkiClient(KEY, transport=server.transport, concurrency=1) as burki:
+        contacts = await burki.contacts(42, per_page=10)
+    assert 11 not in ids(contacts)
+    assert not contacts.report.consistent
+    assert caplog.text.count("campaign 42 moved while it was read") == 1
+
+
+async def test_drift_of_an_abandoned_pull_is_logged_too(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """What was seen to move before a break is not kept secret."""
+    server = ListServer(
+        range(1, 31), lambda server, number: server.ids.append(100 + number)
+    )
+    async with BurkiClient(KEY, transport=server.transport, concurrency=1) as burki:
+        async with burki.contacts(42, per_page=10).stream() as stream:
+            async for contact in stream:
+                if contact.id == 20:
+                    break
+            assert not stream.report.consistent
+    assert caplog.text.count("campaign 42 moved while it was read") == 1
+
+
+async def test_empty_page_in_the_middle_is_not_the_end() -> None:
+    """The plan goes by total_pages, and the hole is said."""
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        number = int(request.url.params["page"])
+        content = page(number, 10, range(1, 41))
+        if number == 2:
+            content["contacts"] = []
+        return httpx.Response(200, json=content)
+
+    async with BurkiClient(KEY, transport=httpx.MockTransport(handler)) as burki:
+        contacts = await burki.contacts(42, per_page=10)
+    assert ids(contacts) == [*range(1, 11), *range(21, 41)]
+    assert "page 2 did not hold as many contacts as announced" in contacts.report.drift
+
+
+async def test_contacts_in_no_order_come_once_and_all() -> None:
+    """Ids need not rise or fall."""
+    order = [(number * 7919) % 1009 for number in range(1009)]
+    server = ListServer(order)
+    async with BurkiClient(KEY, transport=server.transport) as burki:
+        contacts = await burki.contacts(42, per_page=10)
+    assert ids(contacts) == order
+    assert contacts.report.consistent
+
+
+async def test_server_that_ignores_the_page_is_found_out() -> None:
+    """The same page again and again is an error, not a list of repeats."""
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, json=page(1, 10, range(1, 101)))
+
+    async with BurkiClient(KEY, transport=httpx.MockTransport(handler)) as burki:
+        with pytest.raises(ResponseDecodeError, match="pagination.page: page 1 came instead"):
+            await burki.contacts(42, per_page=10)
+
+
+async def test_lower_page_size_of_the_server_is_followed() -> None:
+    """A server that caps per_page silently is read by its own page size."""
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, json=page(int(request.url.params["page"]), 10, range(1, 101)))
+
+    async with BurkiClient(KEY, transport=httpx.MockTransport(handler)) as burki:
+        contacts = await burki.contacts(42, per_page=1000)
+        assert ids(contacts) == list(range(1, 101))
+        assert contacts.report.consistent
+        assert ids(await burki.contacts(42, per_page=1000, limit=15)) == list(range(1, 16))
+
+
+async def test_key_revoked_on_page_seven() -> None:
+    """After the first 401 no new request is sent, and the error says where."""
+    asked: list[int] = []
+    refused_at: list[int] = []
+
+    async def handler(request: httpx.Request) -> httpx.Response:
+        number = int(request.url.params["page"])
+        asked.append(number)
+        await asyncio.sleep(0.05 if number == 7 else 0.1)
+        if number >= 7:
+            refused_at.append(len(asked))
+            return httpx.Response(401, json={"detail": "Invalid API key"})
+        return httpx.Response(200, json=page(number, 10, range(1, 5001)))
+
+    async with BurkiClient(KEY, transport=httpx.MockTransport(handler)) as burki:
+        with pytest.raises(AuthenticationError) as caught:
+            await burki.contacts(42, per_page=10)
+        await asyncio.sleep(10)
+    assert caught.value.page == 7
+    assert caught.value.detail == "Invalid API key"
+    assert len(asked) == refused_at[0] == 9
+
+
+async def test_404_on_a_later_page_is_not_the_end() -> None:
+    """A campaign that is gone half-way is an error, not a short list."""
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        number = int(request.url.params["page"])
+        if number == 3:
+            return httpx.Response(404, json={"detail": "Campaign not found"})
+        return httpx.Response(200, json=page(number, 10, range(1, 101)))
+
+    async with BurkiClient(KEY, transport=httpx.MockTransport(handler)) as burki:
+        got = []
+        with pytest.raises(NotFoundError, match="page 3"):
+            async for each in burki.contacts(42, per_page=10):
+                got.append(each.id)
+    assert got == list(range(1, 21))
+
+
+async def test_bad_contact_names_campaign_page_and_place() -> None:
+    """One malformed contact among thousands is found, and not shown."""
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        number = int(request.url.params["page"])
+        content = page(number, 100, range(1, 1001))
+        if number == 4:
+            content["contacts"][17] = contact(17, created_at="yesterday")
+        return httpx.Response(200, json=content)
+
+    async with BurkiClient(KEY, transport=httpx.MockTransport(handler)) as burki:
+        with pytest.raises(ResponseDecodeError) as caught:
+            await burki.contacts(42, per_page=100)
+    error = caught.value
+    assert (error.campaign_id, error.page) == (42, 4)
+    assert error.problems == ("contacts[17].created_at: not an ISO 8601 date and time",)
+    assert "contacts[17].created_at" in str(error)
+    assert "yesterday" not in str(error)
+
+
+async def test_stream_reports_as_it_grows(burki: BurkiClient) -> None:
+    """The report of a stream is there at any time."""
+    async with burki.contacts(42, per_page=100).stream() as stream:
+        assert stream.report.requests == 0
+        assert stream.report.elapsed == 0
+        seen = 0
+        async for _ in stream:
+            seen += 1
+            if seen == 150:
+                break
+        report = stream.report
+        assert report.pages == 2
+        assert report.contacts == 200
+        assert report.elapsed > 0
+    after = stream.report
+    await asyncio.sleep(5)
+    assert stream.report == after
+
+
+async def test_stream_goes_on_where_it_was_left(burki: BurkiClient) -> None:
+    """Within its block a stream can be iterated in several loops."""
+    async with burki.contacts(42).stream() as stream:
+        first = [contact.id async for contact in _take(stream, 5)]
+        rest = [contact.id async for contact in stream]
+    assert first + rest == list(range(101, 2601))
+
+
+async def _take(stream: object, number: int) -> AsyncIterator[Contact]:
+    iterator = aiter(stream)  # type: ignore[call-overload]
+    for _ in range(number):
+        yield await anext(iterator)
+
+
+async def test_stream_outside_its_block_is_an_error(burki: BurkiClient, sandbox: Sandbox) -> None:
+    """A stream that is not open cannot be taken for an empty campaign."""
+    stream = burki.contacts(42).stream()
+    with pytest.raises(RuntimeError, match="inside its `async with` block"):
+        aiter(stream)
+    async with stream:
+        pass
+    with pytest.raises(RuntimeError, match="inside its `async with` block"):
+        aiter(stream)
+    assert sandbox.requests == 0
+
+
+async def test_pages_can_be_closed(burki: BurkiClient, sandbox: Sandbox) -> None:
+    """aclosing() ends a pull of pages at once."""
+    async with aclosing(burki.contacts(42, per_page=10).pages()) as pages:
+        async for each in pages:
+            assert each.pagination.page == 1
+            break
+    asked = sandbox.requests
+    await asyncio.sleep(10)
+    assert sandbox.requests == asked
+
+
+async def test_memory_does_not_grow_with_the_list() -> None:
+    """A stream of 20,000 contacts keeps those of the pages ahead, and no page it has handed out."""
+    sandbox = Sandbox(20_000)
+    most = 0
+    async with BurkiClient(KEY, transport=sandbox.transport, concurrency=2) as burki:
+        async with burki.contacts(42, per_page=50).stream() as stream:
+            async for each in stream:
+                if each.id % 2000 == 0:
+                    await asyncio.sleep(1)
+                    alive = sum(type(thing) is Contact for thing in gc.get_objects())
+                    most = max(most, alive)
+    assert 0 < most <= 50 * (1 + 4 * 2) + 50

@@ -1,0 +1,285 @@
+"""Decoding: tolerant of what the API may do, exact about what it may not."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pages import PHONE, body, contact, page
+
+from aioburki import Contact, ContactData, ContactPage, ContactStatus
+from aioburki._decode import Undecodable, decode_page
+
+REFERENCE_PAGE = b"""{
+  "contacts": [
+    {"id": 101, "phone_number": "+15551234567",
+     "contact_data": {"company": "Acme Corp", "source": "csv_import",
+       "variable_values": {"name": "John Smith", "appointment_date": "2024-02-15"},
+       "custom_fields": {"customer_id": "CUST001"}},
+     "status": "completed", "attempts": 1,
+     "created_at": "2024-02-01T10:30:00Z", "last_attempt_at": "2024-02-01T11:15:00Z"},
+    {"id": 102, "phone_number": "+15559876543",
+     "contact_data": {"company": "Tech Inc", "source": "csv_import",
+       "variable_values": {"name": "Jane Doe", "appointment_date": "2024-02-16"}},
+     "status": "pending", "attempts": 0,
+     "created_at": "2024-02-01T10:30:00Z", "last_attempt_at": null}
+  ],
+  "pagination": {"page": 1, "per_page": 50, "total_items": 250, "total_pages": 5,
+                 "has_next": true, "has_prev": false}
+}"""
+
+
+def decoded(content: object) -> ContactPage:
+    result = decode_page(body(content))
+    assert isinstance(result, ContactPage)
+    return result
+
+
+def problems(content: object) -> tuple[str, ...]:
+    result = decode_page(body(content))
+    assert isinstance(result, Undecodable)
+    assert not result.broken
+    return result.problems
+
+
+def one(**changes: Any) -> Contact:
+    return decoded(page(1, 50, [1]) | {"contacts": [contact(1, **changes)]}).contacts[0]
+
+
+def test_reference_page_is_decoded_whole() -> None:
+    """The vendor's own example comes out field by field."""
+    result = decode_page(REFERENCE_PAGE)
+    assert isinstance(result, ContactPage)
+    first, second = result
+    assert first == Contact(
+        id=101,
+        phone_number="+15551234567",
+        contact_data=ContactData(
+            company="Acme Corp",
+            source="csv_import",
+            variable_values={"name": "John Smith", "appointment_date": "2024-02-15"},
+            custom_fields={"customer_id": "CUST001"},
+        ),
+        status=ContactStatus.COMPLETED,
+        attempts=1,
+        created_at=datetime(2024, 2, 1, 10, 30, tzinfo=UTC),
+        last_attempt_at=datetime(2024, 2, 1, 11, 15, tzinfo=UTC),
+    )
+    assert second.contact_data.custom_fields == {}
+    assert second.last_attempt_at is None
+    assert (result.pagination.total_items, result.pagination.total_pages) == (250, 5)
+    assert result.pagination.has_next
+    assert not result.pagination.has_prev
+
+
+@pytest.mark.parametrize(
+    "data",
+    [None, {}, "", [], {"company": None, "source": None, "variable_values": None},
+     {"variable_values": {}, "custom_fields": []}, {"variable_values": ""}],
+)  # fmt: skip
+def test_contact_data_may_be_null_or_empty(data: Any) -> None:
+    """Nothing in contact_data can be counted on, and its absence loses no contact."""
+    assert one(contact_data=data).contact_data == ContactData()
+
+
+def test_three_fields_are_enough() -> None:
+    """id, phone_number and status make a contact."""
+    bare = {"id": 1, "phone_number": PHONE, "status": "busy"}
+    result = decoded(page(1, 50, [1]) | {"contacts": [bare]}).contacts[0]
+    assert result == Contact(1, PHONE, ContactData(), ContactStatus.BUSY)
+
+
+def test_undocumented_keys_of_contact_data_are_kept() -> None:
+    """What the API adds to contact_data arrives in extra; elsewhere it is ignored."""
+    result = one(contact_data={"company": "A", "zip": 1, "extra": {"a": 2}}, added_later=1)
+    assert result.contact_data.extra == {"zip": 1, "extra": {"a": 2}}
+    assert result.contact_data.company == "A"
+
+
+def test_new_status_is_kept() -> None:
+    """A status that is not documented yet breaks nothing."""
+    assert one(status="queued").status == "queued"
+    assert not one(status="queued").status.is_known
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2024-02-01T10:30:00Z", datetime(2024, 2, 1, 10, 30, tzinfo=UTC)),
+        ("2024-02-01T10:30:00", datetime(2024, 2, 1, 10, 30, tzinfo=UTC)),
+        ("2024-02-01 10:30:00", datetime(2024, 2, 1, 10, 30, tzinfo=UTC)),
+        ("2024-02-01t10:30:00z", datetime(2024, 2, 1, 10, 30, tzinfo=UTC)),
+        ("2024-02-01T10:30:00.123456789", datetime(2024, 2, 1, 10, 30, 0, 123456, tzinfo=UTC)),
+        ("2024-02-01", datetime(2024, 2, 1, tzinfo=UTC)),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_timestamps_are_aware(text: str | None, expected: datetime | None) -> None:
+    """A timestamp without a zone is UTC; null and empty are None."""
+    result = one(created_at=text, last_attempt_at=text)
+    assert result.created_at == result.last_attempt_at == expected
+    assert expected is None or result.created_at.tzinfo is not None  # type: ignore[union-attr]
+
+
+def test_offsets_are_kept() -> None:
+    """A timestamp with an offset keeps it."""
+    created = one(created_at="2024-02-01T10:30:00+05:30").created_at
+    assert created == datetime(2024, 2, 1, 5, 0, tzinfo=UTC)
+    assert created.utcoffset() == timedelta(hours=5, minutes=30)
+
+
+@pytest.mark.parametrize("number", [2**53 + 1, 2**63, 2**64 + 1, 10**40, 0, -1])
+def test_large_ids_are_exact(number: int) -> None:
+    """No id goes through a float."""
+    assert one(id=number).id == number
+
+
+@pytest.mark.parametrize("name", ["a\0b", "👩‍👩‍👧", "\ud800", "ẞ", "\u2028", ""])
+def test_any_text_arrives_unchanged(name: str) -> None:
+    """NUL, emoji and even half a surrogate pair are what they were."""
+    data = {"variable_values": {"name": name}}
+    assert one(contact_data=data).contact_data.variable_values == {"name": name}
+
+
+def test_byte_order_mark_is_tolerated() -> None:
+    """A BOM before the JSON does no harm."""
+    assert isinstance(decode_page(b"\xef\xbb\xbf" + REFERENCE_PAGE), ContactPage)
+
+
+def test_missing_neighbours_follow_from_the_page_numbers() -> None:
+    """has_next and has_prev can do without the server's help."""
+    content = page(2, 1, [1, 2, 3], has_next=None)
+    del content["pagination"]["has_prev"]
+    pagination = decoded(content).pagination
+    assert pagination.has_next
+    assert pagination.has_prev
+
+
+def test_problems_name_every_place_and_no_value() -> None:
+    """Each wrong field is named with its place; what stood there is not."""
+    contacts: list[Any] = [contact(number) for number in range(20)]
+    contacts[17] |= {"created_at": "secret", "id": "secret", "attempts": 1.5}
+    contacts[18] = None
+    del contacts[19]["phone_number"]
+    contacts[3]["contact_data"] = {"company": 4, "variable_values": [1]}
+    contacts[4]["status"] = None
+    assert problems(page(1, 50, range(20)) | {"contacts": contacts}) == (
+        "contacts[3].contact_data.company: expected text, got a whole number",
+        "contacts[3].contact_data.variable_values: expected an object, got a list",
+        "contacts[4].status: expected text, got null",
+        "contacts[17].id: expected a whole number, got text",
+        "contacts[17].attempts: expected a whole number, got a fraction",
+        "contacts[17].created_at: not an ISO 8601 date and time",
+        "contacts[18]: expected an object, got null",
+        "contacts[19].phone_number: missing",
+    )
+
+
+def test_many_problems_are_summed_up() -> None:
+    """A page of rubbish does not make an endless message."""
+    found = problems(page(1, 50, []) | {"contacts": [None] * 1000})
+    assert len(found) == 21
+    assert found[-1] == "and 980 more"
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        ("3", "expected a whole number, got text"),
+        (1.0, "expected a whole number, got a fraction"),
+        (True, "expected a whole number, got true or false"),
+        (None, "expected a whole number, got null"),
+        (-1, "must not be negative"),
+        (10**9, "more than 10,000,000 pages cannot be right"),
+    ],
+)
+def test_total_pages_must_be_a_credible_number(value: Any, problem: str) -> None:
+    """The number that everything hangs on is never guessed."""
+    content = page(1, 50, [1], total_pages=value)
+    assert problems(content) == (f"pagination.total_pages: {problem}",)
+
+
+def test_pagination_must_be_there() -> None:
+    """An answer without its envelope is no page."""
+    assert problems({"items": []}) == ("contacts: missing", "pagination: missing")
+    assert problems([]) == ("body: expected an object, got a list",)
+    assert problems(None) == ("body: expected an object, got null",)
+    assert problems(page(1, 50, []) | {"contacts": None}) == (
+        "contacts: expected a list, got null",
+    )
+    missing = page(1, 50, [])
+    missing["pagination"] = {"page": 0, "has_next": 1}
+    assert problems(missing) == (
+        "pagination.page: must be at least 1",
+        "pagination.per_page: missing",
+        "pagination.total_items: missing",
+        "pagination.total_pages: missing",
+        "pagination.has_next: expected true or false, got a whole number",
+    )
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"", b"{", b"\xff\xfe", b"NaN", b'{"contacts": NaN}', b"[1e400]", b"[1e400, \"\\ud800\"]",
+        b"[" + b"9" * 5000 + b"]", b'"\\ud800" x', REFERENCE_PAGE[:-2],
+        REFERENCE_PAGE.decode().encode("utf-16"), b"[-Infinity]",
+    ],
+)  # fmt: skip
+def test_broken_bytes_are_told_from_wrong_content(content: bytes) -> None:
+    """What is no JSON may be better next time."""
+    assert decode_page(content) == Undecodable(
+        ("the body is not complete, valid JSON",), broken=True
+    )
+
+
+def test_deep_nesting_is_refused() -> None:
+    """A body made to exhaust the stack is an error like any other."""
+    deep = b"[" * 100_000 + b"]" * 100_000
+    assert decode_page(deep) == Undecodable(("the JSON is nested too deeply",), broken=False)
+    hidden = b'["\\ud800", ' + deep + b"]"
+    assert isinstance(decode_page(hidden), Undecodable)
+
+
+def test_unknown_keys_of_the_envelope_are_ignored() -> None:
+    """New fields of page and pagination break nothing."""
+    content = page(1, 50, [1], links={}) | {"meta": 1}
+    assert len(decoded(content)) == 1
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            name: JSON | st.just(value)
+            for name, value in {**contact(1), "new": 1}.items()
+        },
+    )
+)
+def test_any_json_is_a_contact_or_a_named_problem(item: dict[str, Any]) -> None:
+    """Whatever stands in a contact, decoding gives a page or says what is wrong."""
+    content = page(1, 50, [1]) | {"contacts": [item]}
+    result = decode_page(json.dumps(content).encode())
+    if isinstance(result, Undecodable):
+        assert all(problem.startswith("contacts[0]") for problem in result.problems)
+    else:
+        assert result.contacts[0].id == item["id"]
+        assert result.contacts[0].phone_number == item["phone_number"]
+
+
+def test_zone_of_other_kinds_is_kept() -> None:
+    """An offset without a colon is an offset too."""
+    created = one(created_at="2024-02-01T10:30:00-0800").created_at
+    assert created == datetime(2024, 2, 1, 10, 30, tzinfo=timezone(timedelta(hours=-8)))

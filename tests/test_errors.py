@@ -1,0 +1,58 @@
+"""The errors: their tree, their texts, their attributes."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+
+import aioburki
+from aioburki import (
+    APIError,
+    AuthenticationError,
+    BurkiError,
+    ConfigurationError,
+    RateLimitError,
+    RequestTimeoutError,
+    ResponseDecodeError,
+    ResponseTooLargeError,
+    TransportError,
+)
+
+
+def test_text_says_what_where_and_what_to_do() -> None:
+    """The text names the campaign, the page, the attempts, and a remedy."""
+    error = AuthenticationError("HTTP 401", status_code=401, campaign_id=42, page=7, attempts=1)
+    assert str(error) == (
+        "HTTP 401 (campaign 42, page 7, 1 attempt). "
+        "Check the API key (BURKI_API_KEY, or the first argument of BurkiClient)."
+    )
+    assert str(BurkiError("it failed", attempts=6)) == "it failed (6 attempts)"
+    assert str(BurkiError("it failed")) == "it failed"
+
+
+def test_errors_are_also_what_python_calls_them() -> None:
+    """A bad argument is a ValueError, a timeout a TimeoutError."""
+    assert issubclass(ConfigurationError, ValueError)
+    assert issubclass(RequestTimeoutError, TimeoutError)
+    assert issubclass(RequestTimeoutError, TransportError)
+    assert issubclass(RateLimitError, APIError)
+    assert issubclass(ResponseTooLargeError, ResponseDecodeError)
+    assert RateLimitError("x").retry_after is None
+    assert ResponseDecodeError("x").problems == ()
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in aioburki.__all__ if name.endswith("Error")]
+)
+def test_every_error_can_be_pickled(name: str) -> None:
+    """An error survives the way between processes with all it carries."""
+    kind: type[BurkiError] = getattr(aioburki, name)
+    error = kind("it failed", campaign_id=42, page=7, attempts=2)
+    assert isinstance(error, BurkiError)
+    if isinstance(error, APIError):
+        error.status_code, error.detail = 418, "short and stout"
+    again = pickle.loads(pickle.dumps(error))
+    assert type(again) is kind
+    assert str(again) == str(error)
+    assert vars(again) == vars(error)

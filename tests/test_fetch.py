@@ -1,0 +1,318 @@
+"""One page, from the request that is sent to the error that is raised."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import httpx
+import pytest
+from pages import KEY, PHONE, body, page
+
+from aioburki import (
+    APIError,
+    BurkiClient,
+    BurkiError,
+    ConnectionFailedError,
+    Event,
+    PageFetched,
+    PauseStarted,
+    RateLimitError,
+    RequestTimeoutError,
+    ResponseDecodeError,
+    RetryScheduled,
+    ServerError,
+    UnexpectedResponseError,
+)
+
+pytestmark = [
+    pytest.mark.asyncio,
+    pytest.mark.virtual_clock,
+    pytest.mark.usefixtures("nothing_left"),
+]
+
+URL = "https://api.burki.dev/api/v1/campaigns/42/contacts"
+PAGE = httpx.Response(200, json=page(1, 1000, [1, 2, 3]))
+
+Answer = httpx.Response | Exception | Callable[[httpx.Request], httpx.Response]
+
+
+class Script:
+    """Answer with each of *answers* in turn, the last one for ever; note when."""
+
+    def __init__(self, *answers: Answer) -> None:
+        self.answers = answers
+        self.times: list[float] = []
+        self.requests: list[httpx.Request] = []
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        answer = self.answers[min(len(self.times), len(self.answers) - 1)]
+        self.times.append(asyncio.get_running_loop().time())
+        self.requests.append(request)
+        if isinstance(answer, Exception):
+            raise answer
+        if isinstance(answer, httpx.Response):
+            return httpx.Response(
+                answer.status_code, headers=answer.headers, content=answer.content
+            )
+        return answer(request)
+
+    def client(self, **settings: object) -> BurkiClient:
+        transport = httpx.MockTransport(self)
+        return BurkiClient(KEY, transport=transport, **settings)  # type: ignore[arg-type]
+
+
+async def test_request_is_what_the_api_documents() -> None:
+    """Path, parameters and headers are those of the reference page, and nothing else is sent."""
+    script = Script(PAGE)
+    async with script.client() as burki:
+        await burki.contacts(42, status="no_answer", per_page=1000)
+    (request,) = script.requests
+    assert request.method == "GET"
+    assert str(request.url) == f"{URL}?page=1&per_page=1000&status=no_answer"
+    assert request.headers["authorization"] == f"Bearer {KEY}"
+    assert request.headers["accept"] == "application/json"
+    assert request.headers["accept-encoding"] == "gzip"
+    assert request.headers["user-agent"].startswith("aioburki/")
+    assert "cookie" not in request.headers
+    assert request.content == b""
+
+
+async def test_base_url_may_have_a_path() -> None:
+    """A gateway's prefix stays before the API's path."""
+    script = Script(PAGE)
+    async with script.client(base_url="https://gate.example/burki/") as burki:
+        await burki.contacts(7).count()
+    assert script.requests[0].url.path == "/burki/api/v1/campaigns/7/contacts"
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        httpx.ConnectError("x"), httpx.ReadError("x"), httpx.WriteError("x"),
+        httpx.ConnectTimeout("x"), httpx.ReadTimeout("x"), httpx.PoolTimeout("x"),
+        httpx.RemoteProtocolError("Server disconnected"), httpx.ProxyError("x"),
+        httpx.Response(200, content=b""),
+        httpx.Response(200, content=body(page(1, 1000, [1]))[:-30]),
+        *(httpx.Response(status) for status in (408, 425, 500, 502, 503, 504, *range(520, 531))),
+    ],
+    ids=lambda failure: getattr(failure, "status_code", type(failure).__name__),
+)  # fmt: skip
+async def test_transient_failures_are_tried_again(failure: Answer) -> None:
+    """Whatever may pass costs a retry and no contact."""
+    script = Script(failure, failure, PAGE)
+    async with script.client() as burki:
+        contacts = await burki.contacts(42)
+    assert [contact.id for contact in contacts] == [1, 2, 3]
+    assert (contacts.report.requests, contacts.report.retries) == (3, 2)
+    assert contacts.report.waited > 0
+    assert contacts.report.consistent
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        (httpx.ConnectError("x"), ConnectionFailedError),
+        (httpx.ReadTimeout("x"), RequestTimeoutError),
+        (httpx.Response(503), ServerError),
+        (httpx.Response(408), APIError),
+        (httpx.Response(200, content=b"{"), ResponseDecodeError),
+    ],
+)
+async def test_lasting_failures_are_raised_after_all_attempts(
+    answer: Answer, kind: type[BurkiError]
+) -> None:
+    """After `attempts` tries the error says what, where and how often."""
+    script = Script(answer)
+    async with script.client(attempts=4) as burki:
+        with pytest.raises(kind) as caught:
+            await burki.contacts(42)
+    assert len(script.requests) == 4
+    error = caught.value
+    assert (error.campaign_id, error.page, error.attempts) == (42, 1, 4)
+    assert "(campaign 42, page 1, 4 attempts)" in str(error)
+    assert error.__cause__ is error.__context__ is None
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        httpx.Response(400), httpx.Response(401), httpx.Response(403), httpx.Response(404),
+        httpx.Response(409), httpx.Response(422), httpx.Response(501), httpx.Response(505),
+        httpx.Response(301, headers={"location": "https://evil.example"}), httpx.Response(204),
+        httpx.Response(200, content=b"<html></html>"), httpx.Response(200, json={}),
+        httpx.Response(200, json=page(2, 1000, range(1001))),
+        httpx.Response(200, headers={"content-encoding": "br"}, content=b"x"),
+        httpx.UnsupportedProtocol("x"), httpx.LocalProtocolError("x"),
+    ],
+    ids=str,
+)  # fmt: skip
+async def test_other_failures_are_raised_at_once(answer: Answer) -> None:
+    """What asking again cannot mend is not asked again."""
+    script = Script(answer)
+    async with script.client() as burki:
+        with pytest.raises(BurkiError) as caught:
+            await burki.contacts(42)
+    assert len(script.requests) == 1
+    assert caught.value.attempts == 1
+
+
+async def test_back_off_grows_from_try_to_try() -> None:
+    """The pauses between attempts stay within their windows."""
+    script = Script(httpx.Response(500))
+    async with script.client() as burki:
+        with pytest.raises(ServerError):
+            await burki.contacts(42)
+    gaps = [later - sooner for sooner, later in zip(script.times, script.times[1:], strict=False)]
+    windows = (0.1, 0.3, 0.9, 2.7, 8.1)
+    assert all(0 <= gap <= window + 1e-6 for gap, window in zip(gaps, windows, strict=True))
+
+
+async def test_retry_after_of_a_503_is_waited_out() -> None:
+    """A server that names a time is not asked before."""
+    script = Script(httpx.Response(503, headers={"retry-after": "17.5"}), PAGE)
+    async with script.client() as burki:
+        await burki.contacts(42)
+    assert 17.5 <= script.times[1] - script.times[0] < 17.6
+
+
+async def test_retry_after_of_a_503_beyond_max_wait_is_raised() -> None:
+    """A maintenance of a day is not slept through."""
+    script = Script(httpx.Response(503, headers={"retry-after": "86400"}))
+    async with script.client() as burki:
+        with pytest.raises(ServerError):
+            await burki.contacts(42)
+    assert len(script.requests) == 1
+
+
+@pytest.mark.parametrize("in_date", [False, True])
+async def test_429_is_waited_out_and_counts_as_no_attempt(in_date: bool) -> None:
+    """However often the server refuses within max_wait, the page arrives."""
+
+    def refuse(_: httpx.Request) -> httpx.Response:
+        date = format_datetime(datetime.now(UTC) + timedelta(seconds=6), usegmt=True)
+        return httpx.Response(429, headers={"retry-after": date if in_date else "5"})
+
+    script = Script(*[refuse] * 10, PAGE)
+    async with script.client(attempts=1) as burki:
+        contacts = await burki.contacts(42)
+    assert contacts.report.rate_limited == 10
+    assert contacts.report.retries == 0
+    assert contacts.report.requests == 11
+    gaps = [later - sooner for sooner, later in zip(script.times, script.times[1:], strict=False)]
+    assert all(4.9 <= gap <= 6.3 for gap in gaps)
+
+
+async def test_429_beyond_max_wait_is_raised_at_once() -> None:
+    """A wait that is too long is neither clipped nor slept through."""
+    script = Script(httpx.Response(429, headers={"retry-after": "121"}), PAGE)
+    async with script.client() as burki:
+        start = asyncio.get_running_loop().time()
+        with pytest.raises(RateLimitError) as caught:
+            await burki.contacts(42)
+        assert asyncio.get_running_loop().time() == start
+        assert caught.value.retry_after == 121
+        assert caught.value.status_code == 429
+        # Others do not wait for what was refused to be waited for.
+        assert len(await burki.contacts(42)) == 3
+
+
+async def test_429s_without_a_success_end_after_max_wait() -> None:
+    """A server that refuses for ever is given up, and the next pull starts afresh."""
+    script = Script(httpx.Response(429, headers={"retry-after": "30"}))
+    async with script.client() as burki:
+        for _ in range(2):
+            start = asyncio.get_running_loop().time()
+            with pytest.raises(RateLimitError):
+                await burki.contacts(42)
+            assert asyncio.get_running_loop().time() - start <= 151
+    assert len(script.requests) == 10
+
+
+async def test_max_wait_zero_waits_for_nothing() -> None:
+    """With max_wait=0 the first 429 is raised, whatever it asks for."""
+    for headers in ({}, {"retry-after": "1"}):
+        script = Script(httpx.Response(429, headers=headers))
+        async with script.client(max_wait=0) as burki:
+            with pytest.raises(RateLimitError):
+                await burki.contacts(42)
+        assert len(script.requests) == 1
+
+
+async def test_slow_body_ends_at_the_deadline_of_the_attempt() -> None:
+    """A body that drips for ever is bounded by `timeout`, which no read timeout would do."""
+
+    class Drip(httpx.AsyncByteStream):
+        async def __aiter__(self):  # type: ignore[no-untyped-def]
+            while True:
+                yield b" "
+                await asyncio.sleep(0.2)
+
+    script = Script(lambda _: httpx.Response(200, stream=Drip()), PAGE)
+    async with script.client(timeout=2) as burki:
+        start = asyncio.get_running_loop().time()
+        assert len(await burki.contacts(42)) == 3
+        assert 2 <= asyncio.get_running_loop().time() - start <= 2.2
+
+
+async def test_redirects_are_not_followed_even_if_the_users_client_would() -> None:
+    """The key does not travel to where a redirect points, nor is a user's auth put in its place."""
+    script = Script(httpx.Response(307, headers={"location": "https://evil.example/"}))
+    http = httpx.AsyncClient(
+        transport=httpx.MockTransport(script), follow_redirects=True, auth=("me", "hunter2")
+    )
+    async with BurkiClient(KEY, http_client=http) as burki:
+        with pytest.raises(UnexpectedResponseError, match="redirect"):
+            await burki.contacts(42)
+    assert [request.url.host for request in script.requests] == ["api.burki.dev"]
+    assert script.requests[0].headers["authorization"] == f"Bearer {KEY}"
+    await http.aclose()
+
+
+async def test_events_tell_pages_retries_and_pauses() -> None:
+    """on_event gets each happening once, as frozen data without a contact."""
+    events: list[Event] = []
+    script = Script(
+        httpx.Response(429, headers={"retry-after": "3"}), httpx.Response(502), PAGE
+    )
+    async with script.client(on_event=events.append) as burki:
+        await burki.contacts(42)
+    pause, retry, fetched = events
+    assert isinstance(pause, PauseStarted)
+    assert (pause.campaign_id, pause.page, pause.retry_after) == (42, 1, 3.0)
+    assert pause.seconds == pytest.approx(3.0)
+    assert isinstance(retry, RetryScheduled)
+    assert (retry.attempt, retry.reason) == (2, "HTTP 502")
+    assert isinstance(fetched, PageFetched)
+    assert (fetched.contacts, fetched.total_pages, fetched.total_items) == (3, 1, 3)
+    assert fetched.attempts == 3
+    assert fetched.seconds >= 3
+    assert PHONE not in repr(events)
+
+
+async def test_listener_that_fails_costs_no_pull(caplog: pytest.LogCaptureFixture) -> None:
+    """What on_event raises is logged, and the pull goes on."""
+
+    def listen(event: Event) -> None:
+        raise RuntimeError("metrics are down")
+
+    script = Script(PAGE)
+    async with script.client(on_event=listen) as burki:
+        assert len(await burki.contacts(42)) == 3
+    assert "on_event failed for PageFetched" in caplog.text
+    caplog.clear()
+
+
+async def test_log_lines_name_what_happens(caplog: pytest.LogCaptureFixture) -> None:
+    """Retries and pauses are logged at INFO, pages at DEBUG."""
+    script = Script(httpx.Response(429, headers={"retry-after": "3"}), httpx.Response(502), PAGE)
+    async with script.client() as burki:
+        await burki.contacts(42)
+    lines = [(record.levelno, record.getMessage()) for record in caplog.records
+             if record.name == "aioburki"]  # fmt: skip
+    assert [level for level, _ in lines] == [logging.INFO, logging.INFO, logging.DEBUG]
+    assert lines[0][1].startswith("campaign 42 page 1: HTTP 429, all requests wait 3.00 s")
+    assert lines[1][1].startswith("campaign 42 page 1 attempt 2: HTTP 502; again in ")

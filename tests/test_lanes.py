@@ -1,0 +1,362 @@
+"""Lanes over real sockets: how many connections, when they are reused, when thrown away."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import random
+import ssl
+import threading
+from collections.abc import Iterator
+
+import anyio
+import httpx
+import pytest
+import respx
+import trustme
+from pages import KEY, page
+from wire import Reply, WireServer, page_reply, wire_server
+
+from aioburki import (
+    BurkiClient,
+    ClientClosedError,
+    ConnectionFailedError,
+    RequestTimeoutError,
+    ResponseTooLargeError,
+)
+from aioburki import _body, _lanes
+
+pytestmark = [pytest.mark.asyncio, pytest.mark.usefixtures("nothing_left")]
+
+
+def whole(total: int) -> object:
+    return lambda number, attempt, per_page: page_reply(number, per_page, total)
+
+
+async def settled(server: WireServer) -> int:
+    """Return how many connections are open once the server has noticed what was closed."""
+    for _ in range(100):
+        if not server.open_connections:
+            break
+        await asyncio.sleep(0.01)
+    return server.open_connections
+
+
+@pytest.fixture
+def descriptors() -> Iterator[None]:
+    """Fail a test that leaves a file descriptor open."""
+    before = len(os.listdir("/proc/self/fd"))
+    yield
+    gc.collect()
+    # The default executor keeps none, so the count is exact but for the loop's own.
+    assert len(os.listdir("/proc/self/fd")) <= before
+
+
+async def test_one_connection_for_each_request_in_flight() -> None:
+    """Many pages take no more connections than slots, and all of them are closed."""
+    async with wire_server(whole(5000), latency=0.005) as server:  # type: ignore[arg-type]
+        async with BurkiClient(KEY, base_url=server.url, concurrency=8) as burki:
+            contacts = await burki.contacts(42, per_page=50)
+            assert len(contacts) == 5000
+            assert contacts.report.requests == len(server.requests) == 100
+            assert server.connections <= 8
+            assert server.most_in_flight == 8
+            await burki.contacts(42, per_page=50)
+            assert server.connections <= 8
+        assert await settled(server) == 0
+
+
+async def test_request_on_the_wire_is_complete() -> None:
+    """One GET with host, key and what we accept; no proxy, cookie or body."""
+    async with wire_server(whole(1)) as server:  # type: ignore[arg-type]
+        async with BurkiClient(KEY, base_url=server.url) as burki:
+            await burki.contacts(42, status="busy")
+    (head,) = server.requests
+    assert head.startswith(
+        "GET /api/v1/campaigns/42/contacts?page=1&per_page=1000&status=busy HTTP/1.1\r\n"
+    )
+    names = sorted(line.split(":")[0].lower() for line in head.split("\r\n")[1:] if line)
+    assert names == [
+        "accept", "accept-encoding", "authorization", "connection", "host", "user-agent",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("fault", "events"),
+    [
+        ("close", ["connect", "GET 1", "200", "GET 2", "close", "connect", "GET 2", "200"]),
+        ("half", ["connect", "GET 1", "200", "GET 2", "half", "connect", "GET 2", "200"]),
+    ],
+)
+async def test_broken_connection_is_replaced(fault: str, events: list[str]) -> None:
+    """A page whose connection breaks is asked for again on a new one, whole."""
+
+    def answer(number: int, attempt: int, per_page: int) -> Reply:
+        broken = fault if number == 2 and attempt == 1 else None
+        return page_reply(number, per_page, 20, fault=broken)
+
+    async with wire_server(answer) as server:
+        async with BurkiClient(KEY, base_url=server.url, concurrency=1) as burki:
+            contacts = await burki.contacts(42, per_page=10)
+    assert server.events == events
+    assert [contact.id for contact in contacts] == list(range(1, 21))
+    assert contacts.report.retries == 1
+
+
+async def test_connection_closed_while_idle_is_not_used() -> None:
+    """A server that closes kept-alive connections costs neither a contact nor an error."""
+
+    def answer(number: int, attempt: int, per_page: int) -> Reply:
+        return page_reply(number, per_page, 100, closes=True)
+
+    async with wire_server(answer) as server:
+        async with BurkiClient(KEY, base_url=server.url, concurrency=2) as burki:
+            contacts = await burki.contacts(42, per_page=10)
+            await asyncio.sleep(0.05)
+            again = await burki.contacts(42, per_page=10)
+    assert len(contacts) == len(again) == 100
+
+
+async def test_attempt_ends_at_its_deadline() -> None:
+    """A stalled or dripping answer is given up after `timeout` seconds, body included."""
+
+    def answer(number: int, attempt: int, per_page: int) -> Reply:
+        return page_reply(number, per_page, 10, fault={1: "drip", 2: "stall"}.get(attempt))
+
+    async with wire_server(answer) as server:
+        async with BurkiClient(KEY, base_url=server.url, timeout=0.3) as burki:
+            contacts = await burki.contacts(42)
+            assert contacts.report.retries == 2
+        async with BurkiClient(KEY, base_url=server.url, timeout=0.1, attempts=1) as burki:
+            server.answer = lambda *_: Reply(fault="stall")
+            with pytest.raises(RequestTimeoutError):
+                await burki.contacts(42)
+        assert await settled(server) == 0
+
+
+async def test_closed_port_is_a_failed_connection() -> None:
+    """Nobody listening is said with the host, after all attempts."""
+    async with wire_server(whole(1)) as server:  # type: ignore[arg-type]
+        url = server.url
+    async with BurkiClient(KEY, base_url=url, attempts=2) as burki:
+        with pytest.raises(ConnectionFailedError, match="could not connect to localhost") as caught:
+            await burki.contacts(42)
+    assert caught.value.attempts == 2
+
+
+async def test_too_large_an_answer_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An endless body costs its connection and no more."""
+    monkeypatch.setattr(_body.read_body, "__defaults__", (1000,))
+    async with wire_server(whole(100)) as server:  # type: ignore[arg-type]
+        async with BurkiClient(KEY, base_url=server.url) as burki:
+            with pytest.raises(ResponseTooLargeError):
+                await burki.contacts(42)
+            assert await settled(server) == 0
+
+
+async def test_error_answers_keep_the_connection() -> None:
+    """An answer that is an error was read whole, so its connection serves again."""
+
+    def answer(number: int, attempt: int, per_page: int) -> Reply:
+        if attempt < 4:
+            return Reply(b'{"detail": "busy"}', status=503)
+        return page_reply(number, per_page, 1)
+
+    async with wire_server(answer) as server:
+        async with BurkiClient(KEY, base_url=server.url) as burki:
+            await burki.contacts(42)
+    assert server.connections == 1
+
+
+async def test_gzip_is_asked_for_and_understood() -> None:
+    """A compressed page is a page."""
+    import gzip
+
+    def answer(number: int, attempt: int, per_page: int) -> Reply:
+        plain = page_reply(number, per_page, 100)
+        return Reply(gzip.compress(plain.content), headers={"content-encoding": "gzip"})
+
+    async with wire_server(answer) as server:
+        async with BurkiClient(KEY, base_url=server.url) as burki:
+            assert len(await burki.contacts(42)) == 100
+
+
+@pytest.fixture
+def authority(monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
+    """Let the lanes trust a certificate for localhost, and return its server's context."""
+    authority = trustme.CA()
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(server)
+    make = _lanes._tls_context
+
+    def trusting() -> ssl.SSLContext:
+        context = make()
+        authority.configure_trust(context)
+        return context
+
+    monkeypatch.setattr(_lanes, "_tls_context", trusting)
+    return server
+
+
+async def test_tls_works(authority: ssl.SSLContext) -> None:
+    """The same over https."""
+    async with wire_server(whole(100), tls=authority) as server:  # type: ignore[arg-type]
+        async with BurkiClient(KEY, base_url=server.url, concurrency=4) as burki:
+            assert len(await burki.contacts(42, per_page=10)) == 100
+        assert server.connections <= 4
+        assert await settled(server) == 0
+
+
+async def test_unknown_certificate_is_refused_at_once() -> None:
+    """Nothing is sent to a server that cannot prove who it is, and nothing is retried."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("localhost").configure_cert(context)
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda *_: None)  # the server's side of the refusal
+    async with wire_server(whole(1), tls=context) as server:  # type: ignore[arg-type]
+        async with BurkiClient(KEY, base_url=server.url) as burki:
+            with pytest.raises(ConnectionFailedError, match="TLS certificate of localhost") as caught:
+                await burki.contacts(42)
+    assert caught.value.attempts == 1
+    assert server.requests == []
+
+
+async def test_cancelled_handshakes_leave_no_socket(
+    authority: ssl.SSLContext, descriptors: None
+) -> None:
+    """A cancellation in mid-handshake closes the socket, which httpcore alone would not."""
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda *_: None)  # the server's side of broken handshakes
+    draw = random.Random(1)
+    async with wire_server(whole(1), tls=authority) as server:  # type: ignore[arg-type]
+        async with BurkiClient(KEY, base_url=server.url) as burki:
+            await burki.contacts(42)
+            for _ in range(60):
+                pulls = [asyncio.ensure_future(burki.contacts(42)) for _ in range(4)]
+                await asyncio.sleep(draw.random() * 0.02)
+                for pull in pulls:
+                    pull.cancel()
+                await asyncio.wait(pulls)
+            assert len(await burki.contacts(42)) == 1
+        assert await settled(server) == 0
+
+
+async def test_environment_is_not_used(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
+    """Proxies, certificates and key logs of the environment have no effect."""
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.setenv("SSL_CERT_FILE", f"{tmp_path}/none.pem")
+    monkeypatch.setenv("SSLKEYLOGFILE", f"{tmp_path}/keys.log")
+    async with wire_server(whole(1)) as server:  # type: ignore[arg-type]
+        async with BurkiClient(KEY, base_url=server.url) as burki:
+            assert len(await burki.contacts(42)) == 1
+    assert _lanes._tls_context().keylog_filename is None
+
+
+def pull_in_a_new_loop(burki: BurkiClient, closing: bool = False) -> int:
+    async def pull() -> int:
+        async with wire_server(whole(100)) as server:  # type: ignore[arg-type]
+            object.__setattr__(burki._settings, "base_url", server.url)
+            contacts = await burki.contacts(42, per_page=10)
+            if closing:
+                await burki.aclose()
+            return len(contacts)
+
+    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+        return runner.run(pull())
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+async def test_second_event_loop_after_the_first() -> None:
+    """A client made for several `asyncio.run` works in each of them."""
+    burki = BurkiClient(KEY)
+    for closing in (False, False, True):
+        count = await asyncio.to_thread(pull_in_a_new_loop, burki, closing)
+        assert count == 100
+    with pytest.raises(ClientClosedError):
+        burki.contacts(42)
+    gc.collect()
+
+
+async def test_second_event_loop_beside_the_first_is_refused() -> None:
+    """One client in two running loops gets an error that says so, not a hang."""
+    async with wire_server(whole(1)) as server:  # type: ignore[arg-type]
+        async with BurkiClient(KEY, base_url=server.url) as burki:
+            await burki.contacts(42)
+            failures: list[Exception] = []
+
+            def elsewhere() -> None:
+                try:
+                    asyncio.run(burki.contacts(42).count())
+                except RuntimeError as error:
+                    failures.append(error)
+
+            thread = threading.Thread(target=elsewhere)
+            thread.start()
+            await asyncio.to_thread(thread.join)
+            assert "one client for each loop" in str(failures[0])
+            await burki.contacts(42)
+
+
+async def test_failing_close_throws_the_lane_away() -> None:
+    """A response that cannot be closed cleanly does not give its connection back."""
+
+    class Stuck(httpx.AsyncByteStream):
+        async def __aiter__(self):  # type: ignore[no-untyped-def]
+            yield b""
+
+        async def aclose(self) -> None:
+            raise httpx.ReadError("broken")
+
+    transport = _lanes.LaneTransport()
+    lane = _lanes._Lane(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+    stream = _lanes._LaneStream(Stuck(), lane, transport._idle)
+    async for _ in stream:
+        pass
+    with pytest.raises(httpx.ReadError):
+        await stream.aclose()
+    await stream.aclose()
+    assert transport._idle == []
+
+
+@pytest.mark.parametrize("mocked", ["httpcore", "httpx"])
+async def test_respx_sees_our_requests(mocked: str) -> None:
+    """respx mocks a client that owns its connections, in both of its ways."""
+    url = "https://api.burki.dev/api/v1/campaigns/42/contacts"
+    with respx.mock(using=mocked) as router:
+        route = router.get(url, params={"page": "1", "per_page": "1000"}).respond(
+            json=page(1, 1000, [1, 2])
+        )
+        async with BurkiClient(KEY) as burki:
+            assert len(await burki.contacts(42)) == 2
+        assert route.call_count == 1
+        assert route.calls.last.request.headers["authorization"] == f"Bearer {KEY}"
+
+
+async def test_client_of_the_user_is_used_and_not_closed() -> None:
+    """An http_client serves as it is, keeps its headers, and stays open."""
+    async with wire_server(whole(50)) as server:  # type: ignore[arg-type]
+        async with httpx.AsyncClient(headers={"x-trace": "1"}, cookies={"a": "b"}) as http:
+            async with BurkiClient(KEY, base_url=server.url, http_client=http) as burki:
+                assert len(await burki.contacts(42, per_page=10)) == 50
+            assert not http.is_closed
+            await http.get(f"{server.url}/?page=1&per_page=1")
+        assert "x-trace: 1" in server.requests[0]
+        with pytest.raises(ClientClosedError, match="the http_client of this BurkiClient"):
+            BurkiClient(KEY, base_url=server.url, http_client=http).contacts(42)
+
+
+async def test_lanes_close_within_their_second() -> None:
+    """Throwing a lane away takes no longer than its bound, even under cancellation."""
+    lane = _lanes._Lane(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+
+    class Slow:
+        async def aclose(self) -> None:
+            await anyio.sleep(60)
+
+    lane._socket = Slow()
+    start = asyncio.get_running_loop().time()
+    await lane.throw_away()
+    assert asyncio.get_running_loop().time() - start < 1.5

@@ -1,0 +1,162 @@
+"""The pacer, on a clock that does not make anybody wait."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+import pytest
+
+from aioburki._pace import SPREAD, Pacer
+
+pytestmark = [pytest.mark.asyncio, pytest.mark.virtual_clock]
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+async def send(pacer: Pacer, workers: int, seconds: float, latency: float = 0.0) -> list[float]:
+    """Return when requests went, from so many workers, each taking *latency*."""
+    sent: list[float] = []
+    end = now() + seconds
+
+    async def work() -> None:
+        while now() < end:
+            await pacer.wait()
+            sent.append(now())
+            await asyncio.sleep(latency)
+
+    await asyncio.gather(*(work() for _ in range(workers)))
+    return sent
+
+
+def busiest(sent: list[float], seconds: float) -> int:
+    """Return the most requests in any window of *seconds*."""
+    return max(sum(start <= t < start + seconds for t in sent) for start in sent)
+
+
+@pytest.mark.parametrize("rate", [0.5, 1, 10, 50, 200])
+@pytest.mark.parametrize("workers", [1, 32])
+async def test_rate_is_exact_to_two_percent(rate: float, workers: int) -> None:
+    """No ten seconds hold more than the rate and 2 %, and all of it is used."""
+    sent = await send(Pacer(rate), workers, 40)
+    allowed = rate * 10
+    assert busiest(sent, 10) <= max(allowed * 1.02, allowed + 1)
+    assert len(sent) >= 0.98 * rate * 40
+
+
+async def test_late_wake_ups_cost_no_throughput() -> None:
+    """A loop that runs late by a few milliseconds each time still keeps the rate."""
+    loop = asyncio.get_running_loop()
+    pacer = Pacer(100)
+    draw = random.Random(1).random
+    sent: list[float] = []
+    end = now() + 20
+    while now() < end:
+        await pacer.wait()
+        sent.append(now())
+        loop.now += draw() * 0.015  # type: ignore[attr-defined]
+    assert 0.98 * 2000 <= len(sent) <= 1.02 * 2000
+
+
+async def test_idle_time_is_not_saved_up() -> None:
+    """After an hour of rest a pull does not start with a burst."""
+    pacer = Pacer(10)
+    await pacer.wait()
+    await asyncio.sleep(3600)
+    sent = await send(pacer, 32, 1)
+    assert busiest(sent, 0.5) <= 7
+
+
+async def test_no_rate_means_no_wait() -> None:
+    """Without a rate and without a refusal nothing is held back."""
+    pacer = Pacer(None)
+    assert sum([await pacer.wait() for _ in range(1000)]) == 0
+
+
+@pytest.mark.parametrize("rate", [None, 1000.0])
+async def test_one_refusal_pauses_everybody(rate: float | None) -> None:
+    """After a 429 nobody sends before Retry-After is over, and then not all at once."""
+    pacer = Pacer(rate, draw=random.Random(1).random)
+    start = now()
+    assert pacer.refuse(start, 2.0)
+    woken: list[float] = []
+
+    async def work() -> None:
+        waited = await pacer.wait()
+        woken.append(now())
+        assert waited == now() - start
+
+    await asyncio.gather(*(work() for _ in range(50)))
+    assert start + 2 <= min(woken)
+    assert max(woken) <= start + 2 + SPREAD + 0.06
+    assert len({round(t, 4) for t in woken}) > 40
+
+
+async def test_pause_reaches_those_who_wait_already() -> None:
+    """A refusal holds back the queue too, not only those who come later."""
+    pacer = Pacer(1.0)
+    await pacer.wait()
+    waiting = [asyncio.create_task(pacer.wait()) for _ in range(3)]
+    await asyncio.sleep(0.5)
+    start = now()
+    pacer.refuse(start, 10.0)
+    first, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    assert now() >= start + 10
+    await asyncio.gather(*waiting)
+
+
+async def test_longer_pause_extends_a_running_one() -> None:
+    """Of two pauses the later end counts, also for those who sleep already."""
+    pacer = Pacer(None)
+    start = now()
+    pacer.refuse(start, 1.0)
+    waiting = asyncio.create_task(pacer.wait())
+    await asyncio.sleep(0.5)
+    assert not pacer.refuse(start, 5.0)
+    assert pacer.pause_left() == 5.0
+    assert not pacer.refuse(start, 1.0)
+    assert pacer.pause_left() == 5.0
+    await waiting
+    assert now() >= start + 5.5
+
+
+async def test_refusals_of_one_instant_are_one_signal() -> None:
+    """Fifty 429s to requests that were under way together make one pause."""
+    pacer = Pacer(None, draw=lambda: 0.0)
+    start = now()
+    assert [pacer.refuse(start, None) for _ in range(50)] == [True] + [False] * 49
+    assert pacer.pause_left() == 0.5
+    assert pacer.refused_seconds == 0.5
+
+
+async def test_pauses_without_advice_grow_until_a_success() -> None:
+    """Without Retry-After each refusal doubles the pause; a success starts afresh."""
+    pacer = Pacer(None, draw=lambda: 0.0)
+    pauses = []
+    for _ in range(3):
+        await pacer.wait()
+        pacer.refuse(now(), None)
+        pauses.append(pacer.pause_left())
+    assert pauses == [0.5, 1.0, 2.0]
+    assert pacer.refused_seconds == 3.5
+    pacer.forget_refusals()
+    assert pacer.refused_seconds == 0.0
+    await pacer.wait()
+    pacer.refuse(now(), None)
+    assert pacer.pause_left() == 0.5
+
+
+async def test_cancelled_wait_takes_no_turn() -> None:
+    """Waiters that are cancelled leave their place to those behind them."""
+    pacer = Pacer(1.0)
+    await pacer.wait()
+    start = now()
+    waiting = [asyncio.create_task(pacer.wait()) for _ in range(10)]
+    await asyncio.sleep(0.1)
+    for task in waiting[:-1]:
+        task.cancel()
+    await asyncio.wait(waiting)
+    assert waiting[-1].done() and not waiting[-1].cancelled()
+    assert now() - start <= 1.0

@@ -1,0 +1,118 @@
+"""The plan: which pages are asked for, and when it ends."""
+
+from __future__ import annotations
+
+from aioburki._models import Pagination
+from aioburki._plan import Plan
+from aioburki._query import ContactQuery, Window
+
+
+def plan(per_page: int = 100, limit: int | None = None) -> Plan:
+    return Plan(ContactQuery(campaign_id=42, status=None, per_page=per_page, limit=limit))
+
+
+def said(page: int, total_pages: int, *, has_next: bool | None = None, per_page: int = 100) -> Pagination:
+    return Pagination(
+        page=page,
+        per_page=per_page,
+        total_items=total_pages * per_page,
+        total_pages=total_pages,
+        has_next=page < total_pages if has_next is None else has_next,
+        has_prev=page > 1,
+    )
+
+
+def drain(plan: Plan) -> list[int]:
+    pages = []
+    while (window := plan.next_window()) is not None:
+        pages.append(window.page)
+    return pages
+
+
+def test_page_one_first_then_the_rest() -> None:
+    """Nothing but page 1 is known until it has come."""
+    pages = plan()
+    assert pages.next_window() == Window(page=1, per_page=100)
+    assert pages.next_window() is None
+    pages.learn(said(1, 4), new=100, delivered=100)
+    assert drain(pages) == [2, 3, 4]
+    assert pages.reached_end
+
+
+def test_no_pages_beyond_an_empty_list() -> None:
+    """Zero pages or one page mean one request."""
+    for total in (0, 1):
+        pages = plan()
+        assert drain(pages) == [1]
+        pages.learn(said(1, total), new=0, delivered=0)
+        assert drain(pages) == []
+        assert pages.reached_end
+
+
+def test_growing_list_is_followed() -> None:
+    """A later page that announces more pages, or a next one, extends the plan."""
+    pages = plan()
+    drain(pages)
+    pages.learn(said(1, 2), new=100, delivered=100)
+    assert drain(pages) == [2]
+    pages.learn(said(2, 3), new=100, delivered=200)
+    assert drain(pages) == [3]
+    pages.learn(said(3, 3, has_next=True), new=100, delivered=300)
+    assert drain(pages) == [4]
+
+
+def test_shrinking_list_is_read_to_its_old_end() -> None:
+    """A smaller total may come from a stale replica, so the planned pages are still read."""
+    pages = plan()
+    drain(pages)
+    pages.learn(said(1, 4), new=100, delivered=100)
+    pages.next_window()
+    pages.learn(said(2, 2), new=100, delivered=200)
+    assert drain(pages) == [3, 4]
+
+
+def test_server_that_always_claims_a_next_page_is_not_followed_for_ever() -> None:
+    """A page without a single new contact does not lead to another."""
+    pages = plan()
+    drain(pages)
+    pages.learn(said(1, 1, has_next=True), new=100, delivered=100)
+    assert drain(pages) == [2]
+    pages.learn(said(2, 1, has_next=True), new=0, delivered=100)
+    assert drain(pages) == []
+
+
+def test_limit_asks_for_no_page_too_many() -> None:
+    """Only the pages that the limit needs are asked for."""
+    pages = plan(limit=250)
+    drain(pages)
+    pages.learn(said(1, 10), new=100, delivered=100)
+    assert drain(pages) == [2, 3]
+    assert not pages.reached_end
+    pages.learn(said(2, 10), new=100, delivered=200)
+    pages.learn(said(3, 10), new=100, delivered=250)
+    assert drain(pages) == []
+
+
+def test_limit_asks_for_more_if_pages_bring_less() -> None:
+    """Repeats and short pages are made up for, up to the end of the list."""
+    pages = plan(limit=150)
+    drain(pages)
+    pages.learn(said(1, 3), new=100, delivered=100)
+    assert drain(pages) == [2]
+    pages.learn(said(2, 3), new=20, delivered=120)
+    assert drain(pages) == [3]
+    pages.learn(said(3, 3), new=10, delivered=130)
+    assert drain(pages) == []
+
+
+def test_limit_counts_with_the_page_size_of_the_server() -> None:
+    """A server that caps per_page needs more pages for the same limit."""
+    pages = plan(per_page=1000, limit=250)
+    drain(pages)
+    pages.learn(said(1, 10), new=100, delivered=100)
+    assert drain(pages) == [2, 3]
+
+
+def test_limit_zero_asks_for_nothing() -> None:
+    """At most no contacts need no request."""
+    assert drain(plan(limit=0)) == []

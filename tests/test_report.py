@@ -1,0 +1,90 @@
+"""The report: what moved, in words."""
+
+from __future__ import annotations
+
+from aioburki import Contact, ContactData, ContactPage, ContactStatus, Pagination
+from aioburki._report import Drift
+
+
+def page(
+    number: int, held: int, total: int, *, per_page: int = 10, total_pages: int | None = None
+) -> ContactPage:
+    contact = Contact(1, "+1", ContactData(), ContactStatus.BUSY)
+    pages = -(-total // per_page) if total_pages is None else total_pages
+    return ContactPage(
+        contacts=(contact,) * held,
+        pagination=Pagination(
+            page=number,
+            per_page=per_page,
+            total_items=total,
+            total_pages=pages,
+            has_next=number < pages,
+            has_prev=number > 1,
+        ),
+    )
+
+
+def sentences(*pages: ContactPage, duplicates: int = 0) -> tuple[str, ...]:
+    drift = Drift()
+    for each in pages:
+        drift.learn(each)
+    drift.complete()
+    return drift.sentences(duplicates)
+
+
+def test_nothing_is_said_before_the_first_page() -> None:
+    """A pull that has read nothing has seen nothing move."""
+    assert Drift().sentences(0) == ()
+
+
+def test_nothing_is_said_of_a_list_that_stands_still() -> None:
+    """Full pages, a short last one, an empty list: no drift."""
+    assert sentences(page(1, 10, 25), page(2, 10, 25), page(3, 5, 25)) == ()
+    assert sentences(page(1, 10, 10)) == ()
+    assert sentences(page(1, 0, 0)) == ()
+    assert sentences(page(1, 0, 0, total_pages=1)) == ()
+
+
+def test_growth_is_told() -> None:
+    """A new end and another count are both said."""
+    assert sentences(page(1, 10, 20), page(2, 10, 21), page(3, 1, 21)) == (
+        "the server counted 20 contacts at first and 21 at last, between 20 and 21",
+        "the list grew from 2 to 3 pages while it was read",
+    )
+
+
+def test_repeats_are_told() -> None:
+    """A contact on two pages is said, and that the sum does not come out."""
+    assert sentences(page(1, 10, 20), page(2, 10, 20), duplicates=1) == (
+        "1 contact came twice and went out once",
+        "19 contacts were received, the server counted 20",
+    )
+    assert "2 contacts came twice and went out once" in sentences(
+        page(1, 10, 18), page(2, 10, 20), duplicates=2
+    )
+
+
+def test_short_pages_are_named() -> None:
+    """A short page in the middle is named, many are summed up."""
+    assert sentences(page(1, 9, 20), page(2, 10, 20)) == (
+        "page 1 did not hold as many contacts as announced",
+        "19 contacts were received, the server counted 20",
+    )
+    many = [page(number, 9, 80) for number in range(1, 9)]
+    assert sentences(*many)[0] == (
+        "pages 1, 2, 3, 4, 5 and 3 more did not hold as many contacts as announced"
+    )
+
+
+def test_changed_page_size_is_told() -> None:
+    """Another page size on a later page moves every boundary."""
+    assert "the server changed its page size between pages" in sentences(
+        page(1, 10, 20), page(2, 5, 20, per_page=5)
+    )
+
+
+def test_sums_are_compared_only_at_the_end_of_the_list() -> None:
+    """A pull that stops early is not told off for what it did not read."""
+    drift = Drift()
+    drift.learn(page(1, 10, 25))
+    assert drift.sentences(0) == ()

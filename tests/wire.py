@@ -1,0 +1,145 @@
+"""A server of raw sockets: what it sends, breaks off or keeps back is up to the test.
+
+It notes the order of events on the wire, such as ``connect, GET 2, close, connect, GET 2``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import attrs
+from pages import body, page
+
+
+@attrs.frozen
+class Reply:
+    """Say what the server sends and how: *fault* is ``close``, ``half``, ``stall`` or ``drip``."""
+
+    content: bytes = b"{}"
+    status: int = 200
+    headers: dict[str, str] = attrs.field(factory=dict)
+    fault: str | None = None
+    closes: bool = False
+    """Close the connection a moment after the answer, without announcing it."""
+
+
+def page_reply(number: int, per_page: int, total: int, **changes: Any) -> Reply:
+    """Return the answer that holds page *number* of *total* contacts."""
+    return Reply(body(page(number, per_page, range(1, total + 1))), **changes)
+
+
+@attrs.define
+class WireServer:
+    """What the server has seen."""
+
+    answer: Callable[[int, int, int], Reply]
+    url: str = ""
+    events: list[str] = attrs.field(factory=list)
+    requests: list[str] = attrs.field(factory=list)
+    connections: int = 0
+    open_connections: int = 0
+    in_flight: int = 0
+    most_in_flight: int = 0
+    latency: float = 0.0
+    _asked: Counter[int] = attrs.field(factory=Counter)
+
+    async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        self.open_connections += 1
+        self.events.append("connect")
+        try:
+            while await self._exchange(reader, writer):
+                pass
+        except (asyncio.IncompleteReadError, ConnectionError, ssl.SSLError):
+            pass
+        except asyncio.CancelledError:
+            pass  # the end of the test; asyncio's streams would report it as an error
+        finally:
+            self.open_connections -= 1
+            writer.close()
+
+    async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        self.requests.append(head)
+        query = parse_qs(urlsplit(head.split(" ")[1]).query)
+        number, per_page = int(query["page"][0]), int(query["per_page"][0])
+        self.events.append(f"GET {number}")
+        self._asked[number] += 1
+        self.in_flight += 1
+        self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        try:
+            await _idle(reader, self.latency)
+            reply = self.answer(number, self._asked[number], per_page)
+            return await self._send(reader, writer, reply)
+        finally:
+            self.in_flight -= 1
+
+    async def _send(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, reply: Reply
+    ) -> bool:
+        if reply.fault == "close":
+            self.events.append("close")
+            return False
+        headers = {
+            "content-type": "application/json",
+            "content-length": str(len(reply.content)),
+        } | reply.headers
+        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        writer.write(f"HTTP/1.1 {reply.status} Status\r\n{lines}\r\n".encode())
+        if reply.fault == "half":
+            writer.write(reply.content[: len(reply.content) // 2])
+            await writer.drain()
+            self.events.append("half")
+            return False
+        if reply.fault == "stall":
+            await writer.drain()
+            await _idle(reader, 60)
+        if reply.fault == "drip":
+            for byte in reply.content:
+                writer.write(bytes((byte,)))
+                await writer.drain()
+                await asyncio.sleep(0.02)
+        else:
+            writer.write(reply.content)
+            await writer.drain()
+        self.events.append(str(reply.status))
+        return not reply.closes
+
+
+async def _idle(reader: asyncio.StreamReader, seconds: float) -> None:
+    """Wait, but not for a client that is gone."""
+    try:
+        async with asyncio.timeout(seconds):
+            await reader.read(1)
+    except TimeoutError:
+        return
+    raise ConnectionResetError
+
+
+@asynccontextmanager
+async def wire_server(
+    answer: Callable[[int, int, int], Reply],
+    *,
+    latency: float = 0.0,
+    tls: ssl.SSLContext | None = None,
+) -> AsyncIterator[WireServer]:
+    """Serve *answer*, called with page, attempt at it, and per_page."""
+    state = WireServer(answer, latency=latency)
+    server = await asyncio.start_server(state.handle, "127.0.0.1", 0, ssl=tls)
+    port = server.sockets[0].getsockname()[1]
+    state.url = f"{'https' if tls else 'http'}://localhost:{port}"
+    handlers = asyncio.all_tasks()
+    try:
+        yield state
+    finally:
+        server.close()
+        mine = [t for t in asyncio.all_tasks() - handlers if "handle" in repr(t.get_coro())]
+        for task in mine:
+            task.cancel()
+        await asyncio.gather(*mine, return_exceptions=True)
