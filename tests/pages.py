@@ -30,9 +30,7 @@ def contact(contact_id: int, **changes: Any) -> dict[str, Any]:
     } | changes
 
 
-def page(
-    number: int, per_page: int, ids: Sequence[int], **pagination: Any
-) -> dict[str, Any]:
+def page(number: int, per_page: int, ids: Sequence[int], **pagination: Any) -> dict[str, Any]:
     """Return page *number* of a list that holds *ids*."""
     total_pages = -(-len(ids) // per_page)
     first = (number - 1) * per_page
@@ -70,9 +68,7 @@ class ListServer:
         self.asked.append(number)
         if self.change is not None:
             self.change(self, number)
-        return httpx.Response(
-            200, json=page(number, int(request.url.params["per_page"]), self.ids)
-        )
+        return httpx.Response(200, json=page(number, int(request.url.params["per_page"]), self.ids))
 
     @property
     def transport(self) -> httpx.MockTransport:

@@ -60,7 +60,7 @@ def test_timeout_zero_is_refused() -> None:
         ("sk-secret\r\nX: y", "a character that no API key has"),
         ("sk-\0secret", "a character that no API key has"),
         (" sk-secret", "a character that no API key has"),
-        ("sk-secret’", "a character that no API key has"),
+        ("sk-secret\u2019", "a character that no API key has"),
         ("sk-sécret", "a character that no API key has"),
         ("s" * 10_240, "is longer than 8,192 characters"),
     ],
@@ -133,7 +133,7 @@ def test_unusable_urls_are_refused(url: Any, message: str) -> None:
     ],
 )
 def test_usable_urls_are_taken(url: str) -> None:
-    """https goes anywhere, http to this machine."""
+    """Https goes anywhere, http to this machine."""
     assert repr(url) in repr(BurkiClient(KEY, base_url=url + "/"))
 
 
@@ -187,9 +187,7 @@ def test_coroutine_function_cannot_listen() -> None:
         ({"status": 3}, "status must be one of pending, .*, not 3"),
     ],
 )
-def test_queries_are_checked_before_any_request(
-    arguments: dict[str, Any], message: str
-) -> None:
+def test_queries_are_checked_before_any_request(arguments: dict[str, Any], message: str) -> None:
     """A bad argument of contacts() is refused by name when it is given, not when it is used."""
     server = ListServer([1])
     client = BurkiClient(KEY, transport=server.transport)

@@ -20,6 +20,7 @@ from aioburki import (
     Contact,
     ContactList,
     ContactPage,
+    ContactStream,
     NotFoundError,
     ResponseDecodeError,
 )
@@ -148,7 +149,7 @@ async def test_count_and_page_take_one_request(burki: BurkiClient, sandbox: Sand
 async def test_nothing_is_fetched_for_a_consumer_that_sleeps(
     burki: BurkiClient, sandbox: Sandbox
 ) -> None:
-    """Fetching runs at most 4 × concurrency pages ahead."""
+    """Fetching runs at most four times concurrency pages ahead."""
     async with burki.contacts(42, per_page=10).stream() as stream:
         async for _ in stream:
             await asyncio.sleep(1000)
@@ -236,9 +237,7 @@ async def test_drift_of_an_abandoned_pull_is_logged_too(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """What was seen to move before a break is not kept secret."""
-    server = ListServer(
-        range(1, 31), lambda server, number: server.ids.append(100 + number)
-    )
+    server = ListServer(range(1, 31), lambda server, number: server.ids.append(100 + number))
     async with BurkiClient(KEY, transport=server.transport, concurrency=1) as burki:
         async with burki.contacts(42, per_page=10).stream() as stream:
             async for contact in stream:
@@ -281,7 +280,7 @@ async def test_server_that_ignores_the_page_is_found_out() -> None:
         return httpx.Response(200, json=page(1, 10, range(1, 101)))
 
     async with BurkiClient(KEY, transport=httpx.MockTransport(handler)) as burki:
-        with pytest.raises(ResponseDecodeError, match="pagination.page: page 1 came instead"):
+        with pytest.raises(ResponseDecodeError, match=r"pagination\.page: page 1 came instead"):
             await burki.contacts(42, per_page=10)
 
 
@@ -385,8 +384,8 @@ async def test_stream_goes_on_where_it_was_left(burki: BurkiClient) -> None:
     assert first + rest == list(range(101, 2601))
 
 
-async def _take(stream: object, number: int) -> AsyncIterator[Contact]:
-    iterator = aiter(stream)  # type: ignore[call-overload]
+async def _take(stream: ContactStream, number: int) -> AsyncIterator[Contact]:
+    iterator = aiter(stream)
     for _ in range(number):
         yield await anext(iterator)
 
@@ -423,6 +422,7 @@ async def test_memory_does_not_grow_with_the_list() -> None:
             async for each in stream:
                 if each.id % 2000 == 0:
                     await asyncio.sleep(1)
+                    gc.collect()
                     alive = sum(type(thing) is Contact for thing in gc.get_objects())
                     most = max(most, alive)
     assert 0 < most <= 50 * (1 + 4 * 2) + 50

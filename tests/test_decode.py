@@ -6,13 +6,16 @@ import json
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
+import attrs
+import cattrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pages import PHONE, body, contact, page
 
-from aioburki import Contact, ContactData, ContactPage, ContactStatus
-from aioburki._decode import Undecodable, decode_page
+from aioburki import Contact, ContactData, ContactPage, ContactStatus, _decode
+from aioburki._decode import decode_page
+from aioburki._parse import Undecodable
 
 REFERENCE_PAGE = b"""{
   "contacts": [
@@ -226,7 +229,7 @@ def test_pagination_must_be_there() -> None:
 @pytest.mark.parametrize(
     "content",
     [
-        b"", b"{", b"\xff\xfe", b"NaN", b'{"contacts": NaN}', b"[1e400]", b"[1e400, \"\\ud800\"]",
+        b"", b"{", b"\xff\xfe", b"NaN", b'{"contacts": NaN}', b"[1e400]", b'[1e400, "\\ud800"]',
         b"[" + b"9" * 5000 + b"]", b'"\\ud800" x', REFERENCE_PAGE[:-2],
         REFERENCE_PAGE.decode().encode("utf-16"), b"[-Infinity]",
     ],
@@ -262,10 +265,7 @@ JSON = st.recursive(
 @given(
     st.fixed_dictionaries(
         {},
-        optional={
-            name: JSON | st.just(value)
-            for name, value in {**contact(1), "new": 1}.items()
-        },
+        optional={name: JSON | st.just(value) for name, value in {**contact(1), "new": 1}.items()},
     )
 )
 def test_any_json_is_a_contact_or_a_named_problem(item: dict[str, Any]) -> None:
@@ -283,3 +283,20 @@ def test_zone_of_other_kinds_is_kept() -> None:
     """An offset without a colon is an offset too."""
     created = one(created_at="2024-02-01T10:30:00-0800").created_at
     assert created == datetime(2024, 2, 1, 10, 30, tzinfo=timezone(timedelta(hours=-8)))
+
+
+@given(st.sampled_from([REFERENCE_PAGE, body(page(2, 3, range(9)))]))
+def test_both_converters_agree(content: bytes) -> None:
+    """What the fast converter accepts, the careful one decodes to the same."""
+    data = json.loads(content)
+    fast = _decode._fast.structure(data, ContactPage)
+    careful = _decode._careful.structure(data, ContactPage)
+    assert repr(attrs.astuple(fast)) == repr(attrs.astuple(careful))
+
+
+def test_careful_converter_has_the_last_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page that only the fast converter cannot read is a page."""
+    broken = cattrs.Converter()
+    broken.register_structure_hook(ContactPage, lambda *_: 1 / 0)
+    monkeypatch.setattr(_decode, "_fast", broken)
+    assert isinstance(decode_page(REFERENCE_PAGE), ContactPage)

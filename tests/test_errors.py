@@ -42,9 +42,7 @@ def test_errors_are_also_what_python_calls_them() -> None:
     assert ResponseDecodeError("x").problems == ()
 
 
-@pytest.mark.parametrize(
-    "name", [name for name in aioburki.__all__ if name.endswith("Error")]
-)
+@pytest.mark.parametrize("name", [name for name in aioburki.__all__ if name.endswith("Error")])
 def test_every_error_can_be_pickled(name: str) -> None:
     """An error survives the way between processes with all it carries."""
     kind: type[BurkiError] = getattr(aioburki, name)

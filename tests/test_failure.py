@@ -33,7 +33,7 @@ from aioburki._failure import Failure, failure_of_body, failure_of_connection, f
 NOW = datetime(2024, 2, 1, 10, 30, tzinfo=UTC)
 
 
-def failed(status: int, content: bytes = b"", **headers: str) -> Failure:
+def failed(status: int, content: bytes = b"", headers: dict[str, str] | None = None) -> Failure:
     response = httpx.Response(status, headers=headers)
     result = failure_of_status(response, content, KEY, NOW)
     assert result is not None
@@ -67,9 +67,7 @@ def failed(status: int, content: bytes = b"", **headers: str) -> Failure:
         (531, ServerError, False),
     ],
 )
-def test_statuses_have_their_errors(
-    status: int, kind: type[APIError], transient: bool
-) -> None:
+def test_statuses_have_their_errors(status: int, kind: type[APIError], transient: bool) -> None:
     """Each status becomes its error, with the server's reason, and is retried or not."""
     failure = failed(status, body({"detail": "because"}))
     assert type(failure.error) is kind
@@ -87,11 +85,11 @@ def test_statuses_have_their_errors(
 
 def test_wait_of_the_server_is_kept() -> None:
     """Retry-After is on the failure, and on the error of a 429."""
-    failure = failed(429, **{"retry-after": "1.5"})
+    failure = failed(429, headers={"retry-after": "1.5"})
     assert failure.retry_after == 1.5
     assert isinstance(failure.error, RateLimitError)
     assert failure.error.retry_after == 1.5
-    assert failed(503, **{"retry-after": "7"}).retry_after == 7.0
+    assert failed(503, headers={"retry-after": "7"}).retry_after == 7.0
 
 
 def test_problems_of_a_422_are_kept() -> None:
@@ -104,7 +102,7 @@ def test_problems_of_a_422_are_kept() -> None:
 @pytest.mark.parametrize("status", [201, 202, 203, 204, 206, 300, 301, 302, 304, 307, 308])
 def test_other_successes_and_redirects_are_unexpected(status: int) -> None:
     """Nothing but a 200 is a page, and a redirect is not followed."""
-    failure = failed(status, b'{"contacts": []}', location="https://evil.example/?key")
+    failure = failed(status, b'{"contacts": []}', {"location": "https://evil.example/?key"})
     assert type(failure.error) is UnexpectedResponseError
     assert failure.error.status_code == status
     assert not failure.transient
@@ -116,11 +114,11 @@ def test_html_is_not_this_api(kind: str) -> None:
     """A login page or a firewall's answer is told from the API's, and not shown."""
     page = b"\n <html>Attention required</html>"
     for status in (200, 403):
-        failure = failed(status, page, **{"content-type": kind})
+        failure = failed(status, page, {"content-type": kind})
         assert type(failure.error) is UnexpectedResponseError
         assert not failure.transient
         assert "Attention" not in str(failure.error)
-    failure = failed(503, page, **{"content-type": kind})
+    failure = failed(503, page, {"content-type": kind})
     assert type(failure.error) is ServerError
     assert failure.transient
 

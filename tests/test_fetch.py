@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
@@ -188,6 +188,32 @@ async def test_retry_after_of_a_503_beyond_max_wait_is_raised() -> None:
     assert len(script.requests) == 1
 
 
+async def test_429s_of_one_instant_are_one_pause() -> None:
+    """Eight refusals of requests that were under way together are told once."""
+    pauses: list[Event] = []
+    calls = 0
+
+    async def handler(request: httpx.Request) -> httpx.Response:
+        nonlocal calls
+        calls += 1
+        number = int(request.url.params["page"])
+        await asyncio.sleep(0.1)
+        if 2 <= calls <= 9:
+            return httpx.Response(429, headers={"retry-after": "2"})
+        return httpx.Response(200, json=page(number, 10, range(100)))
+
+    def listen(event: Event) -> None:
+        if isinstance(event, PauseStarted):
+            pauses.append(event)
+
+    transport = httpx.MockTransport(handler)
+    async with BurkiClient(KEY, transport=transport, on_event=listen) as burki:
+        contacts = await burki.contacts(42, per_page=10)
+    assert contacts.report.rate_limited == 8
+    assert len(pauses) == 1
+    assert 2 <= contacts.report.elapsed <= 4
+
+
 @pytest.mark.parametrize("in_date", [False, True])
 async def test_429_is_waited_out_and_counts_as_no_attempt(in_date: bool) -> None:
     """However often the server refuses within max_wait, the page arrives."""
@@ -246,7 +272,7 @@ async def test_slow_body_ends_at_the_deadline_of_the_attempt() -> None:
     """A body that drips for ever is bounded by `timeout`, which no read timeout would do."""
 
     class Drip(httpx.AsyncByteStream):
-        async def __aiter__(self):  # type: ignore[no-untyped-def]
+        async def __aiter__(self) -> AsyncIterator[bytes]:
             while True:
                 yield b" "
                 await asyncio.sleep(0.2)
@@ -275,9 +301,7 @@ async def test_redirects_are_not_followed_even_if_the_users_client_would() -> No
 async def test_events_tell_pages_retries_and_pauses() -> None:
     """on_event gets each happening once, as frozen data without a contact."""
     events: list[Event] = []
-    script = Script(
-        httpx.Response(429, headers={"retry-after": "3"}), httpx.Response(502), PAGE
-    )
+    script = Script(httpx.Response(429, headers={"retry-after": "3"}), httpx.Response(502), PAGE)
     async with script.client(on_event=events.append) as burki:
         await burki.contacts(42)
     pause, retry, fetched = events

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import gzip
 import os
 import random
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import anyio
 import httpx
@@ -24,13 +25,14 @@ from aioburki import (
     ConnectionFailedError,
     RequestTimeoutError,
     ResponseTooLargeError,
+    _body,
+    _lanes,
 )
-from aioburki import _body, _lanes
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.usefixtures("nothing_left")]
 
 
-def whole(total: int) -> object:
+def whole(total: int) -> Callable[[int, int, int], Reply]:
     return lambda number, attempt, per_page: page_reply(number, per_page, total)
 
 
@@ -55,7 +57,7 @@ def descriptors() -> Iterator[None]:
 
 async def test_one_connection_for_each_request_in_flight() -> None:
     """Many pages take no more connections than slots, and all of them are closed."""
-    async with wire_server(whole(5000), latency=0.005) as server:  # type: ignore[arg-type]
+    async with wire_server(whole(5000), latency=0.005) as server:
         async with BurkiClient(KEY, base_url=server.url, concurrency=8) as burki:
             contacts = await burki.contacts(42, per_page=50)
             assert len(contacts) == 5000
@@ -69,7 +71,7 @@ async def test_one_connection_for_each_request_in_flight() -> None:
 
 async def test_request_on_the_wire_is_complete() -> None:
     """One GET with host, key and what we accept; no proxy, cookie or body."""
-    async with wire_server(whole(1)) as server:  # type: ignore[arg-type]
+    async with wire_server(whole(1)) as server:
         async with BurkiClient(KEY, base_url=server.url) as burki:
             await burki.contacts(42, status="busy")
     (head,) = server.requests
@@ -137,7 +139,7 @@ async def test_attempt_ends_at_its_deadline() -> None:
 
 async def test_closed_port_is_a_failed_connection() -> None:
     """Nobody listening is said with the host, after all attempts."""
-    async with wire_server(whole(1)) as server:  # type: ignore[arg-type]
+    async with wire_server(whole(1)) as server:
         url = server.url
     async with BurkiClient(KEY, base_url=url, attempts=2) as burki:
         with pytest.raises(ConnectionFailedError, match="could not connect to localhost") as caught:
@@ -148,7 +150,7 @@ async def test_closed_port_is_a_failed_connection() -> None:
 async def test_too_large_an_answer_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     """An endless body costs its connection and no more."""
     monkeypatch.setattr(_body.read_body, "__defaults__", (1000,))
-    async with wire_server(whole(100)) as server:  # type: ignore[arg-type]
+    async with wire_server(whole(100)) as server:
         async with BurkiClient(KEY, base_url=server.url) as burki:
             with pytest.raises(ResponseTooLargeError):
                 await burki.contacts(42)
@@ -163,23 +165,20 @@ async def test_error_answers_keep_the_connection() -> None:
             return Reply(b'{"detail": "busy"}', status=503)
         return page_reply(number, per_page, 1)
 
-    async with wire_server(answer) as server:
-        async with BurkiClient(KEY, base_url=server.url) as burki:
-            await burki.contacts(42)
+    async with wire_server(answer) as server, BurkiClient(KEY, base_url=server.url) as burki:
+        await burki.contacts(42)
     assert server.connections == 1
 
 
 async def test_gzip_is_asked_for_and_understood() -> None:
     """A compressed page is a page."""
-    import gzip
 
     def answer(number: int, attempt: int, per_page: int) -> Reply:
         plain = page_reply(number, per_page, 100)
         return Reply(gzip.compress(plain.content), headers={"content-encoding": "gzip"})
 
-    async with wire_server(answer) as server:
-        async with BurkiClient(KEY, base_url=server.url) as burki:
-            assert len(await burki.contacts(42)) == 100
+    async with wire_server(answer) as server, BurkiClient(KEY, base_url=server.url) as burki:
+        assert len(await burki.contacts(42)) == 100
 
 
 @pytest.fixture
@@ -201,7 +200,7 @@ def authority(monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
 
 async def test_tls_works(authority: ssl.SSLContext) -> None:
     """The same over https."""
-    async with wire_server(whole(100), tls=authority) as server:  # type: ignore[arg-type]
+    async with wire_server(whole(100), tls=authority) as server:
         async with BurkiClient(KEY, base_url=server.url, concurrency=4) as burki:
             assert len(await burki.contacts(42, per_page=10)) == 100
         assert server.connections <= 4
@@ -214,9 +213,11 @@ async def test_unknown_certificate_is_refused_at_once() -> None:
     trustme.CA().issue_cert("localhost").configure_cert(context)
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda *_: None)  # the server's side of the refusal
-    async with wire_server(whole(1), tls=context) as server:  # type: ignore[arg-type]
+    async with wire_server(whole(1), tls=context) as server:
         async with BurkiClient(KEY, base_url=server.url) as burki:
-            with pytest.raises(ConnectionFailedError, match="TLS certificate of localhost") as caught:
+            with pytest.raises(
+                ConnectionFailedError, match="TLS certificate of localhost"
+            ) as caught:
                 await burki.contacts(42)
     assert caught.value.attempts == 1
     assert server.requests == []
@@ -229,7 +230,7 @@ async def test_cancelled_handshakes_leave_no_socket(
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda *_: None)  # the server's side of broken handshakes
     draw = random.Random(1)
-    async with wire_server(whole(1), tls=authority) as server:  # type: ignore[arg-type]
+    async with wire_server(whole(1), tls=authority) as server:
         async with BurkiClient(KEY, base_url=server.url) as burki:
             await burki.contacts(42)
             for _ in range(60):
@@ -248,7 +249,7 @@ async def test_environment_is_not_used(monkeypatch: pytest.MonkeyPatch, tmp_path
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     monkeypatch.setenv("SSL_CERT_FILE", f"{tmp_path}/none.pem")
     monkeypatch.setenv("SSLKEYLOGFILE", f"{tmp_path}/keys.log")
-    async with wire_server(whole(1)) as server:  # type: ignore[arg-type]
+    async with wire_server(whole(1)) as server:
         async with BurkiClient(KEY, base_url=server.url) as burki:
             assert len(await burki.contacts(42)) == 1
     assert _lanes._tls_context().keylog_filename is None
@@ -256,7 +257,7 @@ async def test_environment_is_not_used(monkeypatch: pytest.MonkeyPatch, tmp_path
 
 def pull_in_a_new_loop(burki: BurkiClient, closing: bool = False) -> int:
     async def pull() -> int:
-        async with wire_server(whole(100)) as server:  # type: ignore[arg-type]
+        async with wire_server(whole(100)) as server:
             object.__setattr__(burki._settings, "base_url", server.url)
             contacts = await burki.contacts(42, per_page=10)
             if closing:
@@ -282,7 +283,7 @@ async def test_second_event_loop_after_the_first() -> None:
 
 async def test_second_event_loop_beside_the_first_is_refused() -> None:
     """One client in two running loops gets an error that says so, not a hang."""
-    async with wire_server(whole(1)) as server:  # type: ignore[arg-type]
+    async with wire_server(whole(1)) as server:
         async with BurkiClient(KEY, base_url=server.url) as burki:
             await burki.contacts(42)
             failures: list[Exception] = []
@@ -304,7 +305,7 @@ async def test_failing_close_throws_the_lane_away() -> None:
     """A response that cannot be closed cleanly does not give its connection back."""
 
     class Stuck(httpx.AsyncByteStream):
-        async def __aiter__(self):  # type: ignore[no-untyped-def]
+        async def __aiter__(self) -> AsyncIterator[bytes]:
             yield b""
 
         async def aclose(self) -> None:
@@ -323,7 +324,7 @@ async def test_failing_close_throws_the_lane_away() -> None:
 
 @pytest.mark.parametrize("mocked", ["httpcore", "httpx"])
 async def test_respx_sees_our_requests(mocked: str) -> None:
-    """respx mocks a client that owns its connections, in both of its ways."""
+    """Respx mocks a client that owns its connections, in both of its ways."""
     url = "https://api.burki.dev/api/v1/campaigns/42/contacts"
     with respx.mock(using=mocked) as router:
         route = router.get(url, params={"page": "1", "per_page": "1000"}).respond(
@@ -337,7 +338,7 @@ async def test_respx_sees_our_requests(mocked: str) -> None:
 
 async def test_client_of_the_user_is_used_and_not_closed() -> None:
     """An http_client serves as it is, keeps its headers, and stays open."""
-    async with wire_server(whole(50)) as server:  # type: ignore[arg-type]
+    async with wire_server(whole(50)) as server:
         async with httpx.AsyncClient(headers={"x-trace": "1"}, cookies={"a": "b"}) as http:
             async with BurkiClient(KEY, base_url=server.url, http_client=http) as burki:
                 assert len(await burki.contacts(42, per_page=10)) == 50

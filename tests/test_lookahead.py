@@ -42,13 +42,13 @@ class Spy:
             await asyncio.sleep(self.delays.get(window.page, 1.0))
             if window.page in self.failures:
                 raise self.failures[window.page]
-            return window.page
         except asyncio.CancelledError:
             self.cancelled.append(window.page)
             await asyncio.sleep(self.clean_up)
             raise
         finally:
             self.running -= 1
+        return window.page
 
     def ahead(self, ahead: int = 4, total: int | None = None) -> LookAhead[int]:
         pages = windows(total)

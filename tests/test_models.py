@@ -59,7 +59,7 @@ def test_new_status_is_kept_as_itself() -> None:
 def test_status_must_be_text() -> None:
     """What is no text is no status."""
     with pytest.raises(ValueError, match="7"):
-        ContactStatus(7)
+        ContactStatus(7)  # type: ignore[arg-type]
 
 
 def test_contact_repr_masks_the_phone_number() -> None:

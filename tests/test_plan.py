@@ -11,7 +11,9 @@ def plan(per_page: int = 100, limit: int | None = None) -> Plan:
     return Plan(ContactQuery(campaign_id=42, status=None, per_page=per_page, limit=limit))
 
 
-def said(page: int, total_pages: int, *, has_next: bool | None = None, per_page: int = 100) -> Pagination:
+def said(
+    page: int, total_pages: int, *, has_next: bool | None = None, per_page: int = 100
+) -> Pagination:
     return Pagination(
         page=page,
         per_page=per_page,

@@ -111,7 +111,9 @@ async def test_abandoned_iterator_stops_by_itself(burki: BurkiClient, server: Wi
     """An iterator that is kept but not continued fetches a bounded way ahead, then rests."""
     iterator = aiter(burki.contacts(42, per_page=20))
     await anext(iterator)
-    await asyncio.sleep(0.3)
+    while len(server.requests) < 1 + 4 * 8:
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.1)
     assert len(server.requests) == 1 + 4 * 8
     del iterator
 

@@ -8,7 +8,7 @@ import sys
 def main() -> int:
     """Run ``aioburki`` with the arguments of the process; return its exit code."""
     try:
-        from .cli import run
+        from .cli import run  # noqa: PLC0415 - an extra that may not be installed
     except ModuleNotFoundError as error:
         if error.name not in ("cyclopts", "tqdm"):
             raise

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, Generator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterable
 from contextlib import aclosing
 from types import TracebackType
 from typing import Self, SupportsIndex
@@ -66,7 +66,7 @@ class Contacts:
     def __await__(self) -> Generator[object, None, ContactList]:
         return self._collect().__await__()
 
-    def __aiter__(self) -> AsyncGenerator[Contact, None]:
+    def __aiter__(self) -> AsyncIterator[Contact]:
         return self._contacts(Tally())
 
     def pages(self) -> AsyncGenerator[ContactPage, None]:

@@ -8,25 +8,25 @@ the hooks: a fast one for every page, and one that names places for the page tha
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import attrs
 import cattrs
-import msgspec
 from cattrs.gen import make_dict_structure_fn, override
 
 from ._models import Contact, ContactData, ContactPage, ContactStatus, Pagination
+from ._parse import Undecodable, parse
 
 MOST_PAGES = 10_000_000
 MOST_PROBLEMS = 20
 
 T = TypeVar("T")
+Hook = Callable[[Any, Any], T]
 
 _DOCUMENTED = {field.name for field in attrs.fields(ContactData)} - {"extra"}
-_JSON_NAMES = {
+_JSON_NAMES: dict[type[Any], str] = {
     bool: "true or false",
     dict: "an object",
     float: "a fraction",
@@ -37,74 +37,35 @@ _JSON_NAMES = {
 }
 
 
-@attrs.frozen
-class Undecodable:
-    """Say why bytes are no page of contacts; *problems* hold places and never a value.
-
-    *broken* tells bytes that are no JSON at all, as half an answer is, from JSON that says
-    something else: only the first can be better next time.
-    """
-
-    problems: tuple[str, ...]
-    broken: bool
-
-
-class Misfit(ValueError):
+class MisfitError(ValueError):
     """Say what was expected of a value, without the value."""
 
 
 def decode_page(body: bytes) -> ContactPage | Undecodable:
     """Return the page that *body* holds, or what is wrong with it."""
-    content = _parse(body)
+    content = parse(body)
     if isinstance(content, Undecodable):
         return content
     try:
         return _fast.structure(content, ContactPage)
-    except Exception:  # noqa: BLE001 - whatever went wrong, the careful converter names it
-        return Undecodable(_problems(content), broken=False)
-
-
-def _parse(body: bytes) -> Any:
-    try:
-        return msgspec.json.decode(body)
-    except RecursionError:
-        return Undecodable(("the JSON is nested too deeply",), broken=False)
-    except ValueError:
+    except Exception:  # noqa: BLE001, S110 - whatever went wrong, the careful converter names it
         pass
-    # msgspec refuses two things that are legal: half a surrogate pair in a text, which a
-    # contact's name may hold, and a byte order mark.
     try:
-        return json.loads(
-            body.decode("utf-8-sig"), parse_constant=_refuse, parse_float=_finite_float
-        )
-    except (ValueError, RecursionError):
-        return Undecodable(("the body is not complete, valid JSON",), broken=True)
-
-
-def _refuse(constant: str) -> Any:
-    raise Misfit(f"{constant} is not JSON")
-
-
-def _finite_float(text: str) -> float:
-    number = float(text)
-    return number if abs(number) != float("inf") else _refuse("infinity")
-
-
-def _problems(content: Any) -> tuple[str, ...]:
-    try:
-        _careful.structure(content, ContactPage)
+        return _careful.structure(content, ContactPage)
     except Exception as error:  # noqa: BLE001 - cattrs groups them, or passes a single one on
-        lines = cattrs.transform_error(error, path="$", format_exception=_describe)
-        problems = tuple(_place_first(line) for line in lines)
-    else:
-        problems = ("the page cannot be read",)
+        return Undecodable(_problems(error), broken=False)
+
+
+def _problems(error: Exception) -> tuple[str, ...]:
+    lines = cattrs.transform_error(error, path="$", format_exception=_describe)
+    problems = tuple(_place_first(line) for line in lines)
     if len(problems) <= MOST_PROBLEMS:
         return problems
     return (*problems[:MOST_PROBLEMS], f"and {len(problems) - MOST_PROBLEMS} more")
 
 
 def _describe(error: BaseException, _type: type[Any] | None) -> str:
-    if isinstance(error, Misfit):
+    if isinstance(error, MisfitError):
         return str(error)
     return "missing" if isinstance(error, KeyError) else "cannot be read"
 
@@ -114,8 +75,8 @@ def _place_first(line: str) -> str:
     return f"{place.removeprefix('.') or 'body'}: {what}"
 
 
-def _expected(what: str, value: object) -> Misfit:
-    return Misfit(f"expected {what}, got {_JSON_NAMES[type(value)]}")
+def _expected(what: str, value: object) -> MisfitError:
+    return MisfitError(f"expected {what}, got {_JSON_NAMES[type(value)]}")
 
 
 def _text(value: Any, _type: object = None) -> str:
@@ -155,18 +116,19 @@ def _moment(value: Any, _type: object = None) -> datetime | None:
     try:
         # Upper case, because RFC 3339 allows a small t and z, and Python does not.
         moment = datetime.fromisoformat(_text(value).upper())
-    except Misfit:
+    except MisfitError:
         raise
     except ValueError:
         moment = None
     if moment is None:
-        raise Misfit("not an ISO 8601 date and time")
+        raise MisfitError("not an ISO 8601 date and time")
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _mapping(value: Any, _type: object = None) -> dict[str, Any]:
     if type(value) is dict:
-        return value
+        mapping: dict[str, Any] = value
+        return mapping
     if value is None or value in ("", []):
         return {}
     raise _expected("an object", value)
@@ -175,102 +137,119 @@ def _mapping(value: Any, _type: object = None) -> dict[str, Any]:
 def _page_number(value: Any, _type: object = None) -> int:
     number = _whole(value)
     if number < 1:
-        raise Misfit("must be at least 1")
+        raise MisfitError("must be at least 1")
     return number
 
 
 def _total(value: Any, _type: object = None) -> int:
     number = _whole(value)
     if number < 0:
-        raise Misfit("must not be negative")
+        raise MisfitError("must not be negative")
     return number
 
 
 def _total_pages(value: Any, _type: object = None) -> int:
     number = _total(value)
     if number > MOST_PAGES:
-        raise Misfit(f"more than {MOST_PAGES:,} pages cannot be right")
+        raise MisfitError(f"more than {MOST_PAGES:,} pages cannot be right")
     return number
 
 
 def _object(value: Any) -> dict[str, Any]:
     if type(value) is dict:
-        return value
+        mapping: dict[str, Any] = value
+        return mapping
     raise _expected("an object", value)
 
 
 def _converter(*, detailed: bool) -> cattrs.Converter:
     converter = cattrs.Converter(detailed_validation=detailed)
+    converter.register_structure_hook(ContactData, _contact_data_hook(converter))
+    converter.register_structure_hook(Contact, _contact_hook(converter))
+    converter.register_structure_hook(Pagination, _pagination_hook(converter))
+    converter.register_structure_hook(ContactPage, _page_hook(converter))
+    return converter
 
-    def fields(cl: type[T], **overrides: Any) -> Callable[[dict[str, Any], Any], T]:
-        return make_dict_structure_fn(
-            cl, converter, _cattrs_detailed_validation=detailed, **overrides
-        )
 
-    def by(hook: Callable[[Any, Any], Any]) -> Any:
-        return override(struct_hook=hook)
-
-    data_fields = fields(
+def _contact_data_hook(converter: cattrs.Converter) -> Hook[ContactData]:
+    by_field = _by_field(
+        converter,
         ContactData,
-        company=by(_optional_text),
-        source=by(_optional_text),
-        variable_values=by(_mapping),
-        custom_fields=by(_mapping),
-        extra=by(_mapping),
+        company=_optional_text,
+        source=_optional_text,
+        variable_values=_mapping,
+        custom_fields=_mapping,
+        extra=_mapping,
     )
 
-    def contact_data(value: Any, cl: Any = ContactData) -> ContactData:
+    def hook(value: Any, cl: Any) -> ContactData:
         mapping = _mapping(value)
         if not mapping.keys() <= _DOCUMENTED:
             extra = {key: mapping[key] for key in mapping if key not in _DOCUMENTED}
             mapping = {**mapping, "extra": extra}
-        return data_fields(mapping, cl)
+        return by_field(mapping, cl)
 
-    contact_fields = fields(
+    return hook
+
+
+def _contact_hook(converter: cattrs.Converter) -> Hook[Contact]:
+    by_field = _by_field(
+        converter,
         Contact,
-        id=by(_whole),
-        phone_number=by(_text),
-        contact_data=by(contact_data),
-        status=by(_status),
-        attempts=by(_count_or_none_yet),
-        created_at=by(_moment),
-        last_attempt_at=by(_moment),
+        id=_whole,
+        phone_number=_text,
+        status=_status,
+        attempts=_count_or_none_yet,
+        created_at=_moment,
+        last_attempt_at=_moment,
     )
 
-    def contact(value: Any, cl: Any) -> Contact:
+    def hook(value: Any, cl: Any) -> Contact:
         mapping = _object(value)
         if "contact_data" not in mapping:
             mapping = {**mapping, "contact_data": None}
-        return contact_fields(mapping, cl)
+        return by_field(mapping, cl)
 
-    pagination_fields = fields(
+    return hook
+
+
+def _pagination_hook(converter: cattrs.Converter) -> Hook[Pagination]:
+    by_field = _by_field(
+        converter,
         Pagination,
-        page=by(_page_number),
-        per_page=by(_page_number),
-        total_items=by(_total),
-        total_pages=by(_total_pages),
-        has_next=by(_yes_or_no),
-        has_prev=by(_yes_or_no),
+        page=_page_number,
+        per_page=_page_number,
+        total_items=_total,
+        total_pages=_total_pages,
+        has_next=_yes_or_no,
+        has_prev=_yes_or_no,
     )
+    return lambda value, cl: by_field(_with_neighbours(_object(value)), cl)
 
-    def pagination(value: Any, cl: Any = Pagination) -> Pagination:
-        return pagination_fields(_with_neighbours(_object(value)), cl)
 
-    def contacts(value: Any, _cl: Any = None) -> tuple[Contact, ...]:
+def _page_hook(converter: cattrs.Converter) -> Hook[ContactPage]:
+    def contacts(value: Any, _cl: Any) -> tuple[Contact, ...]:
         if type(value) is not list:
             raise _expected("a list", value)
         return converter.structure(value, tuple[Contact, ...])
 
-    page_fields = fields(ContactPage, contacts=by(contacts), pagination=by(pagination))
-    converter.register_structure_hook(Contact, contact)
-    converter.register_structure_hook(
-        ContactPage, lambda value, cl: page_fields(_object(value), cl)
+    by_field = _by_field(converter, ContactPage, contacts=contacts)
+    return lambda value, cl: by_field(_object(value), cl)
+
+
+def _by_field(converter: cattrs.Converter, cl: type[T], **hooks: Hook[Any]) -> Hook[T]:
+    """Return cattrs' compiled function for *cl*, with *hooks* for the fields they name."""
+    overrides = {name: override(struct_hook=hook) for name, hook in hooks.items()}
+    return make_dict_structure_fn(
+        cl,
+        converter,
+        _cattrs_detailed_validation=converter.detailed_validation,
+        **overrides,  # type: ignore[arg-type]
     )
-    return converter
 
 
 def _with_neighbours(pagination: dict[str, Any]) -> dict[str, Any]:
-    """Return *pagination* with what page and total_pages say where has_next or has_prev is absent."""
+    """Return *pagination* with what the page numbers say where has_next or has_prev is absent."""
     if pagination.get("has_next") is not None and pagination.get("has_prev") is not None:
         return pagination
     page, total = pagination.get("page"), pagination.get("total_pages")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from typing import Any, cast
 
 import attrs
 
@@ -30,17 +30,20 @@ class Detail:
 
 
 def read_detail(body: bytes, secret: str) -> Detail:
-    """Return what *body* gives as the reason, without *secret*, phone numbers and control
-    characters; empty where it gives none or is no JSON."""
+    """Return what *body* gives as the reason; empty where it gives none or is no JSON.
+
+    Without *secret*, phone numbers and control characters.
+    """
     try:
         content = json.loads(body)
     except (ValueError, RecursionError):
         return Detail()
-    detail = content.get("detail") if isinstance(content, dict) else None
+    detail = cast(dict[str, Any], content).get("detail") if isinstance(content, dict) else None
     if isinstance(detail, str):
         return Detail(text=safe_text(detail, secret) or None)
     if isinstance(detail, list):
-        problems = tuple(_problem(item, secret) for item in detail[:MOST_PROBLEMS])
+        items: list[Any] = detail[:MOST_PROBLEMS]
+        problems = tuple(_problem(item, secret) for item in items)
         return Detail(text=safe_text("; ".join(problems), secret) or None, problems=problems)
     return Detail()
 
@@ -61,6 +64,8 @@ def safe_text(text: str, secret: str) -> str:
 def _problem(item: Any, secret: str) -> str:
     if not isinstance(item, dict):
         return "a problem without a description"
-    place = item.get("loc")
-    where = ".".join(str(part) for part in place) if isinstance(place, list) else "request"
-    return safe_text(f"{where}: {item.get('msg', 'not accepted')}", secret)
+    problem = cast(dict[str, Any], item)
+    place = problem.get("loc")
+    parts: list[Any] = place if isinstance(place, list) else ["request"]
+    where = ".".join(str(part) for part in parts)
+    return safe_text(f"{where}: {problem.get('msg', 'not accepted')}", secret)

@@ -24,8 +24,9 @@ def to_dict(obj: Any) -> dict[str, Any]:
     Raises:
         TypeError: *obj* is something else.
     """
-    if isinstance(obj, type) or not attrs.has(type(obj)):
-        raise TypeError(f"to_dict takes a data object of aioburki, not {type(obj).__name__}")
+    kind: type[Any] = type(obj)
+    if isinstance(obj, type) or not attrs.has(kind):
+        raise TypeError(f"to_dict takes a data object of aioburki, not {kind.__name__}")
     plain: dict[str, Any] = _converter.unstructure(obj)
     return plain
 

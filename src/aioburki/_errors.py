@@ -173,7 +173,7 @@ class ServerError(APIError):
 
 
 class UnexpectedResponseError(BurkiError):
-    """Report an answer that does not come from this API: a redirect, HTML, 204, …
+    """Report an answer that does not come from this API, such as a redirect, HTML or a 204.
 
     Attributes:
         status_code: the HTTP status of the answer.

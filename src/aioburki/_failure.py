@@ -13,7 +13,6 @@ import attrs
 import httpx
 
 from ._body import BodyProblem
-from ._decode import Undecodable
 from ._detail import read_detail
 from ._errors import (
     APIError,
@@ -32,6 +31,7 @@ from ._errors import (
     UnexpectedResponseError,
     UnprocessableError,
 )
+from ._parse import Undecodable
 from ._retry import TRANSIENT_STATUSES, retry_after
 
 _ERRORS_BY_STATUS: dict[int, type[APIError]] = {
@@ -127,9 +127,7 @@ def _api_error(status: int, body: bytes, secret: str, wait: float | None) -> API
     fallback = ServerError if status >= 500 else APIError
     detail = read_detail(body, secret)
     message = f"HTTP {status}: {detail.text}" if detail.text else f"HTTP {status}"
-    error = _ERRORS_BY_STATUS.get(status, fallback)(
-        message, status_code=status, detail=detail.text
-    )
+    error = _ERRORS_BY_STATUS.get(status, fallback)(message, status_code=status, detail=detail.text)
     if isinstance(error, UnprocessableError):
         error.problems = detail.problems
     if isinstance(error, RateLimitError):

@@ -13,7 +13,7 @@ import attrs
 import httpx
 
 from ._body import BodyProblem, read_body
-from ._decode import Undecodable, decode_page
+from ._decode import decode_page
 from ._errors import ClientClosedError
 from ._events import Event, PageFetched, PauseStarted, RetryScheduled
 from ._failure import (
@@ -25,6 +25,7 @@ from ._failure import (
 )
 from ._models import ContactPage
 from ._pace import Pacer
+from ._parse import Undecodable
 from ._query import ContactQuery, Window
 from ._report import Tally
 from ._retry import back_off
@@ -137,9 +138,7 @@ class Fetcher:
         self, errand: _Errand, response: httpx.Response, body: bytes | BodyProblem
     ) -> ContactPage | Failure:
         readable = b"" if isinstance(body, BodyProblem) else body
-        failure = failure_of_status(
-            response, readable, self._settings.api_key, datetime.now(UTC)
-        )
+        failure = failure_of_status(response, readable, self._settings.api_key, datetime.now(UTC))
         if failure is not None:
             return failure
         if isinstance(body, BodyProblem):
@@ -172,11 +171,13 @@ class Fetcher:
         )
 
     def _delay_before_retry(self, errand: _Errand, failure: Failure) -> float | None:
-        """Return the seconds to wait on top of the pace before another attempt, or None for none."""
+        """Return the seconds to wait before another attempt, besides the pace, or None for none."""
         asked = failure.retry_after or 0.0
         if failure.refused:
             errand.tally.rate_limited += 1
-            return 0.0 if asked <= self._settings.max_wait and self._pause(errand, failure) else None
+            return (
+                0.0 if asked <= self._settings.max_wait and self._pause(errand, failure) else None
+            )
         errand.failures += 1
         if (
             not failure.transient

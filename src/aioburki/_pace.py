@@ -25,7 +25,10 @@ class Pacer:
     """
 
     def __init__(
-        self, rate: float | None, *, draw: Callable[[], float] = random.Random().random
+        self,
+        rate: float | None,
+        *,
+        draw: Callable[[], float] = random.random,
     ) -> None:
         self._interval = 0.0 if rate is None else 1 / rate
         self._draw = draw

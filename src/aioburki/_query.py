@@ -58,15 +58,14 @@ def contact_query(
     """
     return ContactQuery(
         campaign_id=whole_number("campaign_id", campaign_id, low=1),
-        status=_known_status(status),
+        status=None if status is None else known_status(status),
         per_page=whole_number("per_page", per_page, low=1, high=MOST_PER_PAGE),
         limit=None if limit is None else whole_number("limit", limit, low=0),
     )
 
 
-def _known_status(status: ContactStatus | str | None) -> ContactStatus | None:
-    if status is None:
-        return None
+def known_status(status: ContactStatus | str) -> ContactStatus:
+    """Return *status* as one of the eight documented ones, or raise `ConfigurationError`."""
     known = [member.value for member in ContactStatus]
     if not isinstance(status, str):
         raise ConfigurationError(f"status must be one of {', '.join(known)}, not {shown(status)}")

@@ -38,11 +38,9 @@ class PullReport:
     elapsed: float = 0.0
     waited: float = 0.0
     drift: tuple[str, ...] = ()
-    consistent: bool = attrs.field(init=False)
-
-    @consistent.default
-    def _nothing_moved(self) -> bool:
-        return not self.drift
+    consistent: bool = attrs.field(
+        init=False, default=attrs.Factory(lambda report: not report.drift, takes_self=True)
+    )
 
 
 class Tally:
@@ -126,7 +124,7 @@ class Drift:
         if self._first is None:
             return ()
         first = self._first.pagination
-        said = []
+        said: list[str] = []
         if self._lowest != self._highest:
             said.append(
                 f"the server counted {first.total_items:,} contacts at first and "

@@ -20,7 +20,9 @@ def asgi_app(sandbox: Sandbox) -> Callable[[dict[str, Any], Receive, Send], Awai
     async def app(scope: dict[str, Any], _receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        headers = {
+            name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
+        }
         query = scope["query_string"].decode("latin-1")
         answer = await sandbox.answer(scope["method"], scope["path"], query, headers)
         await _send(answer, send)
@@ -52,17 +54,17 @@ async def serve(sandbox: Sandbox, port: int, on_ready: Callable[[str], None]) ->
     Raises:
         OSError: the port is taken.
     """
-    listener = _listener(port)
-    config = uvicorn.Config(
-        asgi_app(sandbox),
-        lifespan="off",
-        ws="none",
-        access_log=False,
-        log_level="critical",
-        server_header=False,
-    )
-    on_ready(f"http://127.0.0.1:{listener.getsockname()[1]}")
-    await uvicorn.Server(config).serve(sockets=[listener])
+    with _listener(port) as listener:
+        config = uvicorn.Config(
+            asgi_app(sandbox),
+            lifespan="off",
+            ws="none",
+            access_log=False,
+            log_level="critical",
+            server_header=False,
+        )
+        on_ready(f"http://127.0.0.1:{listener.getsockname()[1]}")
+        await uvicorn.Server(config).serve(sockets=[listener])
 
 
 def _listener(port: int) -> socket.socket:
@@ -72,6 +74,7 @@ def _listener(port: int) -> socket.socket:
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("127.0.0.1", port))
+        listener.listen(1024)
     except BaseException:
         listener.close()
         raise

@@ -106,7 +106,7 @@ def _usable_url(base_url: str | None) -> str:
             "(http is allowed for localhost alone)"
         )
     text = str(url).rstrip("/")
-    if text.endswith("/api/v1") or text.endswith("/api"):
+    if text.endswith(("/api/v1", "/api")):
         raise ConfigurationError(f"{name} must end before '/api/v1', which is added to it")
     return text
 

@@ -11,7 +11,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -37,7 +37,9 @@ app = App(
 def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code."""
     try:
-        code = asyncio.run(app.run_async(arguments, exit_on_error=False, result_action="return_value"))
+        code = asyncio.run(
+            app.run_async(arguments, exit_on_error=False, result_action="return_value")
+        )
     except CycloptsError:
         return 2  # it has been printed
     except ConfigurationError as error:
@@ -62,7 +64,9 @@ async def contacts(
     *,
     status: str | None = None,
     limit: int | None = None,
-    output: Annotated[str | None, Parameter(name=["--output", "-o"], allow_leading_hyphen=True)] = None,
+    output: Annotated[
+        str | None, Parameter(name=["--output", "-o"], allow_leading_hyphen=True)
+    ] = None,
     sandbox: Annotated[bool, Parameter(negative=())] = False,
     progress: bool | None = None,
     per_page: int = 1000,
@@ -138,13 +142,16 @@ async def serve_sandbox(
         Share of requests that fail, 0 to 1.
     """
     try:
-        from ._sandbox_server import serve
+        from ._sandbox_server import serve  # noqa: PLC0415 - an extra that may be missing
     except ModuleNotFoundError:
         return _complain("serving needs more packages: pip install 'aioburki[sandbox]'", 2)
     if not 0 <= port <= 65_535:
         raise ConfigurationError(f"port must be a whole number from 0 to 65,535, not {port}")
     box = Sandbox(contacts, seed=seed, latency=latency, rate=rate, faults=faults)
-    await serve(box, port, _announce)
+    # Ctrl-C is how a server is stopped, not how it fails.
+    with suppress(asyncio.CancelledError):
+        await serve(box, port, _announce)
+        await asyncio.sleep(0)  # uvicorn passes the signal on when it has stopped; it arrives here
     return 0
 
 

@@ -11,7 +11,7 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import AsyncIterable, Iterator
+from collections.abc import AsyncIterable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -35,7 +35,8 @@ ROWS_AT_A_TIME = 500
 
 # E.164; the only text that may begin with a plus and stay as it is.
 _PHONE_NUMBER = re.compile(r"\+[0-9]{6,15}")
-_STARTS_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+# The last four are the full-width forms of the first, which some spreadsheets take for them.
+_STARTS_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 _HALF_CHARACTER = re.compile("[\ud800-\udfff]")
 
 Row = dict[str, Any]
@@ -93,7 +94,7 @@ async def write_jsonl(pages: AsyncIterable[ContactPage], file: IO[str]) -> None:
 
 
 @contextmanager
-def replacing(target: Path) -> Iterator[IO[str]]:
+def replacing(target: Path) -> Generator[IO[str]]:
     """Open a temporary file that becomes *target* when the block ends, or is gone if it fails.
 
     Of a symbolic link the file it points to is replaced.
@@ -108,15 +109,17 @@ def replacing(target: Path) -> Iterator[IO[str]]:
     if target.exists() and not target.is_file():
         raise ConfigurationError(f"{target} is there already, and is no file")
     # mkstemp: O_EXCL, O_NOFOLLOW and mode 0600, whatever the umask.
-    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
+    descriptor, name = tempfile.mkstemp(
+        dir=target.parent, prefix=f".{target.name}.", suffix=".part"
+    )
     try:
-        with open(descriptor, "w", encoding="utf-8", newline="") as file:
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.replace(name, target)
+        Path(name).replace(target)
     except BaseException:
-        os.unlink(name)
+        Path(name).unlink()
         raise
     _sync_folder(target.parent)
 

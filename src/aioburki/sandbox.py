@@ -15,9 +15,8 @@ import random
 import re
 from array import array
 from bisect import bisect_left
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Generator, Mapping
 from contextlib import contextmanager
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qsl
@@ -30,7 +29,7 @@ import msgspec
 from ._arguments import requests_per_second, seconds, shown, whole_number
 from ._errors import ConfigurationError
 from ._models import ContactStatus
-from ._query import MOST_PER_PAGE
+from ._query import MOST_PER_PAGE, known_status
 
 FAULTS = (
     "connect", "disconnect", "half_body", "broken_json", "429", "500", "502", "503", "504",
@@ -45,6 +44,7 @@ _FIRST_DAY = datetime(2024, 2, 1, 10, 30, tzinfo=UTC)
 _IMPORT = 500  # contacts that were imported together share created_at
 _NAMES = ("John Smith", "Jane Doe", "Ana Souza", "Li Wei", "Zoë Müller", "Omar Haddad")
 _COMPANIES = ("Acme Corp", "Tech Inc", "Globex", "Initech", "Umbrella", "Stark Industries")
+ROUNDING = 1e-9
 _PATH = re.compile(r"/api/v1/campaigns/([^/]+)/contacts")
 
 
@@ -139,9 +139,9 @@ class Sandbox:
 
         Raises:
             KeyError: there is no such contact.
-            ValueError: there is no such status.
+            ConfigurationError: there is no such status.
         """
-        self._statuses[self._place(contact_id)] = _STATUSES.index(str(status))
+        self._statuses[self._place(contact_id)] = _STATUSES.index(known_status(status).value)
 
     async def answer(
         self, method: str, path: str, query: str, headers: Mapping[str, str]
@@ -155,7 +155,7 @@ class Sandbox:
         return self._with_fault(answer, f"{path}?{query}") if answer.status == 200 else answer
 
     @contextmanager
-    def _counted(self) -> Iterator[None]:
+    def _counted(self) -> Generator[None]:
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
         try:
@@ -163,7 +163,7 @@ class Sandbox:
         finally:
             self.in_flight -= 1
 
-    def _answer(
+    def _answer(  # noqa: PLR0911 - each refusal of the API is a way out
         self, method: str, path: str, query: dict[str, str], headers: Mapping[str, str]
     ) -> Answer:
         match = _PATH.fullmatch(path)
@@ -186,7 +186,8 @@ class Sandbox:
         status = query.get("status")
         if status is not None and status not in _STATUSES:
             return _refusal(400, f"Invalid status. Must be one of: {', '.join(_STATUSES)}")
-        assert isinstance(page, int) and isinstance(per_page, int)
+        assert isinstance(page, int)
+        assert isinstance(per_page, int)
         return _json(200, self._page(page, per_page, status))
 
     def _page(self, page: int, per_page: int, status: str | None) -> dict[str, Any]:
@@ -270,7 +271,7 @@ class _Limit:
         full_at = max(self._full_at, now) + 1 / self._rate
         # A limit below one a second still lets one request through.
         excess = full_at - now - max(1.0, 1 / self._rate)
-        if excess > 1e-9:
+        if excess > ROUNDING:
             return excess
         self._full_at = full_at
         return 0.0
@@ -340,7 +341,10 @@ def _integer(
     problem: tuple[str, str] | None = None
     number = int(text) if re.fullmatch(r"[+-]?[0-9]{1,18}", text) else None
     if number is None:
-        problem = ("int_parsing", "Input should be a valid integer, unable to parse string as an integer")
+        problem = (
+            "int_parsing",
+            "Input should be a valid integer, unable to parse string as an integer",
+        )
     elif low is not None and number < low:
         problem = ("greater_than_equal", f"Input should be greater than or equal to {low}")
     elif high is not None and number > high:

@@ -1,0 +1,229 @@
+"""Exports: complete or not at all, safe in a spreadsheet, private on the disk."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import json
+import os
+import stat
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pages import PHONE
+
+from aioburki import (
+    ConfigurationError,
+    Contact,
+    ContactData,
+    ContactPage,
+    ContactStatus,
+    Pagination,
+    to_dict,
+)
+from aioburki.export import FIELDS, export_csv, export_jsonl
+
+pytestmark = [pytest.mark.asyncio, pytest.mark.usefixtures("nothing_left")]
+
+
+def contact(contact_id: int = 1, phone: str = PHONE, **data: Any) -> Contact:
+    return Contact(
+        id=contact_id,
+        phone_number=phone,
+        contact_data=ContactData(**data),
+        status=ContactStatus.BUSY,
+        attempts=2,
+        created_at=datetime(2024, 2, 1, 10, 30, tzinfo=UTC),
+    )
+
+
+async def pages(
+    *contacts: Contact, error: BaseException | None = None
+) -> AsyncIterator[ContactPage]:
+    for each in contacts:
+        pagination = Pagination(
+            page=1, per_page=1, total_items=1, total_pages=1, has_next=False, has_prev=False
+        )
+        yield ContactPage(contacts=(each,), pagination=pagination)
+    if error is not None:
+        raise error
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with open(path, encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+async def test_csv_has_the_fields_and_every_key_that_occurs(tmp_path: Path) -> None:
+    """Columns: the contact's fields, then keys of both mappings as they first occurred."""
+    target = tmp_path / "contacts.csv"
+    await export_csv(
+        pages(
+            contact(1, company="Acme", custom_fields={"z": 1}, variable_values={"name": "A"}),
+            contact(2, variable_values={"name": "B", "z": "2"}, extra={"zip": "x"}),
+        ),
+        target,
+    )
+    first, second = rows(target)
+    assert list(first) == [*FIELDS, "variable_values.name", "variable_values.z", "custom_fields.z"]
+    assert first == {
+        "id": "1",
+        "phone_number": PHONE,
+        "status": "busy",
+        "attempts": "2",
+        "created_at": "2024-02-01T10:30:00Z",
+        "last_attempt_at": "",
+        "company": "Acme",
+        "source": "",
+        "extra": "",
+        "variable_values.name": "A",
+        "variable_values.z": "",
+        "custom_fields.z": "1",
+    }
+    assert second["variable_values.z"] == "2"
+    assert second["extra"] == '{"zip": "x"}'
+
+
+async def test_csv_of_nobody_has_its_header(tmp_path: Path) -> None:
+    """An empty campaign gives a file with columns and no rows."""
+    await export_csv(pages(), target := tmp_path / "contacts.csv")
+    assert target.read_bytes().decode() == ",".join(FIELDS) + "\r\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["=cmd|'/C calc'!A0", "+1+1", "-2+3", "@SUM(A1)", "\tx", "\rx", "\nx", "+", "+15551234567x",
+     "\uff1d1", "+1 555 123"],
+)  # fmt: skip
+async def test_formulas_are_defused(tmp_path: Path, text: str) -> None:
+    """A text that a spreadsheet would run gets an apostrophe, in cells and in the header."""
+    person = contact(phone=text, company=text, variable_values={text: text})
+    await export_csv(pages(person), target := tmp_path / "contacts.csv")
+    (row,) = rows(target)
+    assert row["company"] == row["phone_number"] == f"'{text}"
+    assert row[f"variable_values.{text}"] == f"'{text}"
+
+
+@pytest.mark.parametrize("phone", [PHONE, "+491512345678", "+123456", "+123456789012345"])
+async def test_phone_numbers_come_back_as_they_were(tmp_path: Path, phone: str) -> None:
+    """E.164 is not a formula."""
+    await export_csv(pages(contact(phone=phone)), target := tmp_path / "contacts.csv")
+    assert rows(target)[0]["phone_number"] == phone
+
+
+async def test_every_kind_of_value_has_its_text(tmp_path: Path) -> None:
+    """Numbers, truth, lists and odd characters are written, none aborts the export."""
+    values = {
+        "number": -5, "fraction": 1.5, "true": True, "list": [1, "ü"], "none": None,
+        "nul": "a\0b", "emoji": "👩‍👩‍👧", "half": "x\ud800y", "lines": "a\nb", "big": 2**70,
+        "halves": ["\ud800"],
+    }  # fmt: skip
+    await export_csv(pages(contact(custom_fields=values)), target := tmp_path / "contacts.csv")
+    (row,) = rows(target)
+    found = {name: row[f"custom_fields.{name}"] for name in values}
+    assert found == {
+        "number": "-5", "fraction": "1.5", "true": "true", "list": '[1, "ü"]', "none": "",
+        "nul": "a\0b", "emoji": "👩‍👩‍👧", "half": "x\ufffdy", "lines": "a\nb",
+        "big": str(2**70), "halves": '["\ufffd"]',
+    }  # fmt: skip
+
+
+async def test_jsonl_is_to_dict_line_by_line(tmp_path: Path) -> None:
+    """Each line is one contact, whole."""
+    people = [contact(1, company="ü"), contact(2, source="x\ud800")]
+    await export_jsonl(pages(*people), target := tmp_path / "contacts.jsonl")
+    lines = [json.loads(line) for line in target.read_text(encoding="utf-8").splitlines()]
+    assert lines[0] == to_dict(people[0])
+    assert lines[1]["contact_data"]["source"] == "x\ufffd"
+
+
+async def test_many_rows_leave_the_loop_its_turns(tmp_path: Path) -> None:
+    """While rows are written, other tasks run."""
+    turns = 0
+
+    async def heartbeat() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    task = asyncio.create_task(heartbeat())
+    await export_csv(pages(*[contact(n) for n in range(2000)]), tmp_path / "contacts.csv")
+    task.cancel()
+    assert turns >= 3
+
+
+@pytest.mark.parametrize("export", [export_csv, export_jsonl])
+@pytest.mark.parametrize("error", [ValueError("x"), asyncio.CancelledError(), KeyboardInterrupt()])
+async def test_nothing_is_left_after_a_failure(
+    tmp_path: Path, export: Any, error: BaseException
+) -> None:
+    """An error or an interruption leaves the old file as it was, and no other."""
+    target = tmp_path / f"contacts{export.__name__}"
+    target.write_text("old")
+    with pytest.raises(type(error)):
+        await export(pages(contact(), error=error), target)
+    assert os.listdir(tmp_path) == [target.name]
+    assert target.read_text() == "old"
+
+
+@pytest.mark.parametrize("export", [export_csv, export_jsonl])
+async def test_file_is_private(tmp_path: Path, export: Any) -> None:
+    """Phone numbers are for the owner's eyes, whatever the umask and the file before."""
+    target = tmp_path / "contacts"
+    target.write_text("old")
+    target.chmod(0o666)
+    before = os.umask(0)
+    try:
+        await export(pages(contact()), target)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(target.stat().st_mode) == 0o600
+    assert os.listdir(tmp_path) == ["contacts"]
+
+
+async def test_temporary_file_is_private_beside_the_target(tmp_path: Path) -> None:
+    """Until it is complete the file has another name, mode 0600, in the same folder."""
+    seen: list[tuple[str, int]] = []
+
+    async def looking() -> AsyncIterator[ContactPage]:
+        async for page in pages(contact()):
+            yield page
+        for path in tmp_path.iterdir():
+            seen.append((path.name, stat.S_IMODE(path.stat().st_mode)))
+
+    await export_csv(looking(), tmp_path / "contacts.csv")
+    ((name, mode),) = seen
+    assert name.startswith(".contacts.csv.")
+    assert mode == 0o600
+
+
+async def test_link_is_followed(tmp_path: Path) -> None:
+    """Of a symbolic link the file it points to is replaced, and the link stays."""
+    real = tmp_path / "real.csv"
+    real.write_text("old")
+    link = tmp_path / "link.csv"
+    link.symlink_to(real)
+    await export_csv(pages(contact()), link)
+    assert link.is_symlink()
+    assert len(rows(real)) == 1
+
+
+@pytest.mark.parametrize("name", ["folder", "missing/contacts.csv"])
+async def test_targets_that_cannot_be_are_refused_first(tmp_path: Path, name: str) -> None:
+    """Before a single page is asked for, the target is checked."""
+    (tmp_path / "folder").mkdir()
+    asked = False
+
+    async def ask() -> AsyncIterator[ContactPage]:
+        nonlocal asked
+        asked = True
+        async for page in pages():
+            yield page
+
+    with pytest.raises(ConfigurationError):
+        await export_csv(ask(), tmp_path / name)
+    assert not asked

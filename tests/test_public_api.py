@@ -1,0 +1,77 @@
+"""The façade: what is exported, and that it is all there is."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import aioburki
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_all_is_sorted_and_complete() -> None:
+    """Every public name of the package is in __all__, in order."""
+    public = {
+        name
+        for name, value in vars(aioburki).items()
+        if not name.startswith("_") and not isinstance(value, type(sys))
+    }
+    assert public | {"__version__"} == set(aioburki.__all__)
+    assert aioburki.__all__ == sorted(aioburki.__all__)
+
+
+def test_contract_names_are_there() -> None:
+    """What the interface promises can be imported from the package."""
+    names = """
+        BurkiClient ContactStatus Contact ContactData ContactList ContactPage Pagination PullReport
+        to_dict BurkiError ConfigurationError ClientClosedError TransportError
+        ConnectionFailedError RequestTimeoutError APIError BadRequestError AuthenticationError
+        PermissionDeniedError NotFoundError UnprocessableError RateLimitError ServerError
+        UnexpectedResponseError ResponseDecodeError ResponseTooLargeError
+    """
+    assert set(names.split()) <= set(aioburki.__all__)
+
+
+def test_every_public_object_has_a_docstring() -> None:
+    """The docstring is the contract; what is exported has one."""
+    for name in aioburki.__all__:
+        value = getattr(aioburki, name)
+        if isinstance(value, type):
+            assert value.__doc__, name
+            for method, function in vars(value).items():
+                if not method.startswith("_") and callable(function):
+                    assert function.__doc__, f"{name}.{method}"
+
+
+def test_versions_agree() -> None:
+    """Package, metadata and changelog name the same version."""
+    assert importlib.metadata.version("aioburki") == aioburki.__version__
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert re.search(r"^## \[([\d.]+)\]", changelog, re.MULTILINE)[1] == aioburki.__version__  # type: ignore[index]
+
+
+def test_core_needs_no_extra() -> None:
+    """Importing the package loads neither the command line nor a server."""
+    code = (
+        "import sys, aioburki, aioburki.sandbox, aioburki.export;"
+        "print(*sorted({name.split('.')[0] for name in sys.modules}"
+        " & {'cyclopts', 'tqdm', 'uvicorn', 'starlette'}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
+def test_core_dependencies_are_those_promised() -> None:
+    """The core installs six packages and what they need."""
+    requires = importlib.metadata.requires("aioburki") or []
+    core = {re.split(r"[<>=~ ;\[]", line)[0] for line in requires if "extra ==" not in line}
+    assert core == {"httpx", "attrs", "cattrs", "anyio", "msgspec", "sniffio"}
+
+
+def test_package_is_typed() -> None:
+    """Type checkers read our annotations."""
+    assert (Path(aioburki.__file__).parent / "py.typed").exists()

@@ -1,0 +1,69 @@
+"""The sandbox over real HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+import httpx
+import pytest
+from pages import KEY
+
+from aioburki import BurkiClient, NotFoundError, TransportError
+from aioburki._sandbox_server import asgi_app, serve
+from aioburki.sandbox import Sandbox
+
+pytestmark = [pytest.mark.asyncio, pytest.mark.usefixtures("nothing_left")]
+
+
+@asynccontextmanager
+async def served(sandbox: Sandbox) -> AsyncIterator[str]:
+    """Serve *sandbox* on any free port; give the URL."""
+    url: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    server = asyncio.create_task(serve(sandbox, 0, url.set_result))
+    try:
+        yield await url
+    finally:
+        server.cancel()
+        await asyncio.gather(server, return_exceptions=True)
+
+
+async def test_main_job_over_real_http() -> None:
+    """A whole pull over a loopback connection gives what the sandbox holds."""
+    sandbox = Sandbox(12_345)
+    async with served(sandbox) as url, BurkiClient(KEY, base_url=url) as burki:
+        contacts = await burki.contacts(42)
+        assert [contact.id for contact in contacts] == list(range(101, 12_446))
+        assert contacts.report.requests == 13
+        with pytest.raises(NotFoundError, match="Campaign not found"):
+            await burki.contacts(7)
+
+
+@pytest.mark.parametrize("faults", [{"disconnect": 0.4}, {"half_body": 0.4}, {"connect": 0.4}])
+async def test_faults_over_real_http(faults: Mapping[str, float]) -> None:
+    """Connections that break off are real, and survived."""
+    sandbox = Sandbox(1000, faults=faults)
+    async with served(sandbox) as url, BurkiClient(KEY, base_url=url, attempts=30) as burki:
+        contacts = await burki.contacts(42, per_page=50)
+    assert len(contacts) == 1000
+    assert contacts.report.retries > 3
+
+
+async def test_asgi_app_serves_http_alone() -> None:
+    """Other protocols are left alone, and httpx's own ASGI transport can use the app."""
+    app = asgi_app(Sandbox(10))
+    await app({"type": "lifespan"}, None, None)  # type: ignore[arg-type]
+    transport = httpx.ASGITransport(app)  # type: ignore[arg-type]
+    async with BurkiClient(KEY, transport=transport) as burki:
+        assert len(await burki.contacts(42)) == 10
+
+
+async def test_taken_port_is_an_error() -> None:
+    """Two sandboxes cannot have one port, and the second leaves no socket."""
+    async with served(Sandbox(1)) as url:
+        with pytest.raises(OSError, match="in use"):
+            await serve(Sandbox(1), int(url.rsplit(":", 1)[1]), print)
+    async with BurkiClient(KEY, base_url=url, attempts=1) as burki:
+        with pytest.raises(TransportError):
+            await burki.contacts(42)
