@@ -1,0 +1,79 @@
+"""The types that users see. Never run: mypy and pyright read it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from datetime import datetime
+from typing import Any, assert_type
+
+from aioburki import (
+    BurkiClient,
+    Contact,
+    ContactData,
+    ContactList,
+    ContactPage,
+    Contacts,
+    ContactStatus,
+    Event,
+    Pagination,
+    PullReport,
+    RateLimitError,
+    to_dict,
+)
+
+
+def listen(event: Event) -> None:
+    """Take any event."""
+
+
+async def pull(burki: BurkiClient) -> None:
+    """Read contacts in every way."""
+    contacts = burki.contacts(42, status="failed", per_page=500, limit=10)
+    assert_type(contacts, Contacts)
+    burki.contacts(42, status=ContactStatus.FAILED)
+    everyone = await contacts
+    assert_type(everyone, ContactList)
+    assert_type(everyone.report, PullReport)
+    assert_type(everyone[0], Contact)
+    async for contact in contacts:
+        assert_type(contact, Contact)
+    assert_type(contacts.pages(), AsyncGenerator[ContactPage, None])
+    async with contacts.stream() as stream:
+        async for contact in stream:
+            assert_type(contact, Contact)
+        assert_type(stream.report, PullReport)
+    assert_type(await contacts.count(), int)
+    assert_type(await contacts.page(3), ContactPage)
+
+
+def look(contact: Contact, page: ContactPage, report: PullReport, error: RateLimitError) -> None:
+    """Look at every field."""
+    assert_type(contact.id, int)
+    assert_type(contact.phone_number, str)
+    assert_type(contact.contact_data, ContactData)
+    assert_type(contact.contact_data.company, str | None)
+    assert_type(contact.contact_data.extra, dict[str, Any])
+    assert_type(contact.status, ContactStatus)
+    assert_type(contact.created_at, datetime | None)
+    assert_type(page.contacts, tuple[Contact, ...])
+    assert_type(page.pagination, Pagination)
+    assert_type(report.drift, tuple[str, ...])
+    assert_type(report.consistent, bool)
+    assert_type(error.retry_after, float | None)
+    assert_type(error.page, int | None)
+    assert_type(to_dict(contact), dict[str, Any])
+
+
+def make() -> None:
+    """Give every setting."""
+    BurkiClient(
+        "key",
+        base_url="https://burki.example",
+        concurrency=8,
+        rate=50,
+        attempts=6,
+        timeout=30,
+        max_wait=120,
+        on_event=listen,
+    )
+    BurkiClient("key", concurrency="8")  # type: ignore[arg-type]
