@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from typing import Any
 
@@ -23,10 +24,20 @@ settings.load_profile("aioburki")
 def pytest_asyncio_loop_factories(
     config: pytest.Config, item: pytest.Item
 ) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """Run tests marked ``virtual_clock`` on a clock that skips what would be slept."""
+    """Run tests on the loops that their markers ask for."""
     if item.get_closest_marker("virtual_clock"):
         return {"virtual": VirtualLoop}
+    if item.get_closest_marker("eager_too") and sys.version_info >= (3, 12):
+        return {"real": asyncio.new_event_loop, "eager": eager_loop}
     return {"real": asyncio.new_event_loop}
+
+
+def eager_loop() -> asyncio.AbstractEventLoop:
+    """Return a loop that starts each task at once, which may end before it is stored anywhere."""
+    loop = asyncio.new_event_loop()
+    if sys.version_info >= (3, 12):
+        loop.set_task_factory(asyncio.eager_task_factory)
+    return loop
 
 
 @pytest.fixture(autouse=True)

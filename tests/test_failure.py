@@ -92,6 +92,16 @@ def test_wait_of_the_server_is_kept() -> None:
     assert failed(503, headers={"retry-after": "7"}).retry_after == 7.0
 
 
+def test_dates_go_by_the_clock_of_the_server() -> None:
+    """A server that is an hour off asks for no other wait, if it says what time it has."""
+    headers = {
+        "date": "Thu, 01 Feb 2024 12:00:00 GMT",
+        "retry-after": "Thu, 01 Feb 2024 12:00:09 GMT",
+    }
+    assert failed(429, headers=headers).retry_after == 9.0
+    assert failed(429, headers=headers | {"date": "now"}).retry_after == 5409.0
+
+
 def test_problems_of_a_422_are_kept() -> None:
     """An UnprocessableError carries each problem."""
     error = failed(422, body({"detail": [{"loc": ["query", "page"], "msg": "no"}]})).error
@@ -125,8 +135,9 @@ def test_html_is_not_this_api(kind: str) -> None:
 
 def test_json_by_any_other_name_may_be_a_page() -> None:
     """A missing or odd content type does not matter, the content does."""
-    response = httpx.Response(200, headers={"content-type": "text/plain"})
-    assert failure_of_status(response, b"{}", KEY, NOW) is None
+    for kind in ("text/plain", "text/html"):
+        response = httpx.Response(200, headers={"content-type": kind})
+        assert failure_of_status(response, b" {}", KEY, NOW) is None
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,11 @@ from wire import Reply, WireServer, page_reply, wire_server
 
 from aioburki import BurkiClient, ClientClosedError
 
-pytestmark = [pytest.mark.asyncio, pytest.mark.usefixtures("nothing_left")]
+pytestmark = [
+    pytest.mark.asyncio,
+    pytest.mark.eager_too,
+    pytest.mark.usefixtures("nothing_left"),
+]
 
 
 def answer(number: int, attempt: int, per_page: int) -> Reply:

@@ -32,7 +32,7 @@ from ._errors import (
     UnprocessableError,
 )
 from ._parse import Undecodable
-from ._retry import TRANSIENT_STATUSES, retry_after
+from ._retry import TRANSIENT_STATUSES, http_date, retry_after
 
 _ERRORS_BY_STATUS: dict[int, type[APIError]] = {
     400: BadRequestError,
@@ -96,7 +96,9 @@ def failure_of_status(
         return None
     if status == 403 and is_html:  # a firewall's page; the API answers in JSON
         return Failure(_unexpected(status, "HTTP 403 with an HTML page"), transient=False)
-    wait = retry_after(response.headers.get("retry-after"), now)
+    # By the server's own clock if it tells it: ours may be wrong by more than the wait.
+    clock = http_date(response.headers.get("date")) or now
+    wait = retry_after(response.headers.get("retry-after"), clock)
     error = _api_error(status, body, secret, wait)
     return Failure(error, transient=status in TRANSIENT_STATUSES, retry_after=wait)
 
@@ -142,8 +144,9 @@ def _why_unexpected(status: int) -> str:
 
 
 def _is_html(response: httpx.Response, body: bytes) -> bool:
-    kind = response.headers.get("content-type", "").lower()
-    return "html" in kind or body[:64].lstrip()[:1] == b"<"
+    start = body[:64].lstrip()[:1]
+    declared = "html" in response.headers.get("content-type", "").lower()
+    return start == b"<" or (declared and start != b"{")
 
 
 def _is_tls_refusal(error: BaseException) -> bool:

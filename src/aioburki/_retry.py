@@ -50,13 +50,17 @@ def retry_after(value: str | None, now: datetime) -> float | None:
     try:
         wait = float(value)
     except ValueError:
-        wait = _seconds_until(value, now)
+        then = http_date(value)
+        wait = math.nan if then is None else (then - now).total_seconds()
     return wait if math.isfinite(wait) and wait > 0 else None
 
 
-def _seconds_until(value: str, now: datetime) -> float:
+def http_date(value: str | None) -> datetime | None:
+    """Return the moment that a Date or Retry-After header names, or None if it is no date."""
+    if value is None:
+        return None
     try:
-        then = parsedate_to_datetime(value)
+        moment = parsedate_to_datetime(value)
     except (ValueError, OverflowError):
-        return math.nan
-    return ((then if then.tzinfo else then.replace(tzinfo=UTC)) - now).total_seconds()
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
