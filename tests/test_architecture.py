@@ -35,6 +35,7 @@ LAYERS = [
     "_lanes",
     "_fetch",
     "_lookahead",
+    "_pull",
     "_contacts",
     "_client",
     "__init__",
@@ -99,7 +100,8 @@ def test_tasks_are_created_in_one_place() -> None:
         for node in ast.walk(tree(module)):
             if isinstance(node, ast.Attribute) and node.attr in TASKS:
                 creating.add(module)
-    assert creating == {"_lookahead"}
+    # The second waits for its one child on the spot, and only for a client of the user's.
+    assert creating == {"_lookahead", "_fetch"}
 
 
 def test_transports_of_httpx_are_known_in_one_place() -> None:

@@ -113,3 +113,25 @@ async def test_output_left_behind_is_fetched() -> None:
     """A few bytes of gzip may hold more than one piece of output."""
     zeros = bytes(3 * 2**20 + 5)
     assert await read(gzip.compress(zeros), "gzip", size=10**9) == zeros
+
+
+async def test_empty_pieces_mean_nothing() -> None:
+    """A transport may pass on empty pieces, at the end too."""
+
+    class WithEmpty(httpx.AsyncByteStream):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            for piece in (b"", gzip.compress(TEXT), b""):
+                yield piece
+
+    response = httpx.Response(200, headers={"content-encoding": "gzip"}, stream=WithEmpty())
+    assert await read_body(response) == TEXT
+
+
+async def test_body_that_is_there_already_is_taken() -> None:
+    """A mock's body is taken as it is; one that somebody took and did not keep is missed."""
+    assert await read_body(httpx.Response(200, content=TEXT)) == TEXT
+    assert await read_body(httpx.Response(200, content=TEXT), 10) is BodyProblem.TOO_LARGE
+    taken = httpx.Response(200, stream=Pieces(TEXT, 1000))
+    async for _ in taken.aiter_raw():
+        pass
+    assert await read_body(taken) is BodyProblem.TAKEN

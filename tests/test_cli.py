@@ -274,6 +274,14 @@ def test_reader_that_goes_away_is_no_accident(folder: Path) -> None:
     assert done.stderr == ""
 
 
+def test_standard_output_is_utf_8_whatever_the_locale() -> None:
+    """A terminal of another encoding does not stop an export half-way."""
+    command = [sys.executable, "-m", "aioburki", "contacts", "42", "--sandbox", "-o", "-"]
+    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(command, env=environment, capture_output=True, timeout=60, check=True)
+    assert "Zoë".encode() in done.stdout
+
+
 def test_broken_pipe_ends_with_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Output that nobody reads is a failed pull."""
 

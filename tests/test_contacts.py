@@ -6,6 +6,7 @@ import asyncio
 import gc
 import logging
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 
 import httpx
@@ -22,6 +23,7 @@ from aioburki import (
     ContactPage,
     ContactStream,
     NotFoundError,
+    PermissionDeniedError,
     ResponseDecodeError,
 )
 from aioburki.sandbox import Sandbox
@@ -198,6 +200,30 @@ async def test_growing_list_is_followed_to_its_new_end(
         "campaign 42 moved while it was read: " + "; ".join(contacts.report.drift)
     )
     assert "moved while it was read" in repr(contacts)
+
+
+async def test_short_end_that_fills_up_is_read_to_its_end() -> None:
+    """Growth that an earlier page tells of too late for the last one loses nobody."""
+
+    async def handler(request: httpx.Request) -> httpx.Response:
+        number = int(request.url.params["page"])
+        # Page 5 is answered first, from 450 contacts; the others when there are 650.
+        await asyncio.sleep(0.1 if number == 5 and not grown else 1)
+        ids = range(1, 651) if grown and number != 1 else range(1, 451)
+        if number == 5:
+            grown.append(True)
+        return httpx.Response(200, json=page(number, 100, ids))
+
+    grown: list[bool] = []
+    async with BurkiClient(KEY, transport=httpx.MockTransport(handler)) as burki:
+        contacts = await burki.contacts(42, per_page=100)
+    assert ids(contacts) == list(range(1, 651))
+    assert contacts.report.requests == 8
+    assert contacts.report.duplicates == 0
+    assert contacts.report.drift == (
+        "the server counted 450 contacts at first and 650 at last, between 450 and 650",
+        "the list grew from 5 to 7 pages while it was read",
+    )
 
 
 async def test_contacts_pushed_onto_the_next_page_come_once() -> None:
@@ -388,6 +414,86 @@ async def _take(stream: ContactStream, number: int) -> AsyncIterator[Contact]:
     iterator = aiter(stream)
     for _ in range(number):
         yield await anext(iterator)
+
+
+async def test_deadline_round_one_contact_of_a_stream_loses_nothing() -> None:
+    """A stream goes on after a cancelled anext, where a bare generator would be over."""
+    sandbox = Sandbox(300, latency=1.0)
+    async with BurkiClient(KEY, transport=sandbox.transport, concurrency=1) as burki:
+        seen: list[int] = []
+        timeouts = 0
+        async with burki.contacts(42, per_page=50).stream() as stream:
+            while True:
+                try:
+                    async with asyncio.timeout(0.7):
+                        seen.append((await anext(stream)).id)
+                except TimeoutError:
+                    timeouts += 1
+                except StopAsyncIteration:
+                    break
+    assert seen == list(range(101, 401))
+    assert timeouts >= 5
+    assert sandbox.requests == 6
+
+
+async def test_failed_stream_stays_failed() -> None:
+    """Whoever goes on after an error gets it again, not an early end."""
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        number = int(request.url.params["page"])
+        status = 403 if number == 3 else 200
+        return httpx.Response(status, json=page(number, 10, range(1, 101)))
+
+    async with BurkiClient(KEY, transport=httpx.MockTransport(handler)) as burki:
+        async with burki.contacts(42, per_page=10).stream() as stream:
+            for expected in (20, 0, 0):
+                got = 0
+                with pytest.raises(PermissionDeniedError):
+                    async for _ in stream:
+                        got += 1
+                assert got == expected
+
+
+async def test_stream_cannot_be_entered_twice(burki: BurkiClient) -> None:
+    """A stream is one pull; another one has to be asked for."""
+    stream = burki.contacts(42).stream()
+    async with stream:
+        with pytest.raises(RuntimeError, match="this stream is over"):
+            async with stream:
+                pass
+    with pytest.raises(RuntimeError, match="this stream is over"):
+        async with stream:
+            pass
+
+
+async def test_leaving_a_stream_that_another_task_reads(
+    burki: BurkiClient, sandbox: Sandbox
+) -> None:
+    """The block ends with its own exception, and the other task is told."""
+
+    async def read() -> None:
+        async for _ in stream:
+            pass
+
+    with pytest.raises(KeyError):
+        async with burki.contacts(42, per_page=10).stream() as stream:
+            reading = asyncio.create_task(read())
+            await asyncio.sleep(0.06)
+            raise KeyError
+    asked = sandbox.requests
+    assert not [task for task in asyncio.all_tasks() if "aioburki" in task.get_name()]
+    with pytest.raises(RuntimeError, match=r"was left|inside its"):
+        await reading
+    await asyncio.sleep(10)
+    assert sandbox.requests == asked
+
+
+async def test_report_can_be_read_from_another_thread(burki: BurkiClient) -> None:
+    """A progress display in a thread needs no event loop."""
+    async with burki.contacts(42).stream() as stream:
+        await anext(stream)
+        with ThreadPoolExecutor() as threads:
+            assert threads.submit(lambda: stream.report).result().contacts == 1000
 
 
 async def test_stream_outside_its_block_is_an_error(burki: BurkiClient, sandbox: Sandbox) -> None:

@@ -58,6 +58,22 @@ def test_secrets_and_phone_numbers_are_masked() -> None:
     assert PHONE not in repr(found)
 
 
+@pytest.mark.parametrize(
+    "number",
+    ["+1 - 555 - 123 - 4567", "555/123/4567", "+1 (555) 123-4567", "(555) 123-4567", "5551234567"],
+)
+def test_phone_numbers_are_masked_as_people_write_them(number: str) -> None:
+    """Separators do not hide a number."""
+    assert safe_text(f"for {number}!", KEY) == "for [number]!"
+
+
+def test_no_key_is_too_long_to_be_masked() -> None:
+    """A long key that the server echoes is masked before the text is cut."""
+    key = "abcdefghij" * 800
+    for before in ("", "x" * 400, "x" * 4900, "x" * 4999):
+        assert "abc" not in safe_text(before + key, key)
+
+
 def test_texts_are_short_and_printable() -> None:
     """A long text is cut, control characters are spelled out, a key at the cut is masked."""
     assert safe_text("a\n\x1b[31m\0", KEY) == "a\\n\\x1b[31m\\x00"

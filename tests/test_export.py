@@ -7,7 +7,7 @@ import csv
 import json
 import os
 import stat
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,7 @@ def contact(contact_id: int = 1, phone: str = PHONE, **data: Any) -> Contact:
 
 async def pages(
     *contacts: Contact, error: BaseException | None = None
-) -> AsyncIterator[ContactPage]:
+) -> AsyncGenerator[ContactPage, None]:
     for each in contacts:
         pagination = Pagination(
             page=1, per_page=1, total_items=1, total_pages=1, has_next=False, has_prev=False
@@ -189,7 +189,7 @@ async def test_temporary_file_is_private_beside_the_target(tmp_path: Path) -> No
     """Until it is complete the file has another name, mode 0600, in the same folder."""
     seen: list[tuple[str, int]] = []
 
-    async def looking() -> AsyncIterator[ContactPage]:
+    async def looking() -> AsyncGenerator[ContactPage, None]:
         async for page in pages(contact()):
             yield page
         for path in tmp_path.iterdir():
@@ -197,7 +197,7 @@ async def test_temporary_file_is_private_beside_the_target(tmp_path: Path) -> No
 
     await export_csv(looking(), tmp_path / "contacts.csv")
     ((name, mode),) = seen
-    assert name.startswith(".contacts.csv.")
+    assert name.startswith(".aioburki-")
     assert mode == 0o600
 
 
@@ -207,7 +207,7 @@ async def test_link_is_followed(tmp_path: Path) -> None:
     real.write_text("old")
     link = tmp_path / "link.csv"
     link.symlink_to(real)
-    await export_csv(pages(contact()), link)
+    await export_csv(pages(contact()), str(link))
     assert link.is_symlink()
     assert len(rows(real)) == 1
 
@@ -218,7 +218,7 @@ async def test_targets_that_cannot_be_are_refused_first(tmp_path: Path, name: st
     (tmp_path / "folder").mkdir()
     asked = False
 
-    async def ask() -> AsyncIterator[ContactPage]:
+    async def ask() -> AsyncGenerator[ContactPage, None]:
         nonlocal asked
         asked = True
         async for page in pages():
@@ -227,3 +227,21 @@ async def test_targets_that_cannot_be_are_refused_first(tmp_path: Path, name: st
     with pytest.raises(ConfigurationError):
         await export_csv(ask(), tmp_path / name)
     assert not asked
+
+
+async def test_long_names_and_links_in_a_circle(tmp_path: Path) -> None:
+    """A name as long as the system allows can be written, and a link to itself is replaced."""
+    await export_csv(pages(contact()), tmp_path / ("x" * 255))
+    circle = tmp_path / "circle.csv"
+    circle.symlink_to(circle)
+    await export_csv(pages(contact()), circle)
+    assert len(rows(circle)) == 1
+
+
+@pytest.mark.parametrize("export", [export_csv, export_jsonl])
+async def test_pages_are_closed_after_a_failure(tmp_path: Path, export: Any) -> None:
+    """An export that fails ends the pull it reads from."""
+    source = pages(contact(), contact())
+    with pytest.raises(ConfigurationError):
+        await export(source, tmp_path)
+    assert [page async for page in source] == []

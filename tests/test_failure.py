@@ -123,14 +123,15 @@ def test_other_successes_and_redirects_are_unexpected(status: int) -> None:
 def test_html_is_not_this_api(kind: str) -> None:
     """A login page or a firewall's answer is told from the API's, and not shown."""
     page = b"\n <html>Attention required</html>"
-    for status in (200, 403):
+    for status in (200, 400, 401, 403, 404, 410):
         failure = failed(status, page, {"content-type": kind})
         assert type(failure.error) is UnexpectedResponseError
         assert not failure.transient
         assert "Attention" not in str(failure.error)
-    failure = failed(503, page, {"content-type": kind})
-    assert type(failure.error) is ServerError
-    assert failure.transient
+    for status in (408, 429, 503):
+        failure = failed(status, page, {"content-type": kind})
+        assert isinstance(failure.error, APIError)
+        assert failure.transient
 
 
 def test_json_by_any_other_name_may_be_a_page() -> None:
@@ -146,6 +147,7 @@ def test_json_by_any_other_name_may_be_a_page() -> None:
         (BodyProblem.BROKEN, ResponseDecodeError, True),
         (BodyProblem.TOO_LARGE, ResponseTooLargeError, False),
         (BodyProblem.ENCODED, UnexpectedResponseError, False),
+        (BodyProblem.TAKEN, UnexpectedResponseError, False),
     ],
 )
 def test_bodies_that_cannot_be_read(
@@ -179,6 +181,15 @@ def test_deadline_is_a_timeout() -> None:
     failure = failure_of_connection(TimeoutError(), "burki.example")
     assert type(failure.error) is RequestTimeoutError
     assert failure.transient
+
+
+@pytest.mark.parametrize("error", [ssl.SSLError("secret"), ConnectionResetError("secret")])
+def test_errors_that_httpx_lets_through_are_broken_connections(error: OSError) -> None:
+    """A damaged TLS record or a bare socket error may pass."""
+    failure = failure_of_connection(error, "burki.example")
+    assert type(failure.error) is ConnectionFailedError
+    assert failure.transient
+    assert "secret" not in str(failure.error)
 
 
 def test_refused_certificate_is_not_retried() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -14,6 +15,7 @@ from pages import KEY, PHONE, body, page
 
 from aioburki import (
     APIError,
+    AuthenticationError,
     BurkiClient,
     BurkiError,
     ConnectionFailedError,
@@ -255,7 +257,7 @@ async def test_429s_without_a_success_end_after_max_wait() -> None:
             with pytest.raises(RateLimitError):
                 await burki.contacts(42)
             assert asyncio.get_running_loop().time() - start <= 151
-    assert len(script.requests) == 10
+    assert len(script.requests) == 8
 
 
 async def test_max_wait_zero_waits_for_nothing() -> None:
@@ -340,3 +342,129 @@ async def test_log_lines_name_what_happens(caplog: pytest.LogCaptureFixture) -> 
     assert [level for level, _ in lines] == [logging.INFO, logging.INFO, logging.DEBUG]
     assert lines[0][1].startswith("campaign 42 page 1: HTTP 429, all requests wait 3.00 s")
     assert lines[1][1].startswith("campaign 42 page 1 attempt 2: HTTP 502; again in ")
+
+
+async def test_status_counts_although_the_body_breaks_off() -> None:
+    """A 401 is a 401 and a 429 a 429, however little of their bodies arrives."""
+
+    class Broken(httpx.AsyncByteStream):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            yield b'{"detail": "'
+            raise httpx.ReadError("cut")
+
+    def cut(status: int, **headers: str) -> Answer:
+        return lambda _: httpx.Response(status, headers=headers, stream=Broken())
+
+    script = Script(cut(401))
+    async with script.client() as burki:
+        with pytest.raises(AuthenticationError):
+            await burki.contacts(42)
+    assert len(script.requests) == 1
+    script = Script(cut(429, **{"retry-after": "60"}), PAGE)
+    async with script.client() as burki:
+        contacts = await burki.contacts(42)
+    assert contacts.report.rate_limited == 1
+    assert contacts.report.elapsed >= 60
+
+
+async def test_bare_socket_errors_are_tried_again() -> None:
+    """What httpx does not translate is a broken connection all the same."""
+    script = Script(ssl.SSLError("bad record"), ConnectionResetError(), PAGE)
+    async with script.client() as burki:
+        assert (await burki.contacts(42)).report.retries == 2
+
+
+@pytest.mark.parametrize(("wait", "latency"), [("0.001", 0.0), ("0.01", 0.2), ("0.5", 2.0)])
+async def test_max_wait_bounds_the_time_under_429s(wait: str, latency: float) -> None:
+    """Small waits and slow refusals do not add up beyond max_wait."""
+
+    async def handler(_: httpx.Request) -> httpx.Response:
+        await asyncio.sleep(latency)
+        return httpx.Response(429, headers={"retry-after": wait})
+
+    transport = httpx.MockTransport(handler)
+    async with BurkiClient(KEY, transport=transport, max_wait=10) as burki:
+        start = asyncio.get_running_loop().time()
+        with pytest.raises(RateLimitError):
+            await burki.contacts(42)
+        assert 7 <= asyncio.get_running_loop().time() - start <= 10 + 2 * latency + 0.2
+
+
+async def test_waits_are_added_up() -> None:
+    """The report's `waited` is the sum over requests that waited side by side."""
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        number = int(request.url.params["page"])
+        return httpx.Response(200, json=page(number, 1, range(41)))
+
+    transport = httpx.MockTransport(handler)
+    async with BurkiClient(KEY, transport=transport, rate=20, concurrency=16) as burki:
+        report = (await burki.contacts(42, per_page=1)).report
+    # Page 2 to 41, sixteen at a time in the queue, each waiting for those before it.
+    assert report.elapsed == pytest.approx(2.0, rel=0.1)
+    assert 20 <= report.waited <= 32
+
+
+async def test_hooks_of_the_users_client_do_no_harm() -> None:
+    """A hook may read the body for a log, or raise for the status."""
+
+    async def read(response: httpx.Response) -> None:
+        await response.aread()
+
+    async def complain(response: httpx.Response) -> None:
+        response.raise_for_status()
+
+    class Slow(httpx.AsyncByteStream):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            yield PAGE.content
+
+    for hook in (read, complain):
+        script = Script(httpx.Response(503), lambda _: httpx.Response(200, stream=Slow()))
+        async with httpx.AsyncClient(
+            transport=httpx.MockTransport(script), event_hooks={"response": [hook]}
+        ) as http:
+            async with BurkiClient(KEY, http_client=http) as burki:
+                contacts = await burki.contacts(42)
+                assert len(contacts) == 3
+                assert contacts.report.retries == 1
+                script.answers = (httpx.Response(401),)
+                with pytest.raises(AuthenticationError):
+                    await burki.contacts(42)
+
+
+async def test_transport_that_is_falsy_is_used() -> None:
+    """What a transport says of its length does not send the key elsewhere."""
+
+    class Empty(httpx.MockTransport):
+        def __len__(self) -> int:
+            return 0
+
+    script = Script(PAGE)
+    async with BurkiClient(KEY, transport=Empty(script)) as burki:
+        assert len(await burki.contacts(42)) == 3
+    assert len(script.requests) == 1
+
+
+async def test_foreign_errors_come_out_as_they_are() -> None:
+    """A bug in the user's transport is not hidden, nor put into a group."""
+    script = Script(ZeroDivisionError("theirs"))
+    async with script.client() as burki:
+        with pytest.raises(ZeroDivisionError, match="theirs"):
+            await burki.contacts(42)
+    assert len(script.requests) == 1
+
+
+async def test_exchange_cancelled_by_somebody_else_is_a_cancellation() -> None:
+    """A request whose own task is cancelled from outside is not taken for an answer."""
+
+    async def handler(_: httpx.Request) -> httpx.Response:
+        await asyncio.sleep(60)
+        raise AssertionError
+
+    async with BurkiClient(KEY, transport=httpx.MockTransport(handler)) as burki:
+        pull = asyncio.ensure_future(burki.contacts(42))
+        await asyncio.sleep(1)
+        (task,) = (t for t in asyncio.all_tasks() if t.get_name() == "aioburki exchange")
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await pull

@@ -281,6 +281,16 @@ async def test_second_event_loop_after_the_first() -> None:
     gc.collect()
 
 
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+async def test_client_can_be_closed_after_its_loop() -> None:
+    """A client used in one `asyncio.run` and closed in the next is closed."""
+    burki = BurkiClient(KEY)
+    await asyncio.to_thread(pull_in_a_new_loop, burki)
+    await burki.aclose()
+    gc.collect()
+
+
 async def test_second_event_loop_beside_the_first_is_refused() -> None:
     """One client in two running loops gets an error that says so, not a hang."""
     async with wire_server(whole(1)) as server:

@@ -56,6 +56,13 @@ def test_new_status_is_kept_as_itself() -> None:
     assert status not in list(ContactStatus)
 
 
+def test_status_in_capitals_is_another_status() -> None:
+    """The name of a member is not its value."""
+    status = ContactStatus("PENDING")
+    assert status != ContactStatus.PENDING
+    assert not status.is_known
+
+
 def test_status_must_be_text() -> None:
     """What is no text is no status."""
     with pytest.raises(ValueError, match="7"):

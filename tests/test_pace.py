@@ -129,7 +129,7 @@ async def test_refusals_of_one_instant_are_one_signal() -> None:
     start = now()
     assert [pacer.refuse(start, None) for _ in range(50)] == [True] + [False] * 49
     assert pacer.pause_left() == 0.5
-    assert pacer.refused_seconds == 0.5
+    assert pacer.refused_for() == 0.5
 
 
 async def test_pauses_without_advice_grow_until_a_success() -> None:
@@ -141,9 +141,9 @@ async def test_pauses_without_advice_grow_until_a_success() -> None:
         pacer.refuse(now(), None)
         pauses.append(pacer.pause_left())
     assert pauses == [0.5, 1.0, 2.0]
-    assert pacer.refused_seconds == 3.5
+    assert pacer.refused_for() == 3.5
     pacer.forget_refusals()
-    assert pacer.refused_seconds == 0.0
+    assert pacer.refused_for() == 0.0
     await pacer.wait()
     pacer.refuse(now(), None)
     assert pacer.pause_left() == 0.5
@@ -161,3 +161,15 @@ async def test_cancelled_wait_takes_no_turn() -> None:
     await asyncio.wait(waiting)
     assert not waiting[-1].cancelled()
     assert now() - start <= 1.0
+
+
+async def test_refusals_long_ago_are_another_story() -> None:
+    """Time in which nobody wanted anything is no time under refusals."""
+    pacer = Pacer(None, draw=lambda: 0.0)
+    pacer.refuse(now(), 5.0)
+    await asyncio.sleep(50)
+    pacer.refuse(now(), 5.0)
+    assert pacer.refused_for() == 55
+    await asyncio.sleep(3600)
+    pacer.refuse(now(), 5.0)
+    assert pacer.refused_for() == 5

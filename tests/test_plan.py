@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aioburki._models import Pagination
+from aioburki import Contact, ContactData, ContactPage, ContactStatus, Pagination
 from aioburki._plan import Plan
 from aioburki._query import ContactQuery, Window
 
@@ -11,16 +11,25 @@ def plan(per_page: int = 100, limit: int | None = None) -> Plan:
     return Plan(ContactQuery(campaign_id=42, status=None, per_page=per_page, limit=limit))
 
 
-def said(
-    page: int, total_pages: int, *, has_next: bool | None = None, per_page: int = 100
-) -> Pagination:
-    return Pagination(
-        page=page,
-        per_page=per_page,
-        total_items=total_pages * per_page,
-        total_pages=total_pages,
-        has_next=page < total_pages if has_next is None else has_next,
-        has_prev=page > 1,
+def page(
+    number: int,
+    total_pages: int,
+    held: int = 100,
+    *,
+    has_next: bool | None = None,
+    per_page: int = 100,
+) -> ContactPage:
+    contact = Contact(1, "+1", ContactData(), ContactStatus.BUSY)
+    return ContactPage(
+        contacts=(contact,) * held,
+        pagination=Pagination(
+            page=number,
+            per_page=per_page,
+            total_items=total_pages * per_page,
+            total_pages=total_pages,
+            has_next=number < total_pages if has_next is None else has_next,
+            has_prev=number > 1,
+        ),
     )
 
 
@@ -36,7 +45,7 @@ def test_page_one_first_then_the_rest() -> None:
     pages = plan()
     assert pages.next_window() == Window(page=1, per_page=100)
     assert pages.next_window() is None
-    pages.learn(said(1, 4), new=100, delivered=100)
+    pages.learn(page(1, 4), new=100, delivered=100)
     assert drain(pages) == [2, 3, 4]
     assert pages.reached_end
 
@@ -46,7 +55,7 @@ def test_no_pages_beyond_an_empty_list() -> None:
     for total in (0, 1):
         pages = plan()
         assert drain(pages) == [1]
-        pages.learn(said(1, total), new=0, delivered=0)
+        pages.learn(page(1, total), new=0, delivered=0)
         assert drain(pages) == []
         assert pages.reached_end
 
@@ -55,11 +64,11 @@ def test_growing_list_is_followed() -> None:
     """A later page that announces more pages, or a next one, extends the plan."""
     pages = plan()
     drain(pages)
-    pages.learn(said(1, 2), new=100, delivered=100)
+    pages.learn(page(1, 2), new=100, delivered=100)
     assert drain(pages) == [2]
-    pages.learn(said(2, 3), new=100, delivered=200)
+    pages.learn(page(2, 3), new=100, delivered=200)
     assert drain(pages) == [3]
-    pages.learn(said(3, 3, has_next=True), new=100, delivered=300)
+    pages.learn(page(3, 3, has_next=True), new=100, delivered=300)
     assert drain(pages) == [4]
 
 
@@ -67,9 +76,9 @@ def test_shrinking_list_is_read_to_its_old_end() -> None:
     """A smaller total may come from a stale replica, so the planned pages are still read."""
     pages = plan()
     drain(pages)
-    pages.learn(said(1, 4), new=100, delivered=100)
+    pages.learn(page(1, 4), new=100, delivered=100)
     pages.next_window()
-    pages.learn(said(2, 2), new=100, delivered=200)
+    pages.learn(page(2, 2), new=100, delivered=200)
     assert drain(pages) == [3, 4]
 
 
@@ -77,9 +86,9 @@ def test_server_that_always_claims_a_next_page_is_not_followed_for_ever() -> Non
     """A page without a single new contact does not lead to another."""
     pages = plan()
     drain(pages)
-    pages.learn(said(1, 1, has_next=True), new=100, delivered=100)
+    pages.learn(page(1, 1, has_next=True), new=100, delivered=100)
     assert drain(pages) == [2]
-    pages.learn(said(2, 1, has_next=True), new=0, delivered=100)
+    pages.learn(page(2, 1, has_next=True), new=0, delivered=100)
     assert drain(pages) == []
 
 
@@ -87,11 +96,11 @@ def test_limit_asks_for_no_page_too_many() -> None:
     """Only the pages that the limit needs are asked for."""
     pages = plan(limit=250)
     drain(pages)
-    pages.learn(said(1, 10), new=100, delivered=100)
+    pages.learn(page(1, 10), new=100, delivered=100)
     assert drain(pages) == [2, 3]
     assert not pages.reached_end
-    pages.learn(said(2, 10), new=100, delivered=200)
-    pages.learn(said(3, 10), new=100, delivered=250)
+    pages.learn(page(2, 10), new=100, delivered=200)
+    pages.learn(page(3, 10), new=100, delivered=250)
     assert drain(pages) == []
 
 
@@ -99,11 +108,11 @@ def test_limit_asks_for_more_if_pages_bring_less() -> None:
     """Repeats and short pages are made up for, up to the end of the list."""
     pages = plan(limit=150)
     drain(pages)
-    pages.learn(said(1, 3), new=100, delivered=100)
+    pages.learn(page(1, 3), new=100, delivered=100)
     assert drain(pages) == [2]
-    pages.learn(said(2, 3), new=20, delivered=120)
+    pages.learn(page(2, 3), new=20, delivered=120)
     assert drain(pages) == [3]
-    pages.learn(said(3, 3), new=10, delivered=130)
+    pages.learn(page(3, 3), new=10, delivered=130)
     assert drain(pages) == []
 
 
@@ -111,10 +120,42 @@ def test_limit_counts_with_the_page_size_of_the_server() -> None:
     """A server that caps per_page needs more pages for the same limit."""
     pages = plan(per_page=1000, limit=250)
     drain(pages)
-    pages.learn(said(1, 10), new=100, delivered=100)
+    pages.learn(page(1, 10), new=100, delivered=100)
     assert drain(pages) == [2, 3]
 
 
 def test_limit_zero_asks_for_nothing() -> None:
     """At most no contacts need no request."""
     assert drain(plan(limit=0)) == []
+
+
+def test_short_end_that_filled_up_is_read_again() -> None:
+    """The page that was the short end when the list grew beyond it holds contacts unread."""
+    pages = plan()
+    drain(pages)
+    assert pages.learn(page(1, 3), new=100, delivered=100) is None
+    assert drain(pages) == [2, 3]
+    assert pages.learn(page(2, 5), new=100, delivered=200) is None
+    assert drain(pages) == [4, 5]
+    again = pages.learn(page(3, 3, 40), new=40, delivered=240)
+    assert again == Window(page=3, per_page=100)
+    assert pages.is_second_reading(3)
+    assert pages.learn(page(3, 5), new=60, delivered=300) is None
+    assert pages.learn(page(4, 5), new=100, delivered=400) is None
+    assert pages.learn(page(5, 5, 10), new=10, delivered=410) is None
+    assert pages.reached_end
+
+
+def test_short_page_is_read_again_only_if_the_list_grew_since() -> None:
+    """A list that shrinks, or a limit that is reached, asks for nothing twice."""
+    pages = plan()
+    drain(pages)
+    pages.learn(page(1, 4), new=100, delivered=100)
+    assert drain(pages) == [2, 3, 4]
+    assert pages.learn(page(2, 2, 50), new=50, delivered=150) is None
+    assert pages.learn(page(3, 2, 0), new=0, delivered=150) is None
+    limited = plan(limit=140)
+    drain(limited)
+    limited.learn(page(1, 2), new=100, delivered=100)
+    assert drain(limited) == [2]
+    assert limited.learn(page(2, 2, 40), new=40, delivered=140) is None

@@ -27,7 +27,7 @@ def page(
 def sentences(*pages: ContactPage, duplicates: int = 0) -> tuple[str, ...]:
     drift = Drift()
     for each in pages:
-        drift.learn(each)
+        drift.learn(each, rows=len(each))
     drift.complete()
     return drift.sentences(duplicates)
 
@@ -86,5 +86,5 @@ def test_changed_page_size_is_told() -> None:
 def test_sums_are_compared_only_at_the_end_of_the_list() -> None:
     """A pull that stops early is not told off for what it did not read."""
     drift = Drift()
-    drift.learn(page(1, 10, 25))
+    drift.learn(page(1, 10, 25), rows=10)
     assert drift.sentences(0) == ()

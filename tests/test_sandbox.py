@@ -201,6 +201,12 @@ async def test_faults_depend_on_seed_and_not_on_timing() -> None:
     assert await failures(1) == await failures(16)
 
 
+async def test_all_requests_may_fail() -> None:
+    """Shares that add up to one, but for rounding, are shares."""
+    Sandbox(1, faults=dict.fromkeys(FAULTS, 1 / 9))
+    Sandbox(1, faults=1.0)
+
+
 @pytest.mark.parametrize("faults", [None, 0, 0.0, {}, {"503": 0}])
 async def test_no_faults(faults: Any) -> None:
     """Nothing fails that was not asked to."""

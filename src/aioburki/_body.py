@@ -20,6 +20,7 @@ class BodyProblem(Enum):
     TOO_LARGE = f"the answer is larger than {LARGEST_BODY // 2**20} MiB"
     BROKEN = "the compressed body is not complete"
     ENCODED = "the body is in an encoding that was not asked for"
+    TAKEN = "something else has read the body, such as a hook of http_client"
 
 
 class _UnreadableError(Exception):
@@ -31,16 +32,23 @@ async def read_body(response: httpx.Response, largest: int = LARGEST_BODY) -> by
     """Return the decompressed body of *response*, at most *largest* bytes, or why there is none.
 
     Reads the stream itself: httpx would decompress without a bound and drop all but the
-    first of several gzip members. Errors of the connection come as httpx raises them.
+    first of several gzip members. A body that is there already, of a mock or because a
+    hook has read it, is taken as it is. Errors of the connection come as httpx raises them.
     """
     assert isinstance(response.stream, httpx.AsyncByteStream)
     try:
         reader = _reader(response.headers.get("content-encoding", ""), largest)
+        if response.is_stream_consumed:
+            reader = _Plain(largest)
+            reader.feed(response.content)
+            return reader.finish()
         async for piece in response.stream:
             reader.feed(piece)
         return reader.finish()
     except _UnreadableError as error:
         return error.problem
+    except httpx.ResponseNotRead:
+        return BodyProblem.TAKEN
 
 
 def _reader(encoding: str, largest: int) -> _Plain | _Gzip:
@@ -75,9 +83,9 @@ class _Gzip:
         self._empty = True
 
     def feed(self, piece: bytes) -> None:
-        more = True
+        more = False
         while piece or more:
-            self._empty = self._empty and not piece
+            self._empty = False
             if self._member.eof:  # another member follows; together they are one body
                 self._member = zlib.decompressobj(GZIP)
             try:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Self, SupportsIndex
 
 import httpx
 
-from ._contacts import Contacts, Pulls
+from ._contacts import Contacts
 from ._errors import ClientClosedError, ConfigurationError
 from ._events import Event
 from ._fetch import Fetcher
 from ._lanes import LaneTransport
 from ._models import ContactStatus
+from ._pull import Running
 from ._query import MOST_PER_PAGE, contact_query
 from ._settings import client_settings
 
@@ -31,7 +33,8 @@ class BurkiClient:
         base_url: scheme and host, before ``/api/v1``; by default the variable
             ``BURKI_BASE_URL``, else ``https://api.burki.dev``. https, or http for localhost.
         concurrency: most requests in flight at once, over all pulls; 1 … 1000.
-        rate: most requests per second, above 0; None for no ceiling.
+        rate: most requests per second, above 0, kept over any ten seconds to 1 %: up to a
+            tenth of a second is caught up with after a delay. None for no ceiling.
         attempts: most tries for one page when failures are transient; 1 … 100. Waits for
             HTTP 429 are not counted among them.
         timeout: seconds for one attempt, body included.
@@ -73,11 +76,14 @@ class BurkiClient:
             max_wait=max_wait,
         )
         self._owns_http = http_client is None
-        self._http = http_client or httpx.AsyncClient(
-            transport=transport or LaneTransport(), trust_env=False
+        self._http = _httpx_client(http_client, transport)
+        self._fetcher = Fetcher(
+            self._settings,
+            self._http,
+            on_event,
+            is_ours=http_client is None and transport is None,
         )
-        self._fetcher = Fetcher(self._settings, self._http, on_event)
-        self._pulls: Pulls = set()
+        self._running: Running = set()
 
     def contacts(
         self,
@@ -102,21 +108,23 @@ class BurkiClient:
         """
         query = contact_query(campaign_id, status, per_page, limit)
         self._fetcher.check_open()
-        return Contacts(query, self._fetcher, self._settings.concurrency, self._pulls)
+        return Contacts(query, self._fetcher, self._running)
 
     async def aclose(self) -> None:
         """Stop all pulls with `ClientClosedError` and close the connections.
 
-        A second call does nothing. A client or transport of the user's: see the class.
+        A second call does nothing. A cancellation meanwhile is passed on when all is closed.
+        A client or transport of the user's: see the class.
         """
         self._fetcher.close()
-        pulls = list(self._pulls)
-        for pull in pulls:
-            pull.fail(ClientClosedError("this BurkiClient was closed during the pull"))
-        for pull in pulls:
-            await pull.aclose()
-        if self._owns_http:
-            await self._http.aclose()
+        running = list(self._running)
+        for look_ahead in running:
+            look_ahead.fail(ClientClosedError("this BurkiClient was closed during the pull"))
+        async with AsyncExitStack() as stack:
+            if self._owns_http:
+                stack.push_async_callback(self._http.aclose)
+            for look_ahead in running:
+                stack.push_async_callback(look_ahead.aclose)
 
     async def __aenter__(self) -> Self:
         self._fetcher.check_open()
@@ -136,6 +144,16 @@ class BurkiClient:
             f"BurkiClient(base_url={settings.base_url!r}, concurrency={settings.concurrency}, "
             f"rate={settings.rate})"
         )
+
+
+def _httpx_client(
+    http_client: httpx.AsyncClient | None, transport: httpx.AsyncBaseTransport | None
+) -> httpx.AsyncClient:
+    """Return the user's client, or one that sends over the user's transport or over lanes."""
+    if http_client is not None:
+        return http_client
+    lanes = LaneTransport() if transport is None else transport
+    return httpx.AsyncClient(transport=lanes, trust_env=False)
 
 
 def _check_parts(http_client: object, transport: object, on_event: object) -> None:

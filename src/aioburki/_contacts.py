@@ -1,9 +1,8 @@
-"""Contacts: what `BurkiClient.contacts` returns. Page 1 → total_pages → the rest, in order."""
+"""Contacts: what `BurkiClient.contacts` returns, and the ways to read it."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterable
+from collections.abc import AsyncGenerator, Generator, Iterable, Iterator
 from contextlib import aclosing
 from types import TracebackType
 from typing import Self, SupportsIndex
@@ -14,17 +13,9 @@ from ._arguments import whole_number
 from ._fetch import Fetcher
 from ._lookahead import LookAhead
 from ._models import Contact, ContactPage
-from ._plan import Plan
+from ._pull import Pull, Running
 from ._query import ContactQuery, Window
 from ._report import PullReport, Tally
-from ._seen import SeenIds
-
-logger = logging.getLogger("aioburki")
-
-# Enough that one slow page does not starve the other slots before its turn.
-AHEAD_PER_SLOT = 4
-
-Pulls = set[LookAhead[ContactPage]]
 
 
 class ContactList(list[Contact]):
@@ -60,27 +51,31 @@ class Contacts:
 
     _query: ContactQuery
     _fetcher: Fetcher
-    _concurrency: int
-    _pulls: Pulls
+    _running: Running
 
     def __await__(self) -> Generator[object, None, ContactList]:
         return self._collect().__await__()
 
-    def __aiter__(self) -> AsyncIterator[Contact]:
-        return self._contacts(Tally())
+    async def __aiter__(self) -> AsyncGenerator[Contact, None]:
+        async with aclosing(self.pages()) as pages:
+            async for page in pages:
+                for contact in page.contacts:
+                    yield contact
 
-    def pages(self) -> AsyncGenerator[ContactPage, None]:
+    async def pages(self) -> AsyncGenerator[ContactPage, None]:
         """Return an iterator of the pages, in order, as `ContactPage`.
 
         A page comes without contacts that an earlier one had, and the last one is cut where
-        ``limit`` is reached.
+        ``limit`` is reached. The page that was the list's end may come a second time with
+        the contacts that filled it up meanwhile.
         """
-        return self._pages(Tally())
+        async with aclosing(self._pull()) as pull:
+            while (page := await pull.next_page()) is not None:
+                yield page
 
     def stream(self) -> ContactStream:
         """Return an ``async with`` block to iterate in; when it is left, nothing is left alive."""
-        tally = Tally()
-        return ContactStream(self._contacts(tally), tally)
+        return ContactStream(self._pull())
 
     async def count(self) -> int:
         """Return how many contacts there are, at most ``limit``; one request of one contact."""
@@ -106,73 +101,16 @@ class Contacts:
         limit = "" if query.limit is None else f", limit={query.limit}"
         return f"<Contacts of campaign {query.campaign_id}{status}{limit}: await or async for>"
 
+    def _pull(self) -> Pull:
+        return Pull(self._query, self._fetcher, self._running)
+
     async def _collect(self) -> ContactList:
-        tally = Tally()
         contacts = ContactList()
-        async with aclosing(self._pages(tally)) as pages:
-            async for page in pages:
+        async with aclosing(self._pull()) as pull:
+            while (page := await pull.next_page()) is not None:
                 contacts.extend(page.contacts)
-        contacts.report = tally.report()
+        contacts.report = pull.tally.report()
         return contacts
-
-    async def _contacts(self, tally: Tally) -> AsyncGenerator[Contact, None]:
-        async with aclosing(self._pages(tally)) as pages:
-            async for page in pages:
-                for contact in page.contacts:
-                    yield contact
-
-    async def _pages(self, tally: Tally) -> AsyncGenerator[ContactPage, None]:
-        self._fetcher.check_open()
-        plan = Plan(self._query)
-        seen = SeenIds()
-        look_ahead = self._look_ahead(plan, tally)
-        tally.start()
-        try:
-            look_ahead.top_up()
-            while (page := await look_ahead.next()) is not None:
-                new = self._take(page, seen, plan, tally)
-                look_ahead.top_up()
-                yield new
-            if plan.reached_end:
-                tally.drift.complete()
-        finally:
-            tally.end()
-            self._pulls.discard(look_ahead)
-            self._warn_of_drift(tally)
-            await look_ahead.aclose()
-
-    def _look_ahead(self, plan: Plan, tally: Tally) -> LookAhead[ContactPage]:
-        look_ahead = LookAhead(
-            lambda window: self._fetcher.fetch(self._query, window, tally),
-            plan.next_window,
-            AHEAD_PER_SLOT * self._concurrency,
-        )
-        self._pulls.add(look_ahead)
-        return look_ahead
-
-    def _take(self, page: ContactPage, seen: SeenIds, plan: Plan, tally: Tally) -> ContactPage:
-        """Take in the next page in order; return it without repeats and cut to the limit."""
-        flags = seen.add([contact.id for contact in page.contacts])
-        repeats = flags.count(False)
-        contacts = page.contacts
-        if repeats:
-            contacts = tuple(c for c, new in zip(contacts, flags, strict=True) if new)
-        new = len(contacts)
-        if self._query.limit is not None:
-            contacts = contacts[: self._query.limit - tally.contacts]
-        tally.pages += 1
-        tally.contacts += len(contacts)
-        tally.duplicates += repeats
-        tally.drift.learn(page)
-        plan.learn(page.pagination, new=new, delivered=tally.contacts)
-        return page if contacts is page.contacts else attrs.evolve(page, contacts=contacts)
-
-    def _warn_of_drift(self, tally: Tally) -> None:
-        drift = tally.report().drift
-        if drift:
-            logger.warning(
-                "campaign %d moved while it was read: %s", self._query.campaign_id, "; ".join(drift)
-            )
 
     async def _fetch_one(self, window: Window) -> ContactPage:
         self._fetcher.check_open()
@@ -183,13 +121,13 @@ class Contacts:
             lambda: next(windows, None),
             1,
         )
-        self._pulls.add(look_ahead)
+        self._running.add(look_ahead)
         try:
-            look_ahead.top_up()
-            page = await look_ahead.next()
+            async with aclosing(look_ahead):
+                look_ahead.top_up()
+                page = await look_ahead.next()
         finally:
-            self._pulls.discard(look_ahead)
-            await look_ahead.aclose()
+            self._running.discard(look_ahead)
         assert page is not None
         return page
 
@@ -197,22 +135,27 @@ class Contacts:
 class ContactStream:
     """Iterate over a pull inside ``async with``; when the block is left, nothing is left alive.
 
-    `report` tells how far the pull is, at any time and afterwards. Iterating outside the
-    block is a RuntimeError, so that it cannot be taken for an empty campaign.
+    One pull: a second loop goes on where the first was left, a failure is raised again, and a
+    deadline round a single `anext` loses nothing. `report` tells how far the pull is, at any
+    time and afterwards. Outside its block a stream is a RuntimeError, so that it cannot be
+    taken for an empty campaign.
     """
 
-    def __init__(self, contacts: AsyncGenerator[Contact, None], tally: Tally) -> None:
-        self._contacts = contacts
-        self._tally = tally
+    def __init__(self, pull: Pull) -> None:
+        self._pull = pull
+        self._rest: Iterator[Contact] = iter(())
         self._is_open = False
+        self._was_open = False
 
     @property
     def report(self) -> PullReport:
         """Return what the pull has done so far."""
-        return self._tally.report()
+        return self._pull.tally.report()
 
     async def __aenter__(self) -> Self:
-        self._is_open = True
+        if self._was_open:
+            raise RuntimeError("this stream is over: ask the contacts for another one")
+        self._is_open = self._was_open = True
         return self
 
     async def __aexit__(
@@ -222,12 +165,26 @@ class ContactStream:
         traceback: TracebackType | None,
     ) -> None:
         self._is_open = False
-        await self._contacts.aclose()
+        self._pull.fail(RuntimeError("the `async with` block of this stream was left"))
+        await self._pull.aclose()
 
-    def __aiter__(self) -> AsyncGenerator[Contact, None]:
+    def __aiter__(self) -> Self:
+        self._check_open()
+        return self
+
+    async def __anext__(self) -> Contact:
+        while True:
+            self._check_open()
+            for contact in self._rest:
+                return contact
+            page = await self._pull.next_page()
+            if page is None:
+                raise StopAsyncIteration
+            self._rest = iter(page.contacts)
+
+    def _check_open(self) -> None:
         if not self._is_open:
             raise RuntimeError("iterate over a stream inside its `async with` block")
-        return self._contacts
 
     def __repr__(self) -> str:
-        return f"<ContactStream: {self._tally.contacts:,} contacts so far>"
+        return f"<ContactStream: {self.report.contacts:,} contacts so far>"

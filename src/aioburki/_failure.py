@@ -61,7 +61,7 @@ class Failure:
         return isinstance(self.error, RateLimitError)
 
 
-def failure_of_connection(error: httpx.HTTPError | TimeoutError, host: str) -> Failure:
+def failure_of_connection(error: httpx.HTTPError | OSError, host: str) -> Failure:
     """Return what an exception of the transport means."""
     if isinstance(error, httpx.TimeoutException | TimeoutError):
         message = f"no complete answer from {host} in time"
@@ -76,7 +76,8 @@ def failure_of_connection(error: httpx.HTTPError | TimeoutError, host: str) -> F
             message = f"could not connect to {host}"
         case httpx.ProxyError():
             message = f"the proxy would not connect to {host}"
-        case httpx.NetworkError() | httpx.RemoteProtocolError():
+        # httpcore lets some errors of TLS and of sockets through as they are.
+        case httpx.NetworkError() | httpx.RemoteProtocolError() | OSError():
             message = f"the connection to {host} broke before the answer was complete"
         case _:
             message = f"the request could not be sent to {host}: {type(error).__name__}"
@@ -94,13 +95,14 @@ def failure_of_status(
         return Failure(_unexpected(status, _why_unexpected(status)), transient=False)
     if status == 200:
         return None
-    if status == 403 and is_html:  # a firewall's page; the API answers in JSON
-        return Failure(_unexpected(status, "HTTP 403 with an HTML page"), transient=False)
+    transient = status in TRANSIENT_STATUSES
+    if is_html and status < 500 and not transient:  # a firewall's or a web server's page
+        return Failure(_unexpected(status, f"HTTP {status} with an HTML page"), transient=False)
     # By the server's own clock if it tells it: ours may be wrong by more than the wait.
     clock = http_date(response.headers.get("date")) or now
     wait = retry_after(response.headers.get("retry-after"), clock)
     error = _api_error(status, body, secret, wait)
-    return Failure(error, transient=status in TRANSIENT_STATUSES, retry_after=wait)
+    return Failure(error, transient=transient, retry_after=wait)
 
 
 def failure_of_content(problem: Undecodable) -> Failure:
@@ -112,7 +114,7 @@ def failure_of_content(problem: Undecodable) -> Failure:
 
 def failure_of_body(status: int, problem: BodyProblem) -> Failure:
     """Return what a body means that could not be read to its end."""
-    if problem is BodyProblem.ENCODED:
+    if problem in (BodyProblem.ENCODED, BodyProblem.TAKEN):
         return Failure(_unexpected(status, problem.value), transient=False)
     if problem is BodyProblem.TOO_LARGE:
         return Failure(ResponseTooLargeError(problem.value), transient=False)

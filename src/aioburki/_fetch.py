@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import platform
 import random
@@ -59,6 +60,8 @@ class Fetcher:
         settings: Settings,
         http: httpx.AsyncClient,
         on_event: Callable[[Event], object] | None,
+        *,
+        is_ours: bool,
     ) -> None:
         self._settings = settings
         self._http = http
@@ -72,7 +75,15 @@ class Fetcher:
         self._timeout = httpx.Timeout(None, connect=min(CONNECT_SECONDS, settings.timeout))
         self._slots = anyio.Semaphore(settings.concurrency)
         self._pacer = Pacer(settings.rate)
+        # A pool of httpx loses a connection for good when a request in it is cancelled; lanes
+        # do not.
+        self._exchange = self._exchange_directly if is_ours else self._exchange_in_child
         self._is_closed = False
+
+    @property
+    def concurrency(self) -> int:
+        """Return the most requests in flight at once."""
+        return self._settings.concurrency
 
     def close(self) -> None:
         """Refuse every further request with `ClientClosedError`."""
@@ -100,25 +111,60 @@ class Fetcher:
             delay = self._delay_before_retry(errand, outcome)
             if delay is None:
                 raise self._located(errand, outcome)
-            tally.waited += delay
             await anyio.sleep(delay)
+            tally.waited += delay
 
     async def _attempt(self, errand: _Errand) -> ContactPage | Failure:
         """Send one request and return what came of it; the slot is held no longer than this."""
         async with self._slots:
-            errand.tally.waited += await self._pacer.wait()
+            waited = await self._pacer.wait()
+            errand.tally.waited += waited
             self.check_open()
             errand.attempts += 1
             errand.tally.requests += 1
             errand.sent = anyio.current_time()
-            try:
-                with anyio.fail_after(self._settings.timeout):
-                    response, body = await self._exchange(errand)
-            except (httpx.HTTPError, TimeoutError) as error:
-                return failure_of_connection(error, self._host)
-            return self._classify(errand, response, body)
+            return await self._exchange(errand)
 
-    async def _exchange(self, errand: _Errand) -> tuple[httpx.Response, bytes | BodyProblem]:
+    async def _exchange_in_child(self, errand: _Errand) -> ContactPage | Failure:
+        """Exchange in a task of its own, where a cancellation comes as that of an anyio scope.
+
+        Against that the clean-up of httpx is shielded, against a task's own it is not.
+        """
+        outcome: list[ContactPage | Failure | Exception] = []
+
+        async def exchange() -> None:
+            try:
+                outcome.append(await self._exchange_directly(errand))
+            except Exception as error:  # noqa: BLE001 - passed on below, out of the group
+                outcome.append(error)
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(exchange, name="aioburki exchange")
+        if not outcome:  # somebody has cancelled the child itself
+            raise asyncio.CancelledError
+        if isinstance(outcome[0], Exception):
+            raise outcome[0]
+        return outcome[0]
+
+    async def _exchange_directly(self, errand: _Errand) -> ContactPage | Failure:
+        response: httpx.Response | None = None
+        body: bytes | BodyProblem = b""
+        try:
+            with anyio.fail_after(self._settings.timeout):
+                response = await self._send(errand)
+                try:
+                    body = await read_body(response)
+                finally:
+                    await response.aclose()
+        except httpx.HTTPStatusError as error:  # raised by a hook of the user's client
+            response = error.response
+        except (httpx.HTTPError, OSError) as error:
+            # What the status says does not depend on the rest of the body, unless it is 200.
+            if response is None or response.status_code == 200:
+                return failure_of_connection(error, self._host)
+        return self._classify(errand, response, body)
+
+    async def _send(self, errand: _Errand) -> httpx.Response:
         request = self._http.build_request(
             "GET",
             self._settings.base_url + errand.query.path,
@@ -128,11 +174,7 @@ class Fetcher:
             timeout=self._timeout,
         )
         # `auth=None`, or a user's client would put credentials of its own in the key's place.
-        response = await self._http.send(request, stream=True, auth=None, follow_redirects=False)
-        try:
-            return response, await read_body(response)
-        finally:
-            await response.aclose()
+        return await self._http.send(request, stream=True, auth=None, follow_redirects=False)
 
     def _classify(
         self, errand: _Errand, response: httpx.Response, body: bytes | BodyProblem
@@ -206,7 +248,7 @@ class Fetcher:
     def _pause(self, errand: _Errand, failure: Failure) -> bool:
         """Pause all requests for a 429; tell whether going on is within `max_wait`."""
         begins = self._pacer.refuse(errand.sent, failure.retry_after)
-        if self._pacer.refused_seconds > self._settings.max_wait:
+        if self._pacer.refused_for() > self._settings.max_wait:
             self._pacer.forget_refusals()
             return False
         if begins:

@@ -55,9 +55,19 @@ class LaneTransport(httpx.AsyncBaseTransport):
         return response
 
     async def aclose(self) -> None:
-        """Close the idle lanes; those in use close with their responses."""
+        """Close the idle lanes; those in use close with their responses.
+
+        A cancellation meanwhile is passed on afterwards, not before.
+        """
+        self._enter_loop()
+        interruption: asyncio.CancelledError | None = None
         while self._idle:
-            await self._idle.pop().throw_away()
+            try:
+                await self._idle.pop().throw_away()
+            except asyncio.CancelledError as error:
+                interruption = error
+        if interruption is not None:
+            raise interruption
 
     def _enter_loop(self) -> None:
         """Forget the lanes of an event loop that is closed; connections cannot outlive it."""

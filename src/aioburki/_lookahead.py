@@ -44,8 +44,12 @@ class LookAhead(Generic[T]):
             window = self._next_window()
             if window is None:
                 return
-            name = f"aioburki page {window.page}"
-            self._tasks.append(asyncio.create_task(self._fetch_or_fail(window), name=name))
+            self._tasks.append(self._start(window))
+
+    def fetch_next(self, window: Window) -> None:
+        """Start fetching *window*, to be handed out before all others."""
+        if self._failure is None:
+            self._tasks.appendleft(self._start(window))
 
     async def next(self) -> T | None:
         """Return the next page in order, or None after the last.
@@ -90,6 +94,10 @@ class LookAhead(Generic[T]):
         self._tasks.clear()
         if interruption is not None:
             raise interruption
+
+    def _start(self, window: Window) -> asyncio.Task[T | None]:
+        name = f"aioburki page {window.page}"
+        return asyncio.create_task(self._fetch_or_fail(window), name=name)
 
     async def _fetch_or_fail(self, window: Window) -> T | None:
         try:

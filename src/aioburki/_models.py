@@ -43,7 +43,7 @@ class ContactStatus(StrEnum):
     @property
     def is_known(self) -> bool:
         """Tell whether the value is one of the eight documented ones."""
-        return self._name_ in type(self).__members__
+        return self._value_ in type(self)._value2member_map_
 
 
 @attrs.frozen(repr=False)

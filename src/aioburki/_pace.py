@@ -16,6 +16,9 @@ SLACK = 0.1
 # After a pause each request waits up to this much longer, so that they do not wake together.
 SPREAD = 0.2
 
+# So long after a pause a refusal is a new story: nobody has been waiting all the time.
+IDLE = 60.0
+
 
 class Pacer:
     """Let requests go at most *rate* per second, and none during a pause.
@@ -35,8 +38,7 @@ class Pacer:
         self._due = -float("inf")
         self._paused_until = -float("inf")
         self._refusals = 0
-        self.refused_seconds = 0.0
-        """Seconds of pauses since a request last passed."""
+        self._refused_since: float | None = None
         self._queue = anyio.Lock()
 
     async def wait(self) -> float:
@@ -65,15 +67,23 @@ class Pacer:
         make one pause.
         """
         now = anyio.current_time()
+        if sent > self._paused_until + self._interval + IDLE:
+            self.forget_refusals()
+        if self._refused_since is None:
+            self._refused_since = now
         if is_news := sent >= self._paused_until:
             self._refusals += 1
         elif retry_after is None:
             return False
         wait = retry_after or pause_without_advice(self._refusals, self._draw())
         self._paused_until = max(self._paused_until, now + wait)
-        if is_news:
-            self.refused_seconds += wait
         return is_news
+
+    def refused_for(self) -> float:
+        """Return the seconds from the first refusal that no success followed to the pause's end."""
+        if self._refused_since is None:
+            return 0.0
+        return max(self._paused_until, anyio.current_time()) - self._refused_since
 
     def pause_left(self) -> float:
         """Return the seconds that the present pause will last, or 0."""
@@ -81,7 +91,7 @@ class Pacer:
 
     def forget_refusals(self) -> None:
         """Take in that the server has let a request pass, or that nobody waits any more."""
-        self.refused_seconds = 0.0
+        self._refused_since = None
         self._refusals = 0
 
     async def _sit_out_pause(self) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import anyio
+import asyncio
+from collections.abc import Callable
+
 import attrs
 
 from ._models import ContactPage
@@ -15,8 +17,8 @@ class PullReport:
     """Say what a pull did, and whether the list stood still while it was read.
 
     Attributes:
-        contacts: contacts delivered, each id once.
-        pages: pages received and used.
+        contacts: contacts on the pages handed out so far, each id once.
+        pages: pages handed out so far.
         requests: HTTP requests sent, retries included.
         retries: requests repeated after a transient failure.
         rate_limited: answers of HTTP 429.
@@ -55,16 +57,24 @@ class Tally:
         self.duplicates = 0
         self.pages = 0
         self.drift = Drift()
-        self._started: float | None = None
+        self._clock: Callable[[], float] | None = None
+        self._started = 0.0
         self._ended: float | None = None
 
+    @property
+    def has_started(self) -> bool:
+        """Tell whether the clock has been started."""
+        return self._clock is not None
+
     def start(self) -> None:
-        """Start the clock."""
-        self._started = anyio.current_time()
+        """Start the clock, which is the event loop's and can be read from any thread."""
+        self._clock = asyncio.get_running_loop().time
+        self._started = self._clock()
 
     def end(self) -> None:
         """Stop the clock."""
-        self._ended = anyio.current_time()
+        if self._clock is not None:
+            self._ended = self._clock()
 
     def report(self) -> PullReport:
         """Return the figures as of now."""
@@ -81,9 +91,9 @@ class Tally:
         )
 
     def _elapsed(self) -> float:
-        if self._started is None:
+        if self._clock is None:
             return 0.0
-        return (anyio.current_time() if self._ended is None else self._ended) - self._started
+        return (self._clock() if self._ended is None else self._ended) - self._started
 
 
 class Drift:
@@ -94,12 +104,13 @@ class Drift:
         self._lowest = self._highest = self._latest = 0
         self._most_pages = 0
         self._rows = 0
-        self._uneven: list[int] = []
+        self._uneven: list[int] = []  # the first few of them
+        self._uneven_count = 0
         self._resized = False
         self._complete = False
 
-    def learn(self, page: ContactPage) -> None:
-        """Take in the next page as it came from the server, in order."""
+    def learn(self, page: ContactPage, *, rows: int) -> None:
+        """Take in the next page as it came, in order; *rows* of it count for the sum."""
         said = page.pagination
         if self._first is None:
             self._first = attrs.evolve(page, contacts=())
@@ -109,11 +120,12 @@ class Drift:
         self._highest = max(self._highest, said.total_items)
         self._latest = said.total_items
         self._most_pages = max(self._most_pages, said.total_pages)
-        self._rows += len(page)
+        self._rows += rows
         self._resized = self._resized or said.per_page != first.per_page
         before = (said.page - 1) * said.per_page
         if len(page) != max(0, min(said.per_page, said.total_items - before)):
-            self._uneven.append(said.page)
+            self._uneven_count += 1
+            self._uneven += [said.page][: MOST_NAMED_PAGES - len(self._uneven)]
 
     def complete(self) -> None:
         """Note that the end of the list was reached, so that sums can be compared."""
@@ -138,7 +150,8 @@ class Drift:
         if duplicates:
             said.append(f"{_count(duplicates, 'contact')} came twice and went out once")
         if self._uneven:
-            said.append(f"{_pages(self._uneven)} did not hold as many contacts as announced")
+            pages = _pages(self._uneven, self._uneven_count)
+            said.append(f"{pages} did not hold as many contacts as announced")
         if self._resized:
             said.append("the server changed its page size between pages")
         if self._complete and self._rows - duplicates != self._latest:
@@ -153,8 +166,8 @@ def _count(number: int, noun: str) -> str:
     return f"1 {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
-def _pages(numbers: list[int]) -> str:
-    named = ", ".join(str(number) for number in numbers[:MOST_NAMED_PAGES])
-    more = len(numbers) - MOST_NAMED_PAGES
-    noun = "page" if len(numbers) == 1 else "pages"
-    return f"{noun} {named} and {more:,} more" if more > 0 else f"{noun} {named}"
+def _pages(numbers: list[int], count: int) -> str:
+    named = ", ".join(str(number) for number in numbers)
+    more = count - len(numbers)
+    noun = "page" if count == 1 else "pages"
+    return f"{noun} {named} and {more:,} more" if more else f"{noun} {named}"

@@ -7,10 +7,11 @@ everybody on the machine. Exit codes: 0 done, 1 the pull failed, 2 usage, 130 in
 from __future__ import annotations
 
 import asyncio
+import io
 import os
 import sys
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import Annotated
@@ -177,11 +178,13 @@ async def _counted(
             yield page
 
 
-async def _write(pages: AsyncIterator[ContactPage], target: Path | str | None) -> None:
+async def _write(pages: AsyncGenerator[ContactPage, None], target: Path | str | None) -> None:
     if isinstance(target, Path):
         export = export_csv if target.suffix == ".csv" else export_jsonl
         await export(pages, target)
     elif target == "-":
+        if isinstance(sys.stdout, io.TextIOWrapper):  # whatever the locale says, JSON is UTF-8
+            sys.stdout.reconfigure(encoding="utf-8")
         await write_jsonl(pages, sys.stdout)
         sys.stdout.flush()
     else:

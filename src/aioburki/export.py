@@ -11,8 +11,8 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import AsyncIterable, Generator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Generator, Iterable
+from contextlib import aclosing, contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -40,9 +40,10 @@ _STARTS_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\u
 _HALF_CHARACTER = re.compile("[\ud800-\udfff]")
 
 Row = dict[str, Any]
+Pages = AsyncGenerator[ContactPage, None]
 
 
-async def export_csv(pages: AsyncIterable[ContactPage], target: Path) -> None:
+async def export_csv(pages: Pages, target: Path | str) -> None:
     """Write the contacts of *pages* to *target* as CSV, in UTF-8.
 
     Columns: `FIELDS`, then one for each key of ``variable_values`` and ``custom_fields``
@@ -51,40 +52,56 @@ async def export_csv(pages: AsyncIterable[ContactPage], target: Path) -> None:
     spreadsheet would run as a formula gets an apostrophe before it; a phone number in E.164
     stays as it is. Half a surrogate pair, which UTF-8 cannot hold, becomes U+FFFD.
 
+    *pages* is what `Contacts.pages` returns; it is closed at the end, however that comes.
+
     Raises:
         OSError: the file cannot be written; nothing is left of it.
         ConfigurationError: *target* is something other than a file, or in no folder.
     """
-    with replacing(target) as file, _spool_beside(target) as spool:
-        columns: dict[tuple[str, str], None] = {}
-        async for page in pages:
-            for contact in page:
-                row = to_dict(contact)
-                spool.write(json.dumps(row) + "\n")
-                data = row["contact_data"]
-                columns.update(((name, key), None) for name in MAPPINGS for key in data[name])
-        spool.seek(0)
-        ordered = sorted(columns, key=lambda column: MAPPINGS.index(column[0]))
-        writer = csv.writer(file)
-        writer.writerow([*FIELDS, *(_cell(f"{name}.{key}") for name, key in ordered)])
-        for number, line in enumerate(spool):
-            writer.writerow(_cells(json.loads(line), ordered))
-            if number % ROWS_AT_A_TIME == 0:
-                await anyio.lowlevel.checkpoint()
+    async with aclosing(pages):
+        with replacing(target) as file, _spool_beside(target) as spool:
+            columns = await _fill(spool, pages)
+            await _write_table(file, spool, columns)
 
 
-async def export_jsonl(pages: AsyncIterable[ContactPage], target: Path) -> None:
+async def _fill(spool: IO[str], pages: Pages) -> dict[tuple[str, str], None]:
+    """Write the contacts to *spool*; return the mappings and keys that occur, in their order."""
+    columns: dict[tuple[str, str], None] = {}
+    async for page in pages:
+        for contact in page:
+            row = to_dict(contact)
+            spool.write(json.dumps(row) + "\n")
+            data = row["contact_data"]
+            columns.update(((name, key), None) for name in MAPPINGS for key in data[name])
+    return columns
+
+
+async def _write_table(file: IO[str], spool: IO[str], columns: Iterable[tuple[str, str]]) -> None:
+    spool.seek(0)
+    ordered = sorted(columns, key=lambda column: MAPPINGS.index(column[0]))
+    writer = csv.writer(file)
+    writer.writerow([*FIELDS, *(_cell(f"{name}.{key}") for name, key in ordered)])
+    for number, line in enumerate(spool):
+        writer.writerow(_cells(json.loads(line), ordered))
+        if number % ROWS_AT_A_TIME == 0:
+            await anyio.lowlevel.checkpoint()
+
+
+async def export_jsonl(pages: Pages, target: Path | str) -> None:
     """Write the contacts of *pages* to *target*, one JSON object a line, as `to_dict` gives it.
 
+    *pages* is what `Contacts.pages` returns; it is closed at the end, however that comes.
+
     Raises:
         OSError: the file cannot be written; nothing is left of it.
         ConfigurationError: *target* is something other than a file, or in no folder.
     """
-    with replacing(target) as file:
-        await write_jsonl(pages, file)
+    async with aclosing(pages):
+        with replacing(target) as file:
+            await write_jsonl(pages, file)
 
 
-async def write_jsonl(pages: AsyncIterable[ContactPage], file: IO[str]) -> None:
+async def write_jsonl(pages: Pages, file: IO[str]) -> None:
     """Write the contacts of *pages* to an open file, one JSON object a line."""
     async for page in pages:
         file.writelines(
@@ -94,7 +111,7 @@ async def write_jsonl(pages: AsyncIterable[ContactPage], file: IO[str]) -> None:
 
 
 @contextmanager
-def replacing(target: Path) -> Generator[IO[str]]:
+def replacing(target: Path | str) -> Generator[IO[str]]:
     """Open a temporary file that becomes *target* when the block ends, or is gone if it fails.
 
     Of a symbolic link the file it points to is replaced.
@@ -103,15 +120,13 @@ def replacing(target: Path) -> Generator[IO[str]]:
         OSError: it cannot be written.
         ConfigurationError: *target* is something other than a file, or in no folder.
     """
-    target = target.resolve()
+    target = Path(os.path.realpath(target))
     if not target.parent.is_dir():
         raise ConfigurationError(f"there is no folder {target.parent}")
     if target.exists() and not target.is_file():
         raise ConfigurationError(f"{target} is there already, and is no file")
     # mkstemp: O_EXCL, O_NOFOLLOW and mode 0600, whatever the umask.
-    descriptor, name = tempfile.mkstemp(
-        dir=target.parent, prefix=f".{target.name}.", suffix=".part"
-    )
+    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=".aioburki-", suffix=".part")
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
             yield file
@@ -124,8 +139,9 @@ def replacing(target: Path) -> Generator[IO[str]]:
     _sync_folder(target.parent)
 
 
-def _spool_beside(target: Path) -> IO[str]:
-    return tempfile.TemporaryFile("w+", encoding="utf-8", dir=target.resolve().parent)
+def _spool_beside(target: Path | str) -> IO[str]:
+    folder = Path(os.path.realpath(target)).parent
+    return tempfile.TemporaryFile("w+", encoding="utf-8", dir=folder)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -319,7 +319,11 @@ def _fault_shares(faults: float | Mapping[str, float] | None) -> dict[str, float
 
 
 def _share(value: float) -> float:
-    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1:
+    if (
+        isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and 0 <= value <= 1 + ROUNDING
+    ):
         return float(value)
     raise ConfigurationError(f"faults must be shares from 0 to 1 in all, not {shown(value)}")
 

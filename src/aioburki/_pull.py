@@ -1,0 +1,101 @@
+"""Pull: one reading of a campaign. Page 1 → total_pages → the rest, in order, each id once."""
+
+from __future__ import annotations
+
+import logging
+
+import attrs
+
+from ._fetch import Fetcher
+from ._lookahead import LookAhead
+from ._models import ContactPage
+from ._plan import Plan
+from ._query import ContactQuery, Window
+from ._report import Tally
+from ._seen import SeenIds
+
+logger = logging.getLogger("aioburki")
+
+# Enough that one slow page does not starve the other slots before its turn.
+AHEAD_PER_SLOT = 4
+
+Running = set[LookAhead[ContactPage]]
+
+
+class Pull:
+    """Hand out the pages of a query, as they are to be delivered."""
+
+    def __init__(self, query: ContactQuery, fetcher: Fetcher, running: Running) -> None:
+        self.tally = Tally()
+        self._query = query
+        self._fetcher = fetcher
+        self._running = running
+        self._plan = Plan(query)
+        self._seen = SeenIds()
+        self._look_ahead = LookAhead(
+            self._fetch, self._plan.next_window, AHEAD_PER_SLOT * fetcher.concurrency
+        )
+        self._is_over = False
+
+    async def next_page(self) -> ContactPage | None:
+        """Return the next page, or None after the last; may be cancelled and called again.
+
+        Raises:
+            BurkiError: the pull has failed; every further call says so again.
+        """
+        if not self.tally.has_started:
+            self._fetcher.check_open()
+            self.tally.start()
+            self._running.add(self._look_ahead)
+            self._look_ahead.top_up()
+        page = await self._look_ahead.next()
+        if page is None:
+            if self._plan.reached_end:
+                self.tally.drift.complete()
+            return None
+        page = self._take(page)
+        self._look_ahead.top_up()
+        return page
+
+    def fail(self, failure: Exception) -> None:
+        """Stop; `next_page` raises *failure* once it has handed out what had come."""
+        self._look_ahead.fail(failure)
+
+    async def aclose(self) -> None:
+        """Stop, and return when nothing of the pull is alive; a second call does nothing."""
+        if not self._is_over:
+            self._is_over = True
+            self.tally.end()
+            self._warn_of_drift()
+        await self._look_ahead.aclose()
+        self._running.discard(self._look_ahead)
+
+    async def _fetch(self, window: Window) -> ContactPage:
+        return await self._fetcher.fetch(self._query, window, self.tally)
+
+    def _take(self, page: ContactPage) -> ContactPage:
+        """Take in the next page in order; return it without repeats and cut to the limit."""
+        tally, limit = self.tally, self._query.limit
+        is_second_reading = self._plan.is_second_reading(page.pagination.page)
+        flags = self._seen.add([contact.id for contact in page.contacts])
+        contacts = page.contacts
+        if repeats := flags.count(False):
+            contacts = tuple(c for c, is_new in zip(contacts, flags, strict=True) if is_new)
+        new = len(contacts)
+        if limit is not None:
+            contacts = contacts[: limit - tally.contacts]
+        tally.pages += 1
+        tally.contacts += len(contacts)
+        # What a second reading repeats is our doing, and no movement of the list.
+        tally.duplicates += 0 if is_second_reading else repeats
+        tally.drift.learn(page, rows=new if is_second_reading else len(page))
+        again = self._plan.learn(page, new=new, delivered=tally.contacts)
+        if again is not None:
+            self._look_ahead.fetch_next(again)
+        return page if contacts is page.contacts else attrs.evolve(page, contacts=contacts)
+
+    def _warn_of_drift(self) -> None:
+        if drift := self.tally.report().drift:
+            logger.warning(
+                "campaign %d moved while it was read: %s", self._query.campaign_id, "; ".join(drift)
+            )
