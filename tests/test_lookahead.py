@@ -171,6 +171,24 @@ async def test_stopping_from_outside() -> None:
     assert spy.running == 0
 
 
+async def test_page_can_be_put_before_all_others() -> None:
+    """A window that is wanted next comes next, unless something has failed."""
+    spy = Spy()
+    look_ahead = spy.ahead(3)
+    look_ahead.top_up()
+    assert await look_ahead.next() == 1
+    look_ahead.fetch_next(Window(page=99, per_page=10))
+    assert await look_ahead.next() == 99
+    assert await look_ahead.next() == 2
+    look_ahead.fail(ValueError("over"))
+    look_ahead.fetch_next(Window(page=100, per_page=10))
+    assert 100 not in spy.started
+    assert await look_ahead.next() == 3
+    with pytest.raises(ValueError, match="over"):
+        await look_ahead.next()
+    await look_ahead.aclose()
+
+
 async def test_task_cancelled_by_somebody_else_cancels_the_consumer() -> None:
     """A page whose task is cancelled from outside is never taken for the end."""
     spy = Spy()

@@ -35,7 +35,6 @@ class Pull:
         self._look_ahead = LookAhead(
             self._fetch, self._plan.next_window, AHEAD_PER_SLOT * fetcher.concurrency
         )
-        self._is_over = False
 
     async def next_page(self) -> ContactPage | None:
         """Return the next page, or None after the last; may be cancelled and called again.
@@ -62,11 +61,9 @@ class Pull:
         self._look_ahead.fail(failure)
 
     async def aclose(self) -> None:
-        """Stop, and return when nothing of the pull is alive; a second call does nothing."""
-        if not self._is_over:
-            self._is_over = True
-            self.tally.end()
-            self._warn_of_drift()
+        """End the pull: tell once what moved, and return when nothing of it is alive."""
+        self.tally.end()
+        self._warn_of_drift()
         await self._look_ahead.aclose()
         self._running.discard(self._look_ahead)
 
