@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 import json
@@ -254,14 +255,59 @@ def test_ctrl_c_leaves_nothing(served: str, folder: Path) -> None:
 def test_interruption_has_its_exit_code(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Ctrl-C at any moment ends with 130."""
+    """Ctrl-C at any moment ends with 130, being told to end with 143."""
+    for error, code, message in (
+        (KeyboardInterrupt(), 130, "interrupted"),
+        (asyncio.CancelledError(), 143, "terminated"),
+    ):
 
-    async def interrupted(*_: Any, **__: Any) -> None:
-        raise KeyboardInterrupt
+        async def interrupted(*_: Any, error: BaseException = error, **__: Any) -> None:
+            raise error
 
-    monkeypatch.setattr(type(cli.app), "run_async", interrupted)
-    assert cli.run(["contacts", "42", "--sandbox"]) == 130
-    assert capsys.readouterr().err == "aioburki: interrupted\n"
+        monkeypatch.setattr(type(cli.app), "run_async", interrupted)
+        assert cli.run(["contacts", "42", "--sandbox"]) == code
+        assert capsys.readouterr().err == f"aioburki: {message}\n"
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_being_told_to_end_leaves_nothing(served: str, folder: Path, name: str) -> None:
+    """Terminated in mid-pull: exit code 143, no file, no traceback."""
+    url = served.split(" on ")[1].split(";", maxsplit=1)[0]
+    command = [
+        sys.executable,
+        "-m",
+        "aioburki",
+        "contacts",
+        "42",
+        "--per-page",
+        "10",
+        "-o",
+        "x.CSV",
+    ]
+    environment = os.environ | {"BURKI_BASE_URL": url, "BURKI_API_KEY": "any"}
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        while not any(name.endswith(".part") for name in os.listdir(folder)):
+            time.sleep(0.02)
+        time.sleep(0.3)
+        process.send_signal(getattr(signal, name))
+        _, err = process.communicate(timeout=10)
+    assert process.returncode == 143
+    assert err == "aioburki: terminated\n"
+    assert os.listdir(folder) == []
+
+
+def test_taken_port_is_named(served: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A port that somebody else has is a failure that names it."""
+    port = served.split(" on ")[1].split(";", maxsplit=1)[0].rsplit(":", 1)[1]
+    assert cli.run(["sandbox", "--port", port]) == 1
+    assert capsys.readouterr().err == (
+        f"aioburki: port {port} cannot be used: Address already in use\n"
+    )
+
+
+def test_status_cannot_steer_the_terminal() -> None:
+    """Control characters and half characters of a status are spelled out."""
+    assert cli._printable("\x1b[2Jx\ntotal 99\ud800") == "\\x1b[2Jx\\ntotal 99\\ud800"
 
 
 def test_reader_that_goes_away_is_no_accident(folder: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import traceback
 from typing import Any
 
 import httpx
@@ -76,7 +77,7 @@ def test_unusable_keys_are_refused_without_being_shown(key: Any, message: str) -
 
 def test_missing_key_names_the_variable() -> None:
     """Without a key the message says where to put one."""
-    with pytest.raises(ConfigurationError, match="set BURKI_API_KEY or pass it"):
+    with pytest.raises(ConfigurationError, match="set BURKI_API_KEY, or pass it"):
         BurkiClient()
 
 
@@ -211,3 +212,25 @@ def test_constructing_needs_no_event_loop() -> None:
         "BurkiClient(base_url='https://api.burki.dev', concurrency=3, rate=5.0)"
     )
     assert KEY not in repr(vars(client))
+
+
+@pytest.mark.parametrize("arguments", [{"timeout": "5"}, {"transport": 1}, {"base_url": "x"}, {}])
+def test_no_traceback_of_a_refusal_shows_the_key(arguments: dict[str, Any]) -> None:
+    """Error reporters that show local variables do not show the key, good or bad."""
+    key = f"{KEY}\n" if not arguments else KEY
+    given = {"api_key": key} | arguments
+    try:
+        BurkiClient(**given)
+    except ConfigurationError as error:
+        frames = traceback.TracebackException.from_exception(error, capture_locals=True).stack[1:]
+        assert KEY not in repr([frame.locals for frame in frames])
+        assert any("BurkiClient(refused)" in repr(frame.locals) for frame in frames)
+    else:
+        pytest.fail("not refused")
+
+
+def test_port_must_be_one() -> None:
+    """A port that cannot be is refused before it is tried."""
+    for port in (0, 65_536, 99_999):
+        with pytest.raises(ConfigurationError, match="port from 1 to 65,535"):
+            BurkiClient(KEY, base_url=f"http://127.0.0.1:{port}")

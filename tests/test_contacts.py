@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import random
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
@@ -224,6 +225,44 @@ async def test_short_end_that_fills_up_is_read_to_its_end() -> None:
         "the server counted 450 contacts at first and 650 at last, between 450 and 650",
         "the list grew from 5 to 7 pages while it was read",
     )
+
+
+async def test_contact_appended_to_the_last_page_is_not_missed() -> None:
+    """Growth within the last page, told by an earlier page, is followed too."""
+
+    async def handler(request: httpx.Request) -> httpx.Response:
+        number = int(request.url.params["page"])
+        await asyncio.sleep(1 if number == 2 else 0.1)
+        total = 25 if asyncio.get_running_loop().time() < start + 0.5 else 26
+        return httpx.Response(200, json=page(number, 10, range(1, total + 1)))
+
+    start = asyncio.get_running_loop().time()
+    async with BurkiClient(KEY, transport=httpx.MockTransport(handler)) as burki:
+        contacts = await burki.contacts(42, per_page=10)
+    assert ids(contacts) == list(range(1, 27))
+    assert contacts.report.requests == 4
+
+
+@pytest.mark.parametrize("seed", range(40))
+async def test_random_growth_is_followed(seed: int) -> None:
+    """Whatever answers come when, all contacts there were at the last answer are delivered."""
+    draw = random.Random(seed)
+    known = list(range(1, draw.randrange(1, 80)))
+    seen_at_most = 0
+
+    async def handler(request: httpx.Request) -> httpx.Response:
+        nonlocal seen_at_most
+        number = int(request.url.params["page"])
+        await asyncio.sleep(draw.random())
+        if draw.random() < 0.3:
+            known.extend(range(len(known) + 1, len(known) + draw.randrange(1, 25)))
+        answer = page(number, 10, known)
+        seen_at_most = max(seen_at_most, answer["pagination"]["total_items"])
+        return httpx.Response(200, json=answer)
+
+    async with BurkiClient(KEY, transport=httpx.MockTransport(handler)) as burki:
+        contacts = await burki.contacts(42, per_page=10)
+    assert ids(contacts) == list(range(1, seen_at_most + 1))
 
 
 async def test_contacts_pushed_onto_the_next_page_come_once() -> None:
@@ -532,3 +571,11 @@ async def test_memory_does_not_grow_with_the_list() -> None:
                     alive = sum(type(thing) is Contact for thing in gc.get_objects())
                     most = max(most, alive)
     assert 0 < most <= 50 * (1 + 4 * 2) + 50
+
+
+async def test_ignored_filter_is_noticed() -> None:
+    """A server that does not filter is told off in the report."""
+    server = ListServer(range(1, 4))
+    async with BurkiClient(KEY, transport=server.transport) as burki:
+        contacts = await burki.contacts(42, status="failed")
+    assert contacts.report.drift == ("3 contacts came with another status than asked for",)

@@ -96,7 +96,7 @@ async def test_csv_of_nobody_has_its_header(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "text",
     ["=cmd|'/C calc'!A0", "+1+1", "-2+3", "@SUM(A1)", "\tx", "\rx", "\nx", "+", "+15551234567x",
-     "\uff1d1", "+1 555 123"],
+     "\uff1d1", "+1 555 123", " =1", "\0=1", "\ufeff=1"],
 )  # fmt: skip
 async def test_formulas_are_defused(tmp_path: Path, text: str) -> None:
     """A text that a spreadsheet would run gets an apostrophe, in cells and in the header."""
@@ -245,3 +245,13 @@ async def test_pages_are_closed_after_a_failure(tmp_path: Path, export: Any) -> 
     with pytest.raises(ConfigurationError):
         await export(source, tmp_path)
     assert [page async for page in source] == []
+
+
+@pytest.mark.parametrize("export", [export_csv, export_jsonl])
+async def test_deep_values_do_not_stop_an_export(tmp_path: Path, export: Any) -> None:
+    """A value as deep as it can be decoded can be written."""
+    deep: list[Any] = []
+    for _ in range(800):
+        deep = [deep]
+    await export(pages(contact(custom_fields={"deep": deep})), target := tmp_path / "x")
+    assert "[" * 800 in target.read_text()

@@ -16,6 +16,7 @@ from pages import KEY, PHONE, body, page
 from aioburki import (
     APIError,
     AuthenticationError,
+    BadRequestError,
     BurkiClient,
     BurkiError,
     ConnectionFailedError,
@@ -468,3 +469,26 @@ async def test_exchange_cancelled_by_somebody_else_is_a_cancellation() -> None:
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await pull
+
+
+async def test_large_error_bodies_are_not_read() -> None:
+    """An error is an error, without a reason if that is longer than anybody reads."""
+    script = Script(httpx.Response(400, content=b'{"detail": "' + b"x" * 300_000 + b'"}'))
+    async with script.client() as burki:
+        with pytest.raises(BadRequestError) as caught:
+            await burki.contacts(42)
+    assert caught.value.detail is None
+
+
+async def test_cookies_are_not_kept() -> None:
+    """What a server sets is not sent back, so requests do not grow."""
+    script = Script(
+        lambda request: httpx.Response(
+            200,
+            headers={"set-cookie": f"c{request.url.params['page']}=x"},
+            json=page(int(request.url.params["page"]), 1, [1, 2, 3]),
+        )
+    )
+    async with script.client() as burki:
+        await burki.contacts(42, per_page=1)
+    assert not [request for request in script.requests if "cookie" in request.headers]

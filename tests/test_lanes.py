@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import gzip
+import inspect
 import os
 import random
 import ssl
@@ -24,8 +25,9 @@ from aioburki import (
     ClientClosedError,
     ConnectionFailedError,
     RequestTimeoutError,
+    ResponseDecodeError,
     ResponseTooLargeError,
-    _body,
+    _fetch,
     _lanes,
 )
 
@@ -149,7 +151,7 @@ async def test_closed_port_is_a_failed_connection() -> None:
 
 async def test_too_large_an_answer_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     """An endless body costs its connection and no more."""
-    monkeypatch.setattr(_body.read_body, "__defaults__", (1000,))
+    monkeypatch.setattr(_fetch, "LARGEST_BODY", 1000)
     async with wire_server(whole(100)) as server:
         async with BurkiClient(KEY, base_url=server.url) as burki:
             with pytest.raises(ResponseTooLargeError):
@@ -371,3 +373,41 @@ async def test_lanes_close_within_their_second() -> None:
     start = asyncio.get_running_loop().time()
     await lane.throw_away()
     assert asyncio.get_running_loop().time() - start < 1.5
+
+
+async def test_restarted_server_costs_one_attempt() -> None:
+    """After one broken connection the idle ones are not tried one after another."""
+    broken = False
+
+    def answer(number: int, attempt: int, per_page: int) -> Reply:
+        fault = "close" if broken and number == 1 and server.connections <= opened else None
+        return page_reply(number, per_page, 400, fault=fault)
+
+    async with wire_server(answer, latency=0.01) as server:
+        opened = 0
+        async with BurkiClient(KEY, base_url=server.url, concurrency=8) as burki:
+            await burki.contacts(42, per_page=10)
+            broken, opened = True, server.connections
+            contacts = await burki.contacts(42, per_page=400)
+    assert opened == 8
+    assert contacts.report.retries == 1
+
+
+async def test_unreadable_bodies_leave_no_generator() -> None:
+    """Generators of httpcore that were left in mid-body are brought to their end at once."""
+
+    def answer(number: int, attempt: int, per_page: int) -> Reply:
+        return Reply(b"x" * 1_000_000, headers={"content-encoding": "gzip"})
+
+    async with wire_server(answer) as server:
+        async with BurkiClient(KEY, base_url=server.url, attempts=2) as burki:
+            with pytest.raises(ResponseDecodeError):
+                await burki.contacts(42)
+    suspended = [
+        thing
+        for thing in gc.get_objects()
+        if inspect.isasyncgen(thing)
+        and thing.ag_frame is not None
+        and "httpcore" in thing.ag_code.co_filename
+    ]
+    assert suspended == []

@@ -18,6 +18,7 @@ def page(
     *,
     has_next: bool | None = None,
     per_page: int = 100,
+    total_items: int | None = None,
 ) -> ContactPage:
     contact = Contact(1, "+1", ContactData(), ContactStatus.BUSY)
     return ContactPage(
@@ -25,7 +26,7 @@ def page(
         pagination=Pagination(
             page=number,
             per_page=per_page,
-            total_items=total_pages * per_page,
+            total_items=total_pages * per_page if total_items is None else total_items,
             total_pages=total_pages,
             has_next=number < total_pages if has_next is None else has_next,
             has_prev=number > 1,
@@ -159,3 +160,15 @@ def test_short_page_is_read_again_only_if_the_list_grew_since() -> None:
     limited.learn(page(1, 2), new=100, delivered=100)
     assert drain(limited) == [2]
     assert limited.learn(page(2, 2, 40), new=40, delivered=140) is None
+
+
+def test_short_end_is_read_again_though_it_stays_the_end() -> None:
+    """A contact that is appended to the last page is not missed for want of a new page."""
+    pages = plan()
+    drain(pages)
+    pages.learn(page(1, 3, total_items=250), new=100, delivered=100)
+    assert drain(pages) == [2, 3]
+    pages.learn(page(2, 3, total_items=251), new=100, delivered=200)
+    again = pages.learn(page(3, 3, 50, total_items=250), new=50, delivered=250)
+    assert again == Window(page=3, per_page=100)
+    assert pages.learn(page(3, 3, 51, total_items=251), new=1, delivered=251) is None

@@ -88,3 +88,10 @@ def test_sums_are_compared_only_at_the_end_of_the_list() -> None:
     drift = Drift()
     drift.learn(page(1, 10, 25), rows=10)
     assert drift.sentences(0) == ()
+
+
+def test_pages_that_do_not_fit_the_count_are_told() -> None:
+    """A server that announces more pages than its contacts need is not believed in silence."""
+    assert sentences(page(1, 3, 3, total_pages=3000))[0] == (
+        "the server announced 3,000 pages of 10 for 3 contacts"
+    )

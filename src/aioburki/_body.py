@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import AsyncIterator
+from contextlib import suppress
 from enum import Enum
 
 import httpx
 
 # A page of 1,000 contacts is about 300 KB; with generous imported fields a few MB.
 LARGEST_BODY = 64 * 1024 * 1024
+LARGEST_ERROR_BODY = 256 * 1024
 PIECE = 256 * 1024
+BUFFERED_PIECES = 100  # more than httpcore may have read before the connection was closed
 
 GZIP = 16 + zlib.MAX_WBITS
 
@@ -28,7 +32,7 @@ class _UnreadableError(Exception):
         self.problem = problem
 
 
-async def read_body(response: httpx.Response, largest: int = LARGEST_BODY) -> bytes | BodyProblem:
+async def read_body(response: httpx.Response, largest: int) -> bytes | BodyProblem:
     """Return the decompressed body of *response*, at most *largest* bytes, or why there is none.
 
     Reads the stream itself: httpx would decompress without a bound and drop all but the
@@ -36,19 +40,33 @@ async def read_body(response: httpx.Response, largest: int = LARGEST_BODY) -> by
     hook has read it, is taken as it is. Errors of the connection come as httpx raises them.
     """
     assert isinstance(response.stream, httpx.AsyncByteStream)
+    pieces = aiter(response.stream)
     try:
         reader = _reader(response.headers.get("content-encoding", ""), largest)
         if response.is_stream_consumed:
             reader = _Plain(largest)
             reader.feed(response.content)
             return reader.finish()
-        async for piece in response.stream:
+        async for piece in pieces:
             reader.feed(piece)
         return reader.finish()
-    except _UnreadableError as error:
-        return error.problem
     except httpx.ResponseNotRead:
         return BodyProblem.TAKEN
+    except _UnreadableError as error:
+        problem = error.problem
+    await _abandon(response, pieces)
+    return problem
+
+
+async def _abandon(response: httpx.Response, pieces: AsyncIterator[bytes]) -> None:
+    """Close the connection, and let the generators that read from it come to their end.
+
+    Suspended, they would wait for the garbage collector and end in tasks of the event loop.
+    """
+    await response.aclose()
+    with suppress(httpx.HTTPError, httpx.StreamError, OSError):
+        for _ in range(BUFFERED_PIECES):
+            await anext(pieces, None)
 
 
 def _reader(encoding: str, largest: int) -> _Plain | _Gzip:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from types import TracebackType
 from typing import Self, SupportsIndex
 
@@ -18,7 +19,7 @@ from ._lanes import LaneTransport
 from ._models import ContactStatus
 from ._pull import Running
 from ._query import MOST_PER_PAGE, contact_query
-from ._settings import client_settings
+from ._settings import Secret, client_settings
 
 
 class BurkiClient:
@@ -65,9 +66,11 @@ class BurkiClient:
         transport: httpx.AsyncBaseTransport | None = None,
         on_event: Callable[[Event], object] | None = None,
     ) -> None:
+        secret = None if api_key is None else Secret(api_key)
+        del api_key  # from here on no traceback can show it
         _check_parts(http_client, transport, on_event)
         self._settings = client_settings(
-            api_key,
+            secret,
             base_url=base_url,
             concurrency=concurrency,
             rate=rate,
@@ -139,6 +142,8 @@ class BurkiClient:
         await self.aclose()
 
     def __repr__(self) -> str:
+        if not hasattr(self, "_settings"):
+            return "BurkiClient(refused)"  # in the traceback of a ConfigurationError
         settings = self._settings
         return (
             f"BurkiClient(base_url={settings.base_url!r}, concurrency={settings.concurrency}, "
@@ -153,7 +158,8 @@ def _httpx_client(
     if http_client is not None:
         return http_client
     lanes = LaneTransport() if transport is None else transport
-    return httpx.AsyncClient(transport=lanes, trust_env=False)
+    no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=()))
+    return httpx.AsyncClient(transport=lanes, trust_env=False, cookies=no_cookies)
 
 
 def _check_parts(http_client: object, transport: object, on_event: object) -> None:

@@ -8,8 +8,9 @@ the hooks: a fast one for every page, and one that names places for the page tha
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any, TypeVar
 
 import attrs
@@ -20,6 +21,8 @@ from ._models import Contact, ContactData, ContactPage, ContactStatus, Paginatio
 from ._parse import Undecodable, parse
 
 MOST_PAGES = 10_000_000
+MOST_ITEMS = MOST_PAGES * 1000
+MOST_ROWS = 10_000  # ten times what the API allows
 MOST_PROBLEMS = 20
 
 T = TypeVar("T")
@@ -46,22 +49,44 @@ def decode_page(body: bytes) -> ContactPage | Undecodable:
     content = parse(body)
     if isinstance(content, Undecodable):
         return content
-    try:
-        return _fast.structure(content, ContactPage)
-    except Exception:  # noqa: BLE001, S110 - whatever went wrong, the careful converter names it
-        pass
-    try:
-        return _careful.structure(content, ContactPage)
-    except Exception as error:  # noqa: BLE001 - cattrs groups them, or passes a single one on
-        return Undecodable(_problems(error), broken=False)
+    page = _structured(_fast, content, ContactPage)
+    if isinstance(page, ContactPage):
+        return page
+    problems = tuple(islice(_problems(content), MOST_PROBLEMS + 1))
+    if problems:
+        more = problems[MOST_PROBLEMS:] and ("and more",)
+        return Undecodable((*problems[:MOST_PROBLEMS], *more), broken=False)
+    return _careful.structure(content, ContactPage)
 
 
-def _problems(error: Exception) -> tuple[str, ...]:
-    lines = cattrs.transform_error(error, path="$", format_exception=_describe)
-    problems = tuple(_place_first(line) for line in lines)
-    if len(problems) <= MOST_PROBLEMS:
-        return problems
-    return (*problems[:MOST_PROBLEMS], f"and {len(problems) - MOST_PROBLEMS} more")
+def _problems(content: Any) -> Iterator[str]:
+    """Yield what is wrong, each with its place.
+
+    Contacts are looked at one by one: cattrs would collect the faults of all of them, which
+    for a hostile page takes longer than anybody waits.
+    """
+    contacts = content.get("contacts") if type(content) is dict else None
+    if type(contacts) is list and len(contacts) <= MOST_ROWS:
+        for index, contact in enumerate(contacts):
+            yield from _faults(contact, Contact, f"contacts[{index}]")
+        content = {**content, "contacts": []}
+    yield from _faults(content, ContactPage, "$")
+
+
+def _faults(value: Any, cl: type[Any], place: str) -> Iterator[str]:
+    if not isinstance(_structured(_fast, value, cl), Exception):
+        return
+    error = _structured(_careful, value, cl)
+    if isinstance(error, Exception):
+        for line in cattrs.transform_error(error, path=place, format_exception=_describe):
+            yield _place_first(line)
+
+
+def _structured(converter: cattrs.Converter, value: Any, cl: type[T]) -> T | Exception:
+    try:
+        return converter.structure(value, cl)
+    except Exception as error:  # noqa: BLE001 - cattrs groups what hooks raise, or passes it on
+        return error
 
 
 def _describe(error: BaseException, _type: type[Any] | None) -> str:
@@ -71,8 +96,8 @@ def _describe(error: BaseException, _type: type[Any] | None) -> str:
 
 
 def _place_first(line: str) -> str:
-    what, _, place = line.rpartition(" @ $")
-    return f"{place.removeprefix('.') or 'body'}: {what}"
+    what, _, place = line.rpartition(" @ ")
+    return f"{place.removeprefix('$').removeprefix('.') or 'body'}: {what}"
 
 
 def _expected(what: str, value: object) -> MisfitError:
@@ -141,18 +166,21 @@ def _page_number(value: Any, _type: object = None) -> int:
     return number
 
 
-def _total(value: Any, _type: object = None) -> int:
+def _total(value: Any, most: int) -> int:
     number = _whole(value)
     if number < 0:
         raise MisfitError("must not be negative")
+    if number > most:
+        raise MisfitError(f"more than {most:,} cannot be right")
     return number
+
+
+def _total_items(value: Any, _type: object = None) -> int:
+    return _total(value, MOST_ITEMS)
 
 
 def _total_pages(value: Any, _type: object = None) -> int:
-    number = _total(value)
-    if number > MOST_PAGES:
-        raise MisfitError(f"more than {MOST_PAGES:,} pages cannot be right")
-    return number
+    return _total(value, MOST_PAGES)
 
 
 def _object(value: Any) -> dict[str, Any]:
@@ -219,7 +247,7 @@ def _pagination_hook(converter: cattrs.Converter) -> Hook[Pagination]:
         Pagination,
         page=_page_number,
         per_page=_page_number,
-        total_items=_total,
+        total_items=_total_items,
         total_pages=_total_pages,
         has_next=_yes_or_no,
         has_prev=_yes_or_no,
@@ -231,6 +259,8 @@ def _page_hook(converter: cattrs.Converter) -> Hook[ContactPage]:
     def contacts(value: Any, _cl: Any) -> tuple[Contact, ...]:
         if type(value) is not list:
             raise _expected("a list", value)
+        if len(value) > MOST_ROWS:
+            raise MisfitError(f"more than {MOST_ROWS:,} on one page cannot be right")
         return converter.structure(value, tuple[Contact, ...])
 
     by_field = _by_field(converter, ContactPage, contacts=contacts)

@@ -17,7 +17,7 @@ LONGEST_DETAIL = 500
 MOST_PROBLEMS = 20
 
 # E.164 allows 15 digits; separators are what people type between them.
-_PHONE_NUMBER = re.compile(r"\+?\(?\d(?:[ ()./-]{0,3}\d){6,}")
+_PHONE_NUMBER = re.compile(r"\+?\(?\d(?:[\W_]{0,3}\d){6,}")
 _CREDENTIAL = re.compile(r"(?i)\bbearer\s+\S+")
 
 
@@ -50,10 +50,8 @@ def read_detail(body: bytes, secret: str) -> Detail:
 
 def safe_text(text: str, secret: str) -> str:
     """Return at most 500 characters of *text*, printable, with what must not be shown masked."""
-    # Masked before it is cut, lest half a key remain; first cut where no key can begin that
-    # would be shown, so that it stays cheap.
-    text = text[: LONGEST_DETAIL * 10 + len(secret)].replace(secret, "[API key]")
-    text = text[: LONGEST_DETAIL * 10]
+    # The key is masked before anything is cut, lest half of it remain.
+    text = text.replace(secret, "[API key]")[: LONGEST_DETAIL * 10]
     text = _CREDENTIAL.sub("[API key]", text)
     text = _PHONE_NUMBER.sub("[number]", text)
     text = "".join(

@@ -7,9 +7,9 @@ from typing import Any
 
 import attrs
 import cattrs
-from cattrs.gen import make_dict_unstructure_fn
+from cattrs.gen import make_dict_unstructure_fn, override
 
-from ._models import ContactStatus
+from ._models import ContactData, ContactStatus
 from ._report import PullReport
 
 
@@ -38,6 +38,17 @@ def _iso(moment: datetime) -> str:
 
 _converter = cattrs.Converter(unstruct_collection_overrides={tuple: list})
 _converter.register_unstructure_hook(datetime, _iso)
+# Free-form JSON is plain already, however deep; a copy keeps it from being changed.
+_converter.register_unstructure_hook(
+    ContactData,
+    make_dict_unstructure_fn(
+        ContactData,
+        _converter,
+        variable_values=override(unstruct_hook=dict),
+        custom_fields=override(unstruct_hook=dict),
+        extra=override(unstruct_hook=dict),
+    ),
+)
 # `consistent` follows from `drift`, and cattrs leaves out what `__init__` does not take.
 _converter.register_unstructure_hook(
     PullReport, make_dict_unstructure_fn(PullReport, _converter, _cattrs_include_init_false=True)

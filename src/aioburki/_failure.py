@@ -95,6 +95,8 @@ def failure_of_status(
         return Failure(_unexpected(status, _why_unexpected(status)), transient=False)
     if status == 200:
         return None
+    if status >= 600:
+        return Failure(_unexpected(status, f"HTTP {status}"), transient=False)
     transient = status in TRANSIENT_STATUSES
     if is_html and status < 500 and not transient:  # a firewall's or a web server's page
         return Failure(_unexpected(status, f"HTTP {status} with an HTML page"), transient=False)

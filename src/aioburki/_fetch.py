@@ -13,7 +13,7 @@ import anyio
 import attrs
 import httpx
 
-from ._body import BodyProblem, read_body
+from ._body import LARGEST_BODY, LARGEST_ERROR_BODY, BodyProblem, read_body
 from ._decode import decode_page
 from ._errors import ClientClosedError
 from ._events import Event, PageFetched, PauseStarted, RetryScheduled
@@ -65,6 +65,7 @@ class Fetcher:
     ) -> None:
         self._settings = settings
         self._http = http
+        self._secret = settings.api_key
         self._on_event = on_event
         self._host = httpx.URL(settings.base_url).host
         self._headers = {
@@ -153,7 +154,8 @@ class Fetcher:
             with anyio.fail_after(self._settings.timeout):
                 response = await self._send(errand)
                 try:
-                    body = await read_body(response)
+                    largest = LARGEST_BODY if response.status_code == 200 else LARGEST_ERROR_BODY
+                    body = await read_body(response, largest)
                 finally:
                     await response.aclose()
         except httpx.HTTPStatusError as error:  # raised by a hook of the user's client
@@ -170,7 +172,7 @@ class Fetcher:
             self._settings.base_url + errand.query.path,
             params=errand.query.parameters(errand.window),
             # The one place where the key is put on a request.
-            headers={**self._headers, "Authorization": f"Bearer {self._settings.api_key}"},
+            headers={**self._headers, "Authorization": f"Bearer {self._secret.value}"},
             timeout=self._timeout,
         )
         # `auth=None`, or a user's client would put credentials of its own in the key's place.
@@ -180,7 +182,7 @@ class Fetcher:
         self, errand: _Errand, response: httpx.Response, body: bytes | BodyProblem
     ) -> ContactPage | Failure:
         readable = b"" if isinstance(body, BodyProblem) else body
-        failure = failure_of_status(response, readable, self._settings.api_key, datetime.now(UTC))
+        failure = failure_of_status(response, readable, self._secret.value, datetime.now(UTC))
         if failure is not None:
             return failure
         if isinstance(body, BodyProblem):

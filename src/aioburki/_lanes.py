@@ -48,6 +48,12 @@ class LaneTransport(httpx.AsyncBaseTransport):
         lane = self._idle.pop() if self._idle else _Lane(await self._tls())
         try:
             response = await lane.send(request)
+        except (httpx.NetworkError, httpx.RemoteProtocolError):
+            # What befell this connection has befallen those that rest, if a server restarts:
+            # a retry over another of them would only find that out again.
+            await lane.throw_away()
+            await self._throw_away_idle()
+            raise
         except BaseException:
             await lane.throw_away()
             raise
@@ -60,6 +66,9 @@ class LaneTransport(httpx.AsyncBaseTransport):
         A cancellation meanwhile is passed on afterwards, not before.
         """
         self._enter_loop()
+        await self._throw_away_idle()
+
+    async def _throw_away_idle(self) -> None:
         interruption: asyncio.CancelledError | None = None
         while self._idle:
             try:

@@ -9,12 +9,15 @@ import anyio
 
 from ._retry import pause_without_advice
 
-# How far behind its schedule the pacer may run and still catch up: late wake-ups then cost
-# no throughput, and any ten seconds hold at most 1 % more requests than `rate` allows.
+# How late a request may come and still count as on schedule: late wake-ups then cost no
+# throughput, and no second holds more than a tenth above `rate`. Idle time is not saved up.
 SLACK = 0.1
 
 # After a pause each request waits up to this much longer, so that they do not wake together.
 SPREAD = 0.2
+
+# A server that asks for microseconds is not to be asked a thousand times a second.
+SHORTEST_PAUSE = 0.1
 
 # So long after a pause a refusal is a new story: nobody has been waiting all the time.
 IDLE = 60.0
@@ -55,7 +58,8 @@ class Pacer:
                     await anyio.sleep(delay)
                 if not self.pause_left():
                     now = anyio.current_time()
-                    self._due = max(self._due, now - SLACK) + self._interval
+                    on_schedule = self._due >= now - SLACK
+                    self._due = (self._due if on_schedule else now) + self._interval
                     break
         return anyio.current_time() - asked
 
@@ -75,7 +79,10 @@ class Pacer:
             self._refusals += 1
         elif retry_after is None:
             return False
-        wait = retry_after or pause_without_advice(self._refusals, self._draw())
+        if retry_after is None:
+            wait = pause_without_advice(self._refusals, self._draw())
+        else:
+            wait = max(retry_after, SHORTEST_PAUSE)
         self._paused_until = max(self._paused_until, now + wait)
         return is_news
 

@@ -20,7 +20,8 @@ class Plan:
         # Until page 1 says more, it is the only page there is to ask for.
         self._end_of_list = 1
         self._end_of_need = 1 if query.limit is None or query.limit > 0 else 0
-        self._end_when_asked: dict[int, int] = {}
+        self._most_items = 0
+        self._items_when_asked: dict[int, int] = {}
         self._second_readings: set[int] = set()
 
     def next_window(self) -> Window | None:
@@ -34,7 +35,7 @@ class Plan:
         """Take in the next page, in order; return a window to be read before all others.
 
         That is the page itself, where it was the short end of the list when it was read and
-        the list has grown beyond it since: what filled it up is on no other page.
+        another page tells that the list has grown since: what filled it up is nowhere else.
 
         Args:
             page: the page as it came.
@@ -42,7 +43,8 @@ class Plan:
             delivered: contacts handed out so far.
         """
         said = page.pagination
-        end_when_asked = self._end_when_asked.pop(said.page)
+        known_before = max(self._items_when_asked.pop(said.page), said.total_items)
+        self._most_items = max(self._most_items, said.total_items)
         self._end_of_list = max(self._end_of_list, said.total_pages)
         if said.has_next and new:
             # `new` keeps a server that always claims a next page from being asked for ever.
@@ -53,7 +55,7 @@ class Plan:
         else:
             self._end_of_need = said.page + -(-max(0, missing) // said.per_page)
         was_short_end = said.page >= said.total_pages and len(page) < said.per_page
-        has_grown = self._end_of_list > max(said.page, end_when_asked)
+        has_grown = self._most_items > known_before
         if was_short_end and has_grown and not said.has_next and missing != 0:
             self._second_readings.add(said.page)
             return self._window(said.page)
@@ -69,5 +71,5 @@ class Plan:
         return self._next > self._end_of_list
 
     def _window(self, page: int) -> Window:
-        self._end_when_asked[page] = self._end_of_list
+        self._items_when_asked[page] = self._most_items
         return Window(page=page, per_page=self._per_page)

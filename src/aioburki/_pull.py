@@ -86,6 +86,8 @@ class Pull:
         # What a second reading repeats is our doing, and no movement of the list.
         tally.duplicates += 0 if is_second_reading else repeats
         tally.drift.learn(page, rows=new if is_second_reading else len(page))
+        if (wanted := self._query.status) is not None:
+            tally.drift.strays += sum(contact.status != wanted for contact in contacts)
         again = self._plan.learn(page, new=new, delivered=tally.contacts)
         if again is not None:
             self._look_ahead.fetch_next(again)

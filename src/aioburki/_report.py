@@ -108,6 +108,8 @@ class Drift:
         self._uneven_count = 0
         self._resized = False
         self._complete = False
+        self.strays = 0
+        """Contacts that came with another status than the one asked for."""
 
     def learn(self, page: ContactPage, *, rows: int) -> None:
         """Take in the next page as it came, in order; *rows* of it count for the sum."""
@@ -137,6 +139,12 @@ class Drift:
             return ()
         first = self._first.pagination
         said: list[str] = []
+        fitting = -(-first.total_items // first.per_page)
+        if first.total_pages not in (fitting, max(1, fitting)):
+            said.append(
+                f"the server announced {_count(first.total_pages, 'page')} of {first.per_page:,} "
+                f"for {_count(first.total_items, 'contact')}"
+            )
         if self._lowest != self._highest:
             said.append(
                 f"the server counted {first.total_items:,} contacts at first and "
@@ -149,6 +157,8 @@ class Drift:
             )
         if duplicates:
             said.append(f"{_count(duplicates, 'contact')} came twice and went out once")
+        if self.strays:
+            said.append(f"{_count(self.strays, 'contact')} came with another status than asked for")
         if self._uneven:
             pages = _pages(self._uneven, self._uneven_count)
             said.append(f"{pages} did not hold as many contacts as announced")

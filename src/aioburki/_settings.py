@@ -18,11 +18,21 @@ LONGEST_KEY = 8192
 A_DAY = 86_400.0
 
 
+@attrs.frozen(repr=False)
+class Secret:
+    """Hold what no `repr` may show, such as that of a local variable in a traceback."""
+
+    value: str
+
+    def __repr__(self) -> str:
+        return "[API key]"
+
+
 @attrs.frozen
 class Settings:
     """Hold a client's settings; the API key is in no `repr`."""
 
-    api_key: str = attrs.field(repr=False)
+    api_key: Secret
     base_url: str
     concurrency: int
     rate: float | None
@@ -32,7 +42,7 @@ class Settings:
 
 
 def client_settings(
-    api_key: str | None,
+    api_key: Secret | None,
     *,
     base_url: str | None,
     concurrency: SupportsIndex,
@@ -57,33 +67,37 @@ def client_settings(
     )
 
 
-def _usable_key(api_key: str | None) -> str:
-    """Return a key that is safe to put on a request; no message says anything of its content.
+def _usable_key(given: Secret | None) -> Secret:
+    name, key = "api_key", given
+    if key is None and "BURKI_API_KEY" in os.environ:
+        name, key = "BURKI_API_KEY", Secret(os.environ["BURKI_API_KEY"])
+    if key is None:
+        raise ConfigurationError(
+            "there is no API key: set BURKI_API_KEY, or pass it to BurkiClient"
+        )
+    if problem := _problem_of_key(key.value):
+        raise ConfigurationError(f"{name} {problem}")
+    return key
+
+
+def _problem_of_key(text: str) -> str | None:
+    """Say why *text* cannot go into a header, and nothing of what it holds.
 
     httpx and h11 quote a header value they cannot send in their error texts, so what they
     could not send must not get that far.
     """
-    name = "api_key"
-    if api_key is None:
-        name, api_key = "BURKI_API_KEY", os.environ.get("BURKI_API_KEY")
-    if api_key is None:
-        raise ConfigurationError(
-            "there is no API key: set BURKI_API_KEY or pass it as the first argument"
+    if not isinstance(text, str):
+        return f"must be text, not {type(text).__name__}"
+    if not text.strip():
+        return "is empty"
+    if text.lower().startswith("bearer "):
+        return "must be the key alone, without 'Bearer' before it"
+    if not all("!" <= character <= "~" for character in text):
+        return (
+            "has a character that no API key has: white space (often a line break at its end), "
+            "a control character, or one outside ASCII"
         )
-    if not isinstance(api_key, str):
-        raise ConfigurationError(f"{name} must be text, not {type(api_key).__name__}")
-    if not api_key.strip():
-        raise ConfigurationError(f"{name} is empty")
-    if api_key.lower().startswith("bearer "):
-        raise ConfigurationError(f"{name} must be the key alone, without 'Bearer' before it")
-    if not all("!" <= character <= "~" for character in api_key):
-        raise ConfigurationError(
-            f"{name} has a character that no API key has: white space (often a line break "
-            "at its end), a control character, or one outside ASCII"
-        )
-    if len(api_key) > LONGEST_KEY:
-        raise ConfigurationError(f"{name} is longer than {LONGEST_KEY:,} characters")
-    return api_key
+    return f"is longer than {LONGEST_KEY:,} characters" if len(text) > LONGEST_KEY else None
 
 
 def _usable_url(base_url: str | None) -> str:
@@ -100,6 +114,8 @@ def _usable_url(base_url: str | None) -> str:
         raise ConfigurationError(f"{name} must not hold a query or a fragment")
     if url.scheme not in ("http", "https") or not url.host:
         raise ConfigurationError(f"{name} must be a URL such as {DEFAULT_BASE_URL}")
+    if url.port is not None and not 0 < url.port < 65_536:
+        raise ConfigurationError(f"{name} must have a port from 1 to 65,535")
     if url.scheme == "http" and not _is_loopback(url.host):
         raise ConfigurationError(
             f"{name} must be https: the API key would cross the network in the clear "

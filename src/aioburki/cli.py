@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import io
 import os
+import signal
 import sys
 from collections import Counter
 from collections.abc import AsyncGenerator, Sequence
@@ -29,7 +30,8 @@ from .sandbox import Sandbox
 
 app = App(
     name="aioburki",
-    help="Pull every contact of a Burki campaign. The API key comes from BURKI_API_KEY.",
+    help="Pull every contact of a Burki campaign. The API key comes from BURKI_API_KEY, the server "
+    "from BURKI_BASE_URL. Exit codes: 0 done, 1 the pull failed, 2 usage, 130 interrupted.",
     version=__version__,
     help_format="plaintext",
 )
@@ -38,9 +40,7 @@ app = App(
 def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code."""
     try:
-        code = asyncio.run(
-            app.run_async(arguments, exit_on_error=False, result_action="return_value")
-        )
+        code = asyncio.run(_run(arguments))
     except CycloptsError:
         return 2  # it has been printed
     except ConfigurationError as error:
@@ -49,6 +49,8 @@ def run(arguments: Sequence[str]) -> int:
         return _complain(error, 1)
     except KeyboardInterrupt:
         return _complain("interrupted", 130)
+    except asyncio.CancelledError:
+        return _complain("terminated", 143)
     except BrokenPipeError:
         # Whoever read our output has seen enough; Python would complain when it flushes.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -56,6 +58,16 @@ def run(arguments: Sequence[str]) -> int:
     except OSError as error:
         return _complain(f"{error.strerror}: {error.filename or 'output'}", 1)
     return code if isinstance(code, int) else 0
+
+
+async def _run(arguments: Sequence[str]) -> object:
+    """Run one command, and end it as Ctrl-C would where a process is told to end otherwise."""
+    task = asyncio.current_task()
+    assert task is not None
+    for name in ("SIGTERM", "SIGHUP"):
+        with suppress(NotImplementedError, AttributeError):  # systems without such signals
+            asyncio.get_running_loop().add_signal_handler(getattr(signal, name), task.cancel)
+    return await app.run_async(arguments, exit_on_error=False, result_action="return_value")
 
 
 @app.command
@@ -81,7 +93,8 @@ async def contacts(
     campaign_id
         Number of the campaign.
     status
-        Only contacts of this status.
+        Only contacts of this status: pending, in_progress, completed, failed, skipped, no_answer,
+        busy or voicemail.
     limit
         At most this many contacts.
     output
@@ -150,9 +163,13 @@ async def serve_sandbox(
         raise ConfigurationError(f"port must be a whole number from 0 to 65,535, not {port}")
     box = Sandbox(contacts, seed=seed, latency=latency, rate=rate, faults=faults)
     # Ctrl-C is how a server is stopped, not how it fails.
-    with suppress(asyncio.CancelledError):
+    try:
         await serve(box, port, _announce)
         await asyncio.sleep(0)  # uvicorn passes the signal on when it has stopped; it arrives here
+    except asyncio.CancelledError:
+        pass
+    except OSError as error:
+        return _complain(f"port {port} cannot be used: {error.strerror}", 1)
     return 0
 
 
@@ -164,7 +181,7 @@ def _announce(url: str) -> None:
 def _checked_target(output: str | None) -> Path | str | None:
     if output is None or output == "-":
         return output
-    if Path(output).suffix not in (".csv", ".jsonl"):
+    if Path(output).suffix.lower() not in (".csv", ".jsonl"):
         raise ConfigurationError("--output must end in .csv or .jsonl, or be - for standard output")
     return Path(output)
 
@@ -174,13 +191,13 @@ async def _counted(
 ) -> AsyncGenerator[ContactPage, None]:
     async with aclosing(pages):
         async for page in pages:
-            counts.update(contact.status.value for contact in page)
+            counts.update(_printable(contact.status) for contact in page)
             yield page
 
 
 async def _write(pages: AsyncGenerator[ContactPage, None], target: Path | str | None) -> None:
     if isinstance(target, Path):
-        export = export_csv if target.suffix == ".csv" else export_jsonl
+        export = export_csv if target.suffix.lower() == ".csv" else export_jsonl
         await export(pages, target)
     elif target == "-":
         if isinstance(sys.stdout, io.TextIOWrapper):  # whatever the locale says, JSON is UTF-8
@@ -196,6 +213,11 @@ def _table(counts: Counter[str]) -> str:
     rows = [*sorted(counts.items(), key=lambda item: -item[1]), ("total", counts.total())]
     width = max(len(name) for name, _ in rows)
     return "\n".join(f"{name:<{width}}  {count:>12,}" for name, count in rows)
+
+
+def _printable(text: str) -> str:
+    """Return *text* so that it cannot steer a terminal; a status may be anything."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 class _Progress:

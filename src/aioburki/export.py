@@ -37,6 +37,8 @@ ROWS_AT_A_TIME = 500
 _PHONE_NUMBER = re.compile(r"\+[0-9]{6,15}")
 # The last four are the full-width forms of the first, which some spreadsheets take for them.
 _STARTS_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+# What a spreadsheet may pass over before it looks for a formula.
+_INVISIBLE = " \0\x0b\x0c\u00a0\u200b\ufeff"
 _HALF_CHARACTER = re.compile("[\ud800-\udfff]")
 
 Row = dict[str, Any]
@@ -170,7 +172,7 @@ def _cell(value: object) -> object:
     if not isinstance(value, str):
         return value
     text = _whole_characters(value)
-    if text.startswith(_STARTS_FORMULA) and not _PHONE_NUMBER.fullmatch(text):
+    if text.lstrip(_INVISIBLE).startswith(_STARTS_FORMULA) and not _PHONE_NUMBER.fullmatch(text):
         return f"'{text}"
     return text
 
