@@ -44,7 +44,7 @@ async def test_python_blocks_run(
     await asyncio.gather(server, return_exceptions=True)
     out = capsys.readouterr().out
     assert "794 PullReport(contacts=794" in out
-    assert "page 10 of 10 after 1 attempts" in out
+    assert "page 10 of 10, attempts: 1" in out
     assert "HTTP 404: Campaign not found (campaign 7, page 1, 1 attempt). Check" in out
     assert "Contact(id=101, phone_number='…09'," in out
 
@@ -56,9 +56,24 @@ def test_commands_run(
     monkeypatch.chdir(tmp_path)
     for command in COMMANDS:
         arguments = shlex.split(command.split(">")[0], comments=True)[1:]
-        assert cli.run([*arguments, "--sandbox"]) == 0
+        if arguments[0] == "contacts":
+            assert cli.run([*arguments, "--sandbox"]) == 0
     assert (tmp_path / "failed.csv").exists()
-    assert len(COMMANDS) == 3
+    assert len(COMMANDS) == 4
+
+
+def test_sandbox_is_served_as_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command for the sandbox takes the port that stands there."""
+    asked: list[int] = []
+
+    async def note(_: Sandbox, port: int, __: object) -> None:
+        asked.append(port)
+
+    monkeypatch.setattr("aioburki._sandbox_server.serve", note)
+    (command,) = (line for line in COMMANDS if line.startswith("aioburki sandbox"))
+    assert cli.run(shlex.split(command)[1:]) == 0
+    assert asked == [8042]
+    assert README.count("127.0.0.1:8042") == 1
 
 
 def test_every_block_is_run_by_something() -> None:
