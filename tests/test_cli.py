@@ -232,7 +232,7 @@ def test_being_told_to_end_leaves_nothing(
     served: str, folder: Path, name: str, code: int, message: str
 ) -> None:
     """Ended in mid-pull: its exit code within two seconds, no file, no traceback."""
-    url = served.split(" on ")[1].split(";")[0]
+    url = served.split(" on ")[1].split(";", maxsplit=1)[0]
     command = [
         sys.executable,
         "-m",

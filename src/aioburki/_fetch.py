@@ -109,7 +109,7 @@ class Fetcher:
             if isinstance(outcome, ContactPage):
                 self._succeed(errand, outcome)
                 return outcome
-            delay = self._delay_before_retry(errand, outcome)
+            delay = self._note_failure(errand, outcome)
             if delay is None:
                 raise self._located(errand, outcome)
             await anyio.sleep(delay)
@@ -214,14 +214,16 @@ class Fetcher:
             )
         )
 
-    def _delay_before_retry(self, errand: _Errand, failure: Failure) -> float | None:
-        """Return the seconds to wait before another attempt, besides the pace, or None for none."""
+    def _note_failure(self, errand: _Errand, failure: Failure) -> float | None:
+        """Count a failed attempt and tell of it.
+
+        Return the seconds to wait before another one, besides the pace; None for none.
+        """
         asked = failure.retry_after or 0.0
         if failure.refused:
             errand.tally.rate_limited += 1
-            return (
-                0.0 if asked <= self._settings.max_wait and self._pause(errand, failure) else None
-            )
+            is_bearable = asked <= self._settings.max_wait and self._pause(errand, failure)
+            return 0.0 if is_bearable else None
         errand.failures += 1
         if (
             not failure.transient
