@@ -60,6 +60,21 @@ async def test_late_wake_ups_cost_no_throughput() -> None:
     assert 0.98 * 2000 <= len(sent) <= 1.02 * 2000
 
 
+@pytest.mark.parametrize("rate", [1, 3, 5, 7.7, 20, 100])
+async def test_no_ten_seconds_hold_more_than_two_percent_above(rate: float) -> None:
+    """However late single wake-ups are, no window is overdrawn."""
+    loop = asyncio.get_running_loop()
+    pacer = Pacer(rate)
+    draw = random.Random(1).random
+    sent: list[float] = []
+    for _ in range(int(rate * 100) + 1):
+        await pacer.wait()
+        sent.append(now())
+        loop.now += draw() * 0.004  # type: ignore[attr-defined]
+    assert busiest(sent, 10 - 1e-6) <= rate * 10 * 1.02
+    assert len(sent) / (sent[-1] - sent[0]) >= rate * 0.98
+
+
 async def test_idle_time_is_not_saved_up() -> None:
     """After an hour of rest a pull does not start with a burst."""
     pacer = Pacer(10)

@@ -34,8 +34,8 @@ class BurkiClient:
         base_url: scheme and host, before ``/api/v1``; by default the variable
             ``BURKI_BASE_URL``, else ``https://api.burki.dev``. https, or http for localhost.
         concurrency: most requests in flight at once, over all pulls; 1 … 1000.
-        rate: most requests per second, above 0, kept over any ten seconds to 1 %: up to a
-            tenth of a second is caught up with after a delay. None for no ceiling.
+        rate: most requests per second, above 0, exact to 2 % over any ten seconds; None for no
+            ceiling.
         attempts: most tries for one page when failures are transient; 1 … 100. Waits for
             HTTP 429 are not counted among them.
         timeout: seconds for one attempt, body included.
