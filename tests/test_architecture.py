@@ -28,6 +28,7 @@ LAYERS = [
     "_retry",
     "_detail",
     "_parse",
+    "_structure",
     "_decode",
     "_body",
     "_failure",
@@ -48,7 +49,7 @@ LAYERS = [
 
 # What decides something without waiting for anything: no event loop, no HTTP.
 PURE = ["_errors", "_models", "_query", "_events", "_encode", "_seen", "_plan", "_retry",
-        "_detail", "_parse", "_decode", "_arguments"]  # fmt: skip
+        "_detail", "_parse", "_structure", "_decode", "_arguments"]  # fmt: skip
 
 TASKS = ("create_task", "ensure_future", "TaskGroup", "create_task_group", "gather")
 
