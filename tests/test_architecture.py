@@ -41,6 +41,7 @@ LAYERS = [
     "_client",
     "__init__",
     "export",
+    "_campaign",
     "sandbox",
     "_sandbox_server",
     "cli",
@@ -115,7 +116,7 @@ def test_transports_of_httpx_are_known_in_one_place() -> None:
 def test_modules_and_functions_fit_on_a_screen(module: str) -> None:
     """No module over 300 lines, no function over 45 without its docstring."""
     source = (PACKAGE / f"{module}.py").read_text(encoding="utf-8")
-    assert source.count("\n") <= (400 if module == "sandbox" else 300)
+    assert source.count("\n") <= 300
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             body = node.body[1:] if ast.get_docstring(node) else node.body

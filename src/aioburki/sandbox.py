@@ -13,11 +13,8 @@ from __future__ import annotations
 import math
 import random
 import re
-from array import array
-from bisect import bisect_left
 from collections.abc import AsyncIterator, Generator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -27,6 +24,7 @@ import httpx
 import msgspec
 
 from ._arguments import requests_per_second, seconds, shown, whole_number
+from ._campaign import STATUSES, Campaign
 from ._errors import ConfigurationError
 from ._models import ContactStatus
 from ._query import MOST_PER_PAGE, known_status
@@ -37,13 +35,6 @@ FAULTS = (
 """What `Sandbox(faults=…)` can do to a request: fail to connect, close the connection
 before the answer or half-way through it, send broken JSON, or answer with that status."""
 
-_STATUSES = tuple(status.value for status in ContactStatus)
-_WEIGHTS = (30, 2, 38, 8, 4, 10, 4, 4)
-_FIRST_ID = 101
-_FIRST_DAY = datetime(2024, 2, 1, 10, 30, tzinfo=UTC)
-_IMPORT = 500  # contacts that were imported together share created_at
-_NAMES = ("John Smith", "Jane Doe", "Ana Souza", "Li Wei", "Zoë Müller", "Omar Haddad")
-_COMPANIES = ("Acme Corp", "Tech Inc", "Globex", "Initech", "Umbrella", "Stark Industries")
 ROUNDING = 1e-9
 _PATH = re.compile(r"/api/v1/campaigns/([^/]+)/contacts")
 
@@ -96,10 +87,7 @@ class Sandbox:
         self._latency = seconds("latency", latency, low=0, high=3600)
         self._limit = _Limit(requests_per_second("rate", rate))
         self._faults = _fault_shares(faults)
-        self._draw = random.Random(self._seed)  # noqa: S311 - reproducible, not secret
-        self._next_id = _FIRST_ID
-        self._ids: array[int] = array("q")
-        self._statuses = bytearray()
+        self._campaign = Campaign(self._seed)
         self._asked: dict[str, int] = {}
         self.requests = 0
         self.in_flight = 0
@@ -112,16 +100,14 @@ class Sandbox:
         return _SandboxTransport(self)
 
     def __len__(self) -> int:
-        return len(self._ids)
+        return len(self._campaign)
 
     def __repr__(self) -> str:
         return f"Sandbox(contacts={len(self)}, campaign_id={self.campaign_id}, seed={self._seed})"
 
     def add(self, count: int = 1) -> None:
         """Add *count* contacts at the end of the list, as an import during a pull does."""
-        self._ids.extend(range(self._next_id, self._next_id + count))
-        self._next_id += count
-        self._statuses.extend(self._draw.choices(range(len(_STATUSES)), _WEIGHTS, k=count))
+        self._campaign.add(whole_number("count", count, low=0))
 
     def remove(self, *ids: int) -> None:
         """Remove the contacts with these *ids*; all behind them move up.
@@ -130,9 +116,7 @@ class Sandbox:
             KeyError: there is no such contact.
         """
         for contact_id in ids:
-            place = self._place(contact_id)
-            del self._ids[place]
-            del self._statuses[place]
+            self._campaign.remove(contact_id)
 
     def set_status(self, contact_id: int, status: ContactStatus | str) -> None:
         """Give a contact another of the eight statuses, as a running campaign does.
@@ -141,7 +125,7 @@ class Sandbox:
             KeyError: there is no such contact.
             ConfigurationError: there is no such status.
         """
-        self._statuses[self._place(contact_id)] = _STATUSES.index(known_status(status).value)
+        self._campaign.set_status(contact_id, known_status(status))
 
     async def answer(
         self, method: str, path: str, query: str, headers: Mapping[str, str]
@@ -184,65 +168,11 @@ class Sandbox:
         if campaign != self.campaign_id:
             return _refusal(404, "Campaign not found")
         status = query.get("status")
-        if status is not None and status not in _STATUSES:
-            return _refusal(400, f"Invalid status. Must be one of: {', '.join(_STATUSES)}")
+        if status is not None and status not in STATUSES:
+            return _refusal(400, f"Invalid status. Must be one of: {', '.join(STATUSES)}")
         assert isinstance(page, int)
         assert isinstance(per_page, int)
-        return _json(200, self._page(page, per_page, status))
-
-    def _page(self, page: int, per_page: int, status: str | None) -> dict[str, Any]:
-        places = self._places(status)
-        first = (page - 1) * per_page
-        total_pages = -(-len(places) // per_page)
-        return {
-            "contacts": [self._contact(place) for place in places[first : first + per_page]],
-            "pagination": {
-                "page": page,
-                "per_page": per_page,
-                "total_items": len(places),
-                "total_pages": total_pages,
-                "has_next": page < total_pages,
-                "has_prev": page > 1,
-            },
-        }
-
-    def _places(self, status: str | None) -> range | list[int]:
-        if status is None:
-            return range(len(self._ids))
-        code = _STATUSES.index(status)
-        return [place for place, own in enumerate(self._statuses) if own == code]
-
-    def _place(self, contact_id: int) -> int:
-        place = bisect_left(self._ids, contact_id)
-        if place == len(self._ids) or self._ids[place] != contact_id:
-            raise KeyError(contact_id)
-        return place
-
-    def _contact(self, place: int) -> dict[str, Any]:
-        contact_id, status = self._ids[place], _STATUSES[self._statuses[place]]
-        mixed = (contact_id * 2_654_435_761 + self._seed * 40_503) % 2**32
-        created = _FIRST_DAY + timedelta(days=(contact_id - _FIRST_ID) // _IMPORT)
-        attempts = 0 if status in ("pending", "skipped") else 1 + mixed % 3
-        tried = created + timedelta(minutes=15 + mixed % 600) if attempts else None
-        data: dict[str, Any] = {
-            "company": _COMPANIES[mixed % len(_COMPANIES)],
-            "source": "csv_import",
-            "variable_values": {
-                "name": _NAMES[mixed // 7 % len(_NAMES)],
-                "appointment_date": f"{created + timedelta(days=14):%Y-%m-%d}",
-            },
-        }
-        if contact_id % 2:  # absent on every other contact, as on the reference page
-            data["custom_fields"] = {"customer_id": f"CUST{contact_id:06}"}
-        return {
-            "id": contact_id,
-            "phone_number": f"+1555{mixed % 10**7:07}",
-            "contact_data": data,
-            "status": status,
-            "attempts": attempts,
-            "created_at": f"{created:%Y-%m-%dT%H:%M:%SZ}",
-            "last_attempt_at": tried and f"{tried:%Y-%m-%dT%H:%M:%SZ}",
-        }
+        return _json(200, self._campaign.page(page, per_page, status))
 
     def _with_fault(self, answer: Answer, url: str) -> Answer:
         if not self._faults:
