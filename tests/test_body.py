@@ -7,6 +7,7 @@ import tracemalloc
 import zlib
 from collections.abc import AsyncIterator
 
+import anyio
 import httpx
 import pytest
 from hypothesis import given
@@ -135,3 +136,17 @@ async def test_body_that_is_there_already_is_taken() -> None:
     async for _ in taken.aiter_raw():
         pass
     assert await read_body(taken, 2**26) is BodyProblem.TAKEN
+
+
+async def test_connection_that_goes_silent_when_closed_is_not_waited_for() -> None:
+    """Where closing is not felt by those who read, as in HTTP/2, nobody waits for them."""
+
+    class Silent(httpx.AsyncByteStream):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            yield TEXT
+            await anyio.sleep(60)
+
+    response = httpx.Response(200, headers={"content-encoding": "gzip"}, stream=Silent())
+    start = anyio.current_time()
+    assert await read_body(response, 2**26) is BodyProblem.BROKEN
+    assert anyio.current_time() - start < 1

@@ -275,6 +275,18 @@ def test_interruption_has_its_exit_code(
         assert capsys.readouterr().err == f"aioburki: {message}\n"
 
 
+def test_ignored_signals_stay_ignored(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Under nohup a lost terminal does not end a pull."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert cli.run(["contacts", "42", "--sandbox", "-o", "contacts.csv"]) == 0
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 def test_taken_port_is_named(served: str, capsys: pytest.CaptureFixture[str]) -> None:
     """A port that somebody else has is a failure that names it."""
     port = served.split(" on ")[1].split(";", maxsplit=1)[0].rsplit(":", 1)[1]

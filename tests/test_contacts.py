@@ -243,6 +243,41 @@ async def test_contact_appended_to_the_last_page_is_not_missed() -> None:
     assert contacts.report.requests == 4
 
 
+async def test_import_between_rows_and_count_loses_nobody() -> None:
+    """A page that is short by its own count is read again, once."""
+    readings: list[int] = []
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        number = int(request.url.params["page"])
+        readings.append(number)
+        if number == 3 and readings.count(3) == 1:  # rows of 240 contacts, a count of 500
+            content = page(3, 100, range(1, 501))
+            content["contacts"] = content["contacts"][:40]
+            return httpx.Response(200, json=content)
+        grown = 3 in readings and number != 2
+        return httpx.Response(200, json=page(number, 100, range(1, 501 if grown else 241)))
+
+    async with BurkiClient(KEY, transport=httpx.MockTransport(handler), concurrency=1) as burki:
+        contacts = await burki.contacts(42, per_page=100)
+    assert ids(contacts) == list(range(1, 501))
+    assert sorted(readings) == [1, 2, 3, 3, 4, 5]
+
+
+async def test_server_that_counts_on_and_on_is_not_followed_for_ever() -> None:
+    """Pages that bring nobody new do not lead to others without end."""
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        number = int(request.url.params["page"])
+        content = page(1, 2, [1, 2], page=number, total_pages=number + 1, has_next=True)
+        return httpx.Response(200, json=content)
+
+    async with BurkiClient(KEY, transport=httpx.MockTransport(handler)) as burki:
+        contacts = await burki.contacts(42, per_page=2)
+    assert ids(contacts) == [1, 2]
+    assert contacts.report.requests < 1100
+    assert not contacts.report.consistent
+
+
 @pytest.mark.parametrize("seed", range(40))
 async def test_random_growth_is_followed(seed: int) -> None:
     """Whatever answers come when, all contacts there were at the last answer are delivered."""
@@ -473,6 +508,22 @@ async def test_deadline_round_one_contact_of_a_stream_loses_nothing() -> None:
     assert seen == list(range(101, 401))
     assert timeouts >= 5
     assert sandbox.requests == 6
+
+
+async def test_several_tasks_can_share_a_stream(burki: BurkiClient, sandbox: Sandbox) -> None:
+    """Workers that iterate over one stream get each contact once among them."""
+    got: list[int] = []
+
+    async def work() -> None:
+        async for each in stream:
+            got.append(each.id)
+            await asyncio.sleep(0.001)
+
+    async with burki.contacts(42, per_page=100).stream() as stream:
+        await asyncio.gather(*(work() for _ in range(4)))
+    assert sorted(got) == list(range(101, 2601))
+    assert stream.report.consistent
+    assert sandbox.requests == 25
 
 
 async def test_failed_stream_stays_failed() -> None:

@@ -415,12 +415,19 @@ async def test_hooks_of_the_users_client_do_no_harm() -> None:
     async def complain(response: httpx.Response) -> None:
         response.raise_for_status()
 
+    async def read_and_complain(response: httpx.Response) -> None:
+        await response.aread()
+        response.raise_for_status()
+
     class Slow(httpx.AsyncByteStream):
         async def __aiter__(self) -> AsyncIterator[bytes]:
             yield PAGE.content
 
-    for hook in (read, complain):
-        script = Script(httpx.Response(503), lambda _: httpx.Response(200, stream=Slow()))
+    for hook in (read, complain, read_and_complain):
+        script = Script(
+            lambda _: httpx.Response(503, stream=Slow()),
+            lambda _: httpx.Response(200, stream=Slow()),
+        )
         async with httpx.AsyncClient(
             transport=httpx.MockTransport(script), event_hooks={"response": [hook]}
         ) as http:
@@ -428,9 +435,11 @@ async def test_hooks_of_the_users_client_do_no_harm() -> None:
                 contacts = await burki.contacts(42)
                 assert len(contacts) == 3
                 assert contacts.report.retries == 1
-                script.answers = (httpx.Response(401),)
-                with pytest.raises(AuthenticationError):
+                script.answers = (httpx.Response(401, json={"detail": "no"}),)
+                with pytest.raises(AuthenticationError) as caught:
                     await burki.contacts(42)
+                # A mock's answer has been read from the start.
+                assert caught.value.detail == "no"
 
 
 async def test_transport_that_is_falsy_is_used() -> None:

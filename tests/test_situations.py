@@ -6,8 +6,9 @@ import asyncio
 import gc
 import os
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import suppress
+from typing import Any
 
 import httpx
 import pytest
@@ -15,7 +16,7 @@ import pytest_asyncio
 from pages import KEY
 from wire import Reply, WireServer, page_reply, wire_server
 
-from aioburki import BurkiClient, ClientClosedError
+from aioburki import BurkiClient, ClientClosedError, Contacts, Event
 
 pytestmark = [
     pytest.mark.asyncio,
@@ -296,3 +297,31 @@ async def test_users_client_survives_what_cancels_pulls(server: WireServer) -> N
             assert await works(burki)
         answers = [http.get(f"{server.url}/?page=1&per_page=1") for _ in range(8)]
         assert [answer.status_code for answer in await asyncio.gather(*answers)] == [200] * 8
+
+
+@pytest.mark.parametrize("kind", ["await", "count", "iterate"])
+async def test_closing_in_the_very_moment_a_page_comes(server: WireServer, kind: str) -> None:
+    """A consumer that was about to be handed a page is told that the client is closed."""
+    arrived = asyncio.Event()
+
+    def note(_: Event) -> None:
+        arrived.set()
+
+    burki = BurkiClient(KEY, base_url=server.url, on_event=note)
+    contacts = burki.contacts(42)
+    uses: dict[str, Callable[[], Coroutine[Any, Any, object]]] = {
+        "await": contacts._collect,
+        "count": contacts.count,
+        "iterate": lambda: _take_one(contacts),
+    }
+    use = asyncio.create_task(uses[kind]())
+    await arrived.wait()
+    await burki.aclose()
+    with pytest.raises(ClientClosedError):
+        await use
+
+
+async def _take_one(contacts: Contacts) -> object:
+    async for contact in contacts:
+        return contact
+    return None

@@ -7,12 +7,14 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from enum import Enum
 
+import anyio
 import httpx
 
 # A page of 1,000 contacts is about 300 KB; with generous imported fields a few MB.
 LARGEST_BODY = 64 * 1024 * 1024
 LARGEST_ERROR_BODY = 256 * 1024
 PIECE = 256 * 1024
+ABANDON_SECONDS = 0.1
 BUFFERED_PIECES = 100  # more than httpcore may have read before the connection was closed
 
 GZIP = 16 + zlib.MAX_WBITS
@@ -58,13 +60,24 @@ async def read_body(response: httpx.Response, largest: int) -> bytes | BodyProbl
     return problem
 
 
+def body_if_read(response: httpx.Response) -> bytes:
+    """Return the body of a response that somebody else has closed, if they have read it."""
+    try:
+        return response.content
+    except httpx.ResponseNotRead:
+        return b""
+
+
 async def _abandon(response: httpx.Response, pieces: AsyncIterator[bytes]) -> None:
     """Close the connection, and let the generators that read from it come to their end.
 
     Suspended, they would wait for the garbage collector and end in tasks of the event loop.
     """
     await response.aclose()
-    with suppress(httpx.HTTPError, httpx.StreamError, OSError):
+    with (
+        anyio.move_on_after(ABANDON_SECONDS),  # HTTP/2 of a user's client tells nobody
+        suppress(httpx.HTTPError, httpx.StreamError, OSError),
+    ):
         for _ in range(BUFFERED_PIECES):
             await anext(pieces, None)
 

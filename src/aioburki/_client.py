@@ -42,7 +42,9 @@ class BurkiClient:
         max_wait: the longest pause in seconds that the server may ask for, and the longest
             that the client goes on pausing without one success; beyond it `RateLimitError`.
         http_client: a client of yours (proxies, certificates, tests). It is used as it is,
-            without following redirects and without its `auth`, and never closed.
+            without following redirects and without its `auth`, and never closed. It must allow
+            at least ``concurrency`` connections: httpx loses those for which requests queue
+            when the queue is cancelled.
         transport: an asynchronous httpx transport instead of the network, such as
             ``Sandbox().transport`` or `httpx.MockTransport`. Closed with the client.
         on_event: called with each event as it happens (`PageFetched`, `RetryScheduled`,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Generator, Iterable, Iterator
 from contextlib import aclosing
 from types import TracebackType
@@ -135,8 +136,9 @@ class Contacts:
 class ContactStream:
     """Iterate over a pull inside ``async with``; when the block is left, nothing is left alive.
 
-    One pull: a second loop goes on where the first was left, a failure is raised again, and a
-    deadline round a single `anext` loses nothing. `report` tells how far the pull is, at any
+    One pull: a second loop goes on where the first was left, several tasks that iterate share
+    the contacts among them, a failure is raised again, and a deadline round a single `anext`
+    loses nothing. `report` tells how far the pull is, at any
     time and afterwards. Outside its block a stream is a RuntimeError, so that it cannot be
     taken for an empty campaign.
     """
@@ -144,6 +146,7 @@ class ContactStream:
     def __init__(self, pull: Pull) -> None:
         self._pull = pull
         self._rest: Iterator[Contact] = iter(())
+        self._refilling = asyncio.Lock()
         self._is_open = False
         self._was_open = False
 
@@ -177,10 +180,13 @@ class ContactStream:
             self._check_open()
             for contact in self._rest:
                 return contact
-            page = await self._pull.next_page()
-            if page is None:
-                raise StopAsyncIteration
-            self._rest = iter(page.contacts)
+            async with self._refilling:  # several tasks may share a stream
+                for contact in self._rest:
+                    return contact
+                page = await self._pull.next_page()
+                if page is None:
+                    raise StopAsyncIteration
+                self._rest = iter(page.contacts)
 
     def _check_open(self) -> None:
         if not self._is_open:

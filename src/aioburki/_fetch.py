@@ -13,7 +13,7 @@ import anyio
 import attrs
 import httpx
 
-from ._body import LARGEST_BODY, LARGEST_ERROR_BODY, BodyProblem, read_body
+from ._body import LARGEST_BODY, LARGEST_ERROR_BODY, BodyProblem, body_if_read, read_body
 from ._decode import decode_page
 from ._errors import ClientClosedError
 from ._events import Event, PageFetched, PauseStarted, RetryScheduled
@@ -159,7 +159,7 @@ class Fetcher:
                 finally:
                     await response.aclose()
         except httpx.HTTPStatusError as error:  # raised by a hook of the user's client
-            response = error.response
+            response, body = error.response, body_if_read(error.response)
         except (httpx.HTTPError, OSError) as error:
             # What the status says does not depend on the rest of the body, unless it is 200.
             if response is None or response.status_code == 200:

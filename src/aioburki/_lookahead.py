@@ -58,17 +58,20 @@ class LookAhead(Generic[T]):
             Exception: the first failure, once the pages that came before it are handed out.
             asyncio.CancelledError: the task of the page was cancelled by someone else.
         """
-        if self._tasks:
+        while self._tasks:
             head = self._tasks[0]
             # Unlike awaiting the task itself, this does not cancel it when we are cancelled;
             # `aclose` does, and waits for it too.
             await asyncio.wait((head,))
+            if not self._tasks or self._tasks[0] is not head:
+                continue  # closed, or taken by another task, while we were on our way
             page = None if head.cancelled() else head.result()
             if page is not None:
                 self._tasks.popleft()
                 return page
             if self._failure is None:
                 raise asyncio.CancelledError
+            break
         if self._failure is not None:
             raise self._failure
         return None

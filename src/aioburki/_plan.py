@@ -9,6 +9,10 @@ from __future__ import annotations
 from ._models import ContactPage
 from ._query import ContactQuery, Window
 
+# Contacts that enter before the reader's place repeat whole pages, and the list grows; so many
+# in a row are no import any more, but a server that counts on and on.
+MOST_FRUITLESS = 1000
+
 
 class Plan:
     """Hand out the windows of one pull in order, page 1 first; grow with the list."""
@@ -20,6 +24,7 @@ class Plan:
         # Until page 1 says more, it is the only page there is to ask for.
         self._end_of_list = 1
         self._end_of_need = 1 if query.limit is None or query.limit > 0 else 0
+        self._fruitless = 0  # pages in a row without a new contact
         self._most_items = 0
         self._items_when_asked: dict[int, int] = {}
         self._second_readings: set[int] = set()
@@ -43,9 +48,11 @@ class Plan:
             delivered: contacts handed out so far.
         """
         said = page.pagination
-        known_before = max(self._items_when_asked.pop(said.page), said.total_items)
+        items_when_asked = self._items_when_asked.pop(said.page)
         self._most_items = max(self._most_items, said.total_items)
-        self._end_of_list = max(self._end_of_list, said.total_pages)
+        self._fruitless = 0 if new else self._fruitless + 1
+        if self._fruitless < MOST_FRUITLESS:
+            self._end_of_list = max(self._end_of_list, said.total_pages)
         if said.has_next and new:
             # `new` keeps a server that always claims a next page from being asked for ever.
             self._end_of_list = max(self._end_of_list, said.page + 1)
@@ -54,12 +61,21 @@ class Plan:
             self._end_of_need = self._end_of_list
         else:
             self._end_of_need = said.page + -(-max(0, missing) // said.per_page)
-        was_short_end = said.page >= said.total_pages and len(page) < said.per_page
-        has_grown = self._most_items > known_before
-        if was_short_end and has_grown and not said.has_next and missing != 0:
+        if missing != 0 and self._has_filled_up_since(page, items_when_asked):
             self._second_readings.add(said.page)
             return self._window(said.page)
         return None
+
+    def _has_filled_up_since(self, page: ContactPage, items_when_asked: int) -> bool:
+        said = page.pagination
+        if said.page in self._second_readings:
+            return False
+        was_end = said.page >= said.total_pages and not said.has_next
+        if was_end and len(page) < said.per_page:
+            return self._most_items > max(items_when_asked, said.total_items)
+        # Rows and count may come from two statements, with an import between them.
+        announced = min(said.per_page, said.total_items - (said.page - 1) * said.per_page)
+        return len(page) < announced and 0 < items_when_asked < said.total_items
 
     def is_second_reading(self, page: int) -> bool:
         """Tell whether *page* has been read before."""

@@ -1,7 +1,8 @@
 """Command line: ``aioburki contacts`` pulls, ``aioburki sandbox`` serves the sandbox.
 
 The API key comes from BURKI_API_KEY alone: what stands on a command line is visible to
-everybody on the machine. Exit codes: 0 done, 1 the pull failed, 2 usage, 130 interrupted.
+everybody on the machine. Exit codes: 0 done, 1 the pull failed, 2 usage, 130 interrupted,
+143 terminated while a file was written.
 """
 
 from __future__ import annotations
@@ -40,7 +41,9 @@ app = App(
 def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code."""
     try:
-        code = asyncio.run(_run(arguments))
+        code = asyncio.run(
+            app.run_async(arguments, exit_on_error=False, result_action="return_value")
+        )
     except CycloptsError:
         return 2  # it has been printed
     except ConfigurationError as error:
@@ -58,16 +61,6 @@ def run(arguments: Sequence[str]) -> int:
     except OSError as error:
         return _complain(f"{error.strerror}: {error.filename or 'output'}", 1)
     return code if isinstance(code, int) else 0
-
-
-async def _run(arguments: Sequence[str]) -> object:
-    """Run one command, and end it as Ctrl-C would where a process is told to end otherwise."""
-    task = asyncio.current_task()
-    assert task is not None
-    for name in ("SIGTERM", "SIGHUP"):
-        with suppress(NotImplementedError, AttributeError):  # systems without such signals
-            asyncio.get_running_loop().add_signal_handler(getattr(signal, name), task.cancel)
-    return await app.run_async(arguments, exit_on_error=False, result_action="return_value")
 
 
 @app.command
@@ -112,6 +105,8 @@ async def contacts(
         Most requests per second.
     """
     target = _checked_target(output)
+    if isinstance(target, Path):
+        _clean_up_when_told_to_end()
     with _Progress(sys.stderr.isatty() if progress is None else progress, limit) as bar:
         async with BurkiClient(
             "sandbox" if sandbox else None,
@@ -171,6 +166,17 @@ async def serve_sandbox(
     except OSError as error:
         return _complain(f"port {port} cannot be used: {error.strerror}", 1)
     return 0
+
+
+def _clean_up_when_told_to_end() -> None:
+    """Cancel this task on SIGTERM and SIGHUP, so that no temporary file stays behind."""
+    task = asyncio.current_task()
+    assert task is not None
+    for name in ("SIGTERM", "SIGHUP"):
+        with suppress(NotImplementedError, AttributeError):  # systems without such signals
+            number = getattr(signal, name)
+            if signal.getsignal(number) is signal.SIG_DFL:  # and not ignored, as by nohup
+                asyncio.get_running_loop().add_signal_handler(number, task.cancel)
 
 
 def _announce(url: str) -> None:
@@ -242,7 +248,7 @@ class _Progress:
             if self._limit is not None:
                 expected = min(expected, self._limit)
             self._bar.total = max(self._bar.total or 0, expected)
-            self._bar.update(event.contacts)
+            self._bar.update(min(event.contacts, self._bar.total - self._bar.n))
             self._bar.set_postfix_str(self._summary(event.total_pages), refresh=False)
         elif isinstance(event, PauseStarted):
             self._pauses += 1
