@@ -247,8 +247,8 @@ def test_being_told_to_end_leaves_nothing(
     environment = os.environ | {"BURKI_BASE_URL": url, "BURKI_API_KEY": "any"}
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
         while not any(entry.endswith(".part") for entry in os.listdir(folder)):
-            time.sleep(0.02)
-        time.sleep(0.3)
+            time.sleep(0.02)  # another process is being waited for
+        time.sleep(0.3)  # so that it is in the middle of its pull
         start = time.monotonic()
         process.send_signal(getattr(signal, name))
         _, err = process.communicate(timeout=10)

@@ -172,3 +172,14 @@ def test_short_end_is_read_again_though_it_stays_the_end() -> None:
     again = pages.learn(page(3, 3, 50, total_items=250), new=50, delivered=250)
     assert again == Window(page=3, per_page=100)
     assert pages.learn(page(3, 3, 51, total_items=251), new=1, delivered=251) is None
+
+
+def test_last_page_that_is_short_of_its_own_count_is_read_again() -> None:
+    """An import between rows and count of the last page is followed too, but only once."""
+    pages = plan()
+    drain(pages)
+    pages.learn(page(1, 2, total_items=140), new=100, delivered=100)
+    assert drain(pages) == [2]
+    again = pages.learn(page(2, 2, 40, total_items=145), new=40, delivered=140)
+    assert again == Window(page=2, per_page=100)
+    assert pages.learn(page(2, 2, 45, total_items=150), new=5, delivered=145) is None

@@ -71,11 +71,12 @@ class Plan:
         if said.page in self._second_readings:
             return False
         was_end = said.page >= said.total_pages and not said.has_next
-        if was_end and len(page) < said.per_page:
-            return self._most_items > max(items_when_asked, said.total_items)
+        is_short = len(page) < said.per_page
+        others_know_more = self._most_items > max(items_when_asked, said.total_items)
         # Rows and count may come from two statements, with an import between them.
         announced = min(said.per_page, said.total_items - (said.page - 1) * said.per_page)
-        return len(page) < announced and 0 < items_when_asked < said.total_items
+        itself_knows_more = len(page) < announced and 0 < items_when_asked < said.total_items
+        return (was_end and is_short and others_know_more) or itself_knows_more
 
     def is_second_reading(self, page: int) -> bool:
         """Tell whether *page* has been read before."""
