@@ -194,6 +194,19 @@ async def test_cancellation_at_any_moment(burki: BurkiClient, server: WireServer
     assert server.connections - before <= 8
 
 
+async def test_cancelled_twice_a_pull_is_forgotten(burki: BurkiClient) -> None:
+    """A second cancellation during the clean-up leaves nothing behind in the client either."""
+    for _ in range(20):
+        pull = asyncio.ensure_future(burki.contacts(42, per_page=50))
+        await asyncio.sleep(0.01)
+        for _ in range(3):
+            pull.cancel()
+            await asyncio.sleep(0)
+        with pytest.raises(asyncio.CancelledError):
+            await pull
+    assert burki._running == set()
+
+
 async def test_closing_in_mid_pull(server: WireServer) -> None:
     """Closing ends within a second; pulls get ClientClosedError; a second time is nothing."""
     burki = BurkiClient(KEY, base_url=server.url, concurrency=50)

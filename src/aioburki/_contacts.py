@@ -138,9 +138,8 @@ class ContactStream:
 
     One pull: a second loop goes on where the first was left, several tasks that iterate share
     the contacts among them, a failure is raised again, and a deadline round a single `anext`
-    loses nothing. `report` tells how far the pull is, at any
-    time and afterwards. Outside its block a stream is a RuntimeError, so that it cannot be
-    taken for an empty campaign.
+    loses nothing. `report` tells how far the pull is, at any time and afterwards. Outside its
+    block a stream is a RuntimeError, so that it cannot be taken for an empty campaign.
     """
 
     def __init__(self, pull: Pull) -> None:

@@ -283,6 +283,5 @@ class Fetcher:
             return
         try:
             self._on_event(event)
-        except Exception:
-            # A fault in somebody's metrics must not cost a pull.
+        except Exception:  # a fault in somebody's metrics must not cost a pull
             logger.exception("on_event failed for %s", type(event).__name__)

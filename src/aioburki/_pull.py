@@ -64,8 +64,10 @@ class Pull:
         """End the pull: tell once what moved, and return when nothing of it is alive."""
         self.tally.end()
         self._warn_of_drift()
-        await self._look_ahead.aclose()
-        self._running.discard(self._look_ahead)
+        try:
+            await self._look_ahead.aclose()
+        finally:  # all has ended, even if we were cancelled meanwhile
+            self._running.discard(self._look_ahead)
 
     async def _fetch(self, window: Window) -> ContactPage:
         return await self._fetcher.fetch(self._query, window, self.tally)

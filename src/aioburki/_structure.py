@@ -275,6 +275,7 @@ def _page_hook(converter: cattrs.Converter) -> Hook[ContactPage]:
 
 def _by_field(converter: cattrs.Converter, cl: type[T], **hooks: Hook[Any]) -> Hook[T]:
     """Return cattrs' compiled function for *cl*, with *hooks* for the fields they name."""
+    # cattrs types its overrides together with its switches, which are bool.
     overrides = {name: override(struct_hook=hook) for name, hook in hooks.items()}
     return make_dict_structure_fn(
         cl,
