@@ -26,6 +26,8 @@ LAYERS = [
     "_seen",
     "_plan",
     "_retry",
+    "_budget",
+    "_limit",
     "_detail",
     "_parse",
     "_structure",
@@ -33,6 +35,7 @@ LAYERS = [
     "_body",
     "_failure",
     "_pace",
+    "_outage",
     "_lanes",
     "_fetch",
     "_lookahead",
@@ -49,7 +52,8 @@ LAYERS = [
 ]
 
 # What decides something without waiting for anything: no event loop, no HTTP.
-PURE = ["_errors", "_models", "_query", "_events", "_encode", "_seen", "_plan", "_retry",
+PURE = ["_errors", "_models", "_query", "_events", "_encode", "_seen", "_plan", "_retry", "_budget",
+        "_limit",
         "_detail", "_parse", "_structure", "_decode", "_arguments"]  # fmt: skip
 
 TASKS = ("create_task", "ensure_future", "TaskGroup", "create_task_group", "gather")

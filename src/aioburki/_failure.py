@@ -13,6 +13,7 @@ import attrs
 import httpx
 
 from ._body import BodyProblem
+from ._budget import Allowance
 from ._detail import read_detail
 from ._errors import (
     APIError,
@@ -56,6 +57,11 @@ class Failure:
     retry_after: float | None = None
 
     @property
+    def is_outage(self) -> bool:
+        """Tell whether the server gave no answer of its own, as when it is down."""
+        return self.transient and isinstance(self.error, TransportError | ServerError)
+
+    @property
     def refused(self) -> bool:
         """Tell whether the server refused the request for its rate."""
         return isinstance(self.error, RateLimitError)
@@ -86,7 +92,11 @@ def failure_of_connection(error: httpx.HTTPError | OSError, host: str) -> Failur
 
 
 def failure_of_status(
-    response: httpx.Response, body: bytes, secret: str, now: datetime
+    response: httpx.Response,
+    body: bytes,
+    secret: str,
+    now: datetime,
+    allowance: Allowance | None = None,
 ) -> Failure | None:
     """Return what a status other than 200 means, or None for a 200 that may be a page."""
     status = response.status_code
@@ -103,6 +113,8 @@ def failure_of_status(
     # By the server's own clock if it tells it: ours may be wrong by more than the wait.
     clock = http_date(response.headers.get("date")) or now
     wait = retry_after(response.headers.get("retry-after"), clock)
+    if wait is None and status == 429 and allowance is not None and allowance.reset > 0:
+        wait = allowance.reset
     error = _api_error(status, body, secret, wait)
     return Failure(error, transient=transient, retry_after=wait)
 

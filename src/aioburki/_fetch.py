@@ -14,8 +14,9 @@ import attrs
 import httpx
 
 from ._body import LARGEST_BODY, LARGEST_ERROR_BODY, BodyProblem, body_if_read, read_body
+from ._budget import read_allowance
 from ._decode import decode_page
-from ._errors import ClientClosedError
+from ._errors import ClientClosedError, TransportError
 from ._events import Event, PageFetched, PauseStarted, RetryScheduled
 from ._failure import (
     Failure,
@@ -25,6 +26,7 @@ from ._failure import (
     failure_of_status,
 )
 from ._models import ContactPage
+from ._outage import Outage
 from ._pace import Pacer
 from ._parse import Undecodable
 from ._query import ContactQuery, Window
@@ -49,7 +51,10 @@ class _Errand:
     started: float
     attempts: int = 0
     failures: int = 0  # without the 429s, which are the server working as designed
+    refusals: int = 0
+    number: int = 0
     sent: float = 0.0
+    is_probe: bool = False
 
 
 class Fetcher:
@@ -75,7 +80,8 @@ class Fetcher:
         }
         self._timeout = httpx.Timeout(None, connect=min(CONNECT_SECONDS, settings.timeout))
         self._slots = anyio.Semaphore(settings.concurrency)
-        self._pacer = Pacer(settings.rate)
+        self._pacer = Pacer(settings.rate, longest_wait=settings.max_wait)
+        self._outage = Outage(settings.attempts)
         # A pool of httpx loses a connection for good when a request in it is cancelled; lanes
         # do not.
         self._exchange = self._exchange_directly if is_ours else self._exchange_in_child
@@ -118,13 +124,22 @@ class Fetcher:
     async def _attempt(self, errand: _Errand) -> ContactPage | Failure:
         """Send one request and return what came of it; the slot is held no longer than this."""
         async with self._slots:
-            waited = await self._pacer.wait()
-            errand.tally.waited += waited
-            self.check_open()
-            errand.attempts += 1
-            errand.tally.requests += 1
-            errand.sent = anyio.current_time()
-            return await self._exchange(errand)
+            asked = anyio.current_time()
+            errand.is_probe = await self._outage.admit()
+            try:
+                errand.number = await self._pacer.wait()
+                errand.sent = anyio.current_time()
+                errand.tally.waited += errand.sent - asked
+                try:
+                    self.check_open()
+                    errand.attempts += 1
+                    errand.tally.requests += 1
+                    return await self._exchange(errand)
+                finally:
+                    self._pacer.answered()
+            finally:
+                if errand.is_probe:
+                    self._outage.leave()
 
     async def _exchange_in_child(self, errand: _Errand) -> ContactPage | Failure:
         """Exchange in a task of its own, where a cancellation comes as that of an anyio scope.
@@ -181,8 +196,14 @@ class Fetcher:
     def _classify(
         self, errand: _Errand, response: httpx.Response, body: bytes | BodyProblem
     ) -> ContactPage | Failure:
+        now = datetime.now(UTC)
+        names = [name for name, _ in response.headers.raw]
+        is_rationed = any(b"ratelimit" in name.lower() for name in names)
+        allowance = read_allowance(response.headers, now) if is_rationed else None
+        if allowance is not None:
+            self._pacer.learn(allowance, errand.number)
         readable = b"" if isinstance(body, BodyProblem) else body
-        failure = failure_of_status(response, readable, self._secret.value, datetime.now(UTC))
+        failure = failure_of_status(response, readable, self._secret.value, now, allowance)
         if failure is not None:
             return failure
         if isinstance(body, BodyProblem):
@@ -196,7 +217,9 @@ class Fetcher:
         return page
 
     def _succeed(self, errand: _Errand, page: ContactPage) -> None:
+        self._pacer.passed(errand.sent)
         self._pacer.forget_refusals()
+        self._outage.over()
         seconds = anyio.current_time() - errand.started
         logger.debug(
             "campaign %d page %d: %d contacts, %d attempts, %.3f s",
@@ -221,17 +244,21 @@ class Fetcher:
         """
         asked = failure.retry_after or 0.0
         if failure.refused:
-            errand.tally.rate_limited += 1
-            is_bearable = asked <= self._settings.max_wait and self._pause(errand, failure)
-            return 0.0 if is_bearable else None
+            self._outage.over()
+            return self._wait_for_limit(errand, failure)
+        if not isinstance(failure.error, TransportError):
+            self._pacer.passed(errand.sent)
         errand.failures += 1
         if (
             not failure.transient
             or errand.failures >= self._settings.attempts
             or asked > self._settings.max_wait
+            or self._is_given_up(errand, failure)
         ):
             return None
         delay = max(asked, back_off(errand.failures, random.random()))  # noqa: S311 - jitter
+        if self._outage.probe_delay():
+            delay = self._outage.probe_delay()
         errand.tally.retries += 1
         logger.info(
             "campaign %d page %d attempt %d: %s; again in %.2f s",
@@ -249,17 +276,35 @@ class Fetcher:
         )
         return delay
 
-    def _pause(self, errand: _Errand, failure: Failure) -> bool:
-        """Pause all requests for a 429; tell whether going on is within `max_wait`."""
-        begins = self._pacer.refuse(errand.sent, failure.retry_after)
-        if self._pacer.refused_for() > self._settings.max_wait:
-            self._pacer.forget_refusals()
+    def _is_given_up(self, errand: _Errand, failure: Failure) -> bool:
+        if not failure.is_outage:
+            self._outage.over()
             return False
-        if begins:
-            seconds = self._pacer.pause_left()
+        why = self._outage.failed(
+            errand, is_probe=errand.is_probe, retry_after=failure.retry_after or 0.0
+        )
+        if why is not None:
+            failure.error.message += f"; the server is down: {why}"
+        return why is not None
+
+    def _wait_for_limit(self, errand: _Errand, failure: Failure) -> float | None:
+        """Take in a 429; return the seconds this page waits, None if beyond `max_wait`."""
+        errand.tally.rate_limited += 1
+        errand.refusals += 1
+        asked = failure.retry_after
+        if asked is not None and asked > self._settings.max_wait:
+            return None
+        is_news = self._pacer.refuse(errand.sent, asked)
+        delay = self._pacer.wait_of_refused(errand.refusals, asked)
+        if self._pacer.refused_for(delay) > self._settings.max_wait:
+            self._pacer.forget_refusals()
+            return None
+        if is_news:
+            seconds = self._pacer.pause_left() or delay
             logger.info(
-                "campaign %d page %d: HTTP 429, all requests wait %.2f s",
-                errand.query.campaign_id, errand.window.page, seconds,
+                "campaign %d page %d: HTTP 429, %s %.2f s",
+                errand.query.campaign_id, errand.window.page,
+                "all requests wait" if self._pacer.pause_left() else "it waits", seconds,
             )  # fmt: skip
             self._tell(
                 PauseStarted(
@@ -269,7 +314,7 @@ class Fetcher:
                     retry_after=failure.retry_after,
                 )
             )
-        return True
+        return delay
 
     def _located(self, errand: _Errand, failure: Failure) -> Exception:
         error = failure.error

@@ -1,0 +1,242 @@
+"""Show how well a limit that nobody told us is kept, beside what else people write.
+
+Run it with ``python benchmarks/pace.py``; it takes about a minute, on a virtual clock, and
+sleeps nowhere. Each cell: share of the limit used in 60 s (above 100 % is the burst), share of
+requests answered 429, most refusals of one page. ``--quick`` runs a few of the shapes,
+``--in-flight N`` all of them with so many requests in flight.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import random
+import sys
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import attrs
+
+from aioburki._budget import Allowance
+from aioburki._pace import Pacer
+from aioburki._retry import pause_without_advice
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+
+from limiters import (
+    Bucket,
+    Controller,
+    FixedWindow,
+    Limiter,
+    RetryAfter,
+    SlidingLog,
+    absent,
+    as_date,
+    crowd,
+    in_seconds,
+)
+from virtual_clock import VirtualLoop
+
+SECONDS = 60.0
+FEWEST_IN_FLIGHT = 8  # the client's default
+
+
+class Adaptive:
+    """aioburki's own pacer."""
+
+    def __init__(self, _rate: float) -> None:
+        self._pacer = Pacer(None, draw=random.Random(1).random)
+
+    async def wait(self) -> int:
+        """Wait as the client does."""
+        return await self._pacer.wait()
+
+    def passed(self, sent: float, number: int, allowance: Allowance | None) -> None:
+        """Tell the pacer."""
+        self._pacer.answered()
+        self._pacer.passed(sent)
+        self._pacer.forget_refusals()
+        if allowance is not None:
+            self._pacer.learn(allowance, number)
+
+    def refused(self, sent: float, refusals: int, retry_after: float | None) -> float:
+        """Tell the pacer, and wait as a page does."""
+        self._pacer.answered()
+        self._pacer.refuse(sent, retry_after)
+        return self._pacer.wait_of_refused(refusals, retry_after)
+
+
+class Oracle(Adaptive):
+    """The same pacer, told the limit."""
+
+    def __init__(self, rate: float) -> None:
+        self._pacer = Pacer(rate * 0.995)
+
+
+class Jitter:
+    """Each request by itself: back off with full jitter, or as Retry-After says."""
+
+    def __init__(self, _rate: float) -> None:
+        self._draw = random.Random(1).random
+
+    async def wait(self) -> int:
+        """Wait for nothing."""
+        return 0
+
+    def passed(self, _sent: float, _number: int, _allowance: Allowance | None) -> None:
+        """Learn nothing."""
+
+    def refused(self, _sent: float, refusals: int, retry_after: float | None) -> float:
+        """Wait for a while."""
+        if retry_after is not None:
+            return retry_after
+        return pause_without_advice(refusals, 0) * 2 * self._draw()
+
+
+class Aimd:
+    """Additive increase, multiplicative decrease of a rate: + 5 a second, x 0.85."""
+
+    def __init__(self, _rate: float) -> None:
+        self._rate = 20.0
+        self._due = self._cut = -float("inf")
+        self._jitter = Jitter(0)
+
+    async def wait(self) -> int:
+        """Wait for one's turn at the present rate."""
+        now = asyncio.get_running_loop().time()
+        self._due = max(now, self._due + 1 / self._rate)
+        await asyncio.sleep(self._due - now)
+        return 0
+
+    def passed(self, _sent: float, _number: int, _allowance: Allowance | None) -> None:
+        """Go faster."""
+        self._rate += 5 / self._rate
+
+    def refused(self, sent: float, refusals: int, retry_after: float | None) -> float:
+        """Go slower, once for all requests that were under way."""
+        if sent >= self._cut:
+            self._rate, self._cut = self._rate * 0.85, asyncio.get_running_loop().time()
+        return self._jitter.refused(sent, refusals, retry_after)
+
+
+CONTROLLERS: dict[str, Callable[[float], Controller]] = {
+    "aioburki": Adaptive,
+    "jitter": Jitter,
+    "AIMD": Aimd,
+    "oracle": Oracle,
+}
+
+
+@attrs.frozen
+class Shape:
+    """One row of the table; *goal* tells whether the goals are for it."""
+
+    name: str
+    make: Callable[[], Limiter]
+    rate: float
+    seconds: float = SECONDS
+    retry_after: RetryAfter = absent
+    goal: bool = False
+
+
+def shapes() -> list[Shape]:
+    """Return the rows."""
+    rows = [
+        Shape(
+            f"bucket {rate}/s, burst {burst}{said}",
+            lambda rate=rate, burst=burst: Bucket(rate, burst),
+            rate,
+            retry_after=retry_after,
+            goal=True,
+        )
+        for rate in (10, 50, 100, 240)
+        for burst, retry_after, said in (
+            (5, absent, ""),
+            (10, in_seconds, ", Retry-After in seconds"),
+            (20, absent, ""),
+            (50, as_date, ", Retry-After as a date"),
+            (100, absent, ""),
+        )
+    ]
+    rows += [
+        Shape("50 in 1 s", lambda: FixedWindow(50, 1), 50),
+        Shape("50 in 1 s, Retry-After", lambda: FixedWindow(50, 1), 50, retry_after=in_seconds),
+        Shape("50 in 1 s, X-RateLimit", lambda: FixedWindow(50, 1, says=True), 50),
+        Shape("500 in 10 s", lambda: FixedWindow(500, 10), 50),
+        Shape("500 in 10 s, Retry-After", lambda: FixedWindow(500, 10), 50, retry_after=in_seconds),
+        Shape("500 in 10 s, X-RateLimit", lambda: FixedWindow(500, 10, says=True), 50),
+        Shape("600 in 60 s, 5 min", lambda: FixedWindow(600, 60), 10, 300),
+        Shape("600 in 60 s, X-RateLimit, 5 min", lambda: FixedWindow(600, 60, says=True), 10, 300),
+        Shape("1000 in 1 h, X-RateLimit, 2 h", lambda: FixedWindow(1000, 3600, says=True), 0.28, 7200),
+        Shape("50 in any 1 s", lambda: SlidingLog(50, 1), 50),
+        Shape("50 in any 1 s, refusals count", lambda: SlidingLog(50, 1, counts_all=True), 50),
+        Shape("bucket 20/s, from 17 s on 80/s", lambda: Bucket(20, 10, ((17, 80),)), 80),
+        Shape("bucket 80/s, from 20 s on 20/s", lambda: Bucket(80, 10, ((20, 20),)), 80),
+    ]  # fmt: skip
+    return rows
+
+
+def in_flight_for(rate: float, latency: float) -> int:
+    """Return as much concurrency as a user would set for this rate at this distance."""
+    in_flight = FEWEST_IN_FLIGHT
+    while in_flight < 1.3 * rate * latency:
+        in_flight *= 2
+    return in_flight
+
+
+def measure(case: tuple[int, float, str, int]) -> str:
+    """Return a cell of the table."""
+    number, latency, name, in_flight = case
+    shape = shapes()[number]
+    limiter = shape.make()
+    loop = VirtualLoop()
+    asyncio.set_event_loop(loop)
+    try:
+        result = loop.run_until_complete(
+            crowd(
+                CONTROLLERS[name](shape.rate),
+                limiter,
+                workers=in_flight or in_flight_for(shape.rate, latency),
+                latency=latency,
+                seconds=shape.seconds,
+                retry_after=shape.retry_after,
+            )
+        )
+    finally:
+        loop.close()
+    used = 100 * result.passed / limiter.capacity(shape.seconds)
+    is_met = used >= 95 and result.refused_percent <= 1.5 and result.most_refusals <= 3
+    mark = "" if is_met or not shape.goal or name != "aioburki" else " missed"
+    return f"{used:.1f} / {result.refused_percent:.2f} / {result.most_refusals}{mark}"
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--in-flight", type=int, default=0)
+    options = parser.parse_args()
+    rows = [
+        (number, latency)
+        for number, _ in enumerate(shapes())
+        for latency in (0.02, 0.18)
+        if not options.quick or (number % 5 == 0 and latency == 0.02)
+    ]
+    cases = [(*row, name, options.in_flight) for row in rows for name in CONTROLLERS]
+    with ProcessPoolExecutor() as processes:
+        cells = dict(zip(cases, processes.map(measure, cases), strict=True))
+    print("| limit | ms away |", " | ".join(CONTROLLERS), "|")
+    print("|---|---|" + "---|" * len(CONTROLLERS))
+    for row in rows:
+        shape = shapes()[row[0]]
+        columns = " | ".join(cells[*row, name, options.in_flight] for name in CONTROLLERS)
+        print(f"| {shape.name} | {row[1] * 1000:.0f} | {columns} |")
+    missed = sum(cell.endswith("missed") for cell in cells.values())
+    goals = sum(shapes()[number].goal for number, _ in rows)
+    print(f"\n{goals - missed} of {goals} buckets: at least 95 % used, at most 1.5 % refused,")
+    print("no page refused more than three times.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,225 @@
+"""Servers that limit a rate, in the shapes there are, and a crowd that asks them; clock-free.
+
+Times are seconds from the crowd's first request. `capacity` is what the limit would let pass.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import random
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+import attrs
+
+from aioburki._budget import Allowance
+
+
+class Limiter(Protocol):
+    """A server that lets requests pass or refuses them."""
+
+    def take(self, now: float) -> float | None:
+        """Take a request; return None if it passes, else the seconds until one may."""
+        ...
+
+    def capacity(self, seconds: float) -> float:
+        """Return how many requests the limit allows in the first *seconds*, without a burst."""
+        ...
+
+    def allowance(self, now: float) -> Allowance | None:
+        """Return what the headers of an answer say, if any."""
+        ...
+
+
+@attrs.define
+class Bucket:
+    """A token bucket whose rate may change: *changes* are (from when, requests per second)."""
+
+    rate: float
+    burst: float
+    changes: tuple[tuple[float, float], ...] = ()
+    _tokens: float = attrs.field(init=False, default=attrs.Factory(lambda self: self.burst, True))
+    _filled: float = 0.0
+
+    def take(self, now: float) -> float | None:
+        tokens = self._tokens + self.capacity(now) - self.capacity(self._filled)
+        self._tokens, self._filled = min(self.burst, tokens), now
+        if self._tokens < 1:
+            return (1 - self._tokens) / self._rate(now)
+        self._tokens -= 1
+        return None
+
+    def capacity(self, seconds: float) -> float:
+        total, since, rate = 0.0, 0.0, self.rate
+        for change, new_rate in self.changes:
+            total += max(0.0, min(seconds, change) - since) * rate
+            since, rate = change, new_rate
+        return total + max(0.0, seconds - since) * rate
+
+    def allowance(self, now: float) -> Allowance | None:
+        return None
+
+    def _rate(self, now: float) -> float:
+        return [rate for since, rate in ((0.0, self.rate), *self.changes) if since <= now][-1]
+
+
+@attrs.define
+class FixedWindow:
+    """So many requests in each window, of which the first began before anybody asked."""
+
+    limit: int
+    seconds: float
+    says: bool = False
+    phase: float = 0.3
+    _number: int = -1
+    _used: int = 0
+
+    def take(self, now: float) -> float | None:
+        self._enter(now)
+        if self._used == self.limit:
+            return self._rest(now)
+        self._used += 1
+        return None
+
+    def capacity(self, seconds: float) -> float:
+        return self.limit * math.ceil(seconds / self.seconds + self.phase)
+
+    def allowance(self, now: float) -> Allowance | None:
+        if not self.says:
+            return None
+        self._enter(now)
+        # Headers hold whole seconds, as does the Date they are read against.
+        return Allowance(self.limit - self._used, math.ceil(self._rest(now)), self.limit)
+
+    def _enter(self, now: float) -> None:
+        number = math.floor(now / self.seconds + self.phase)
+        if number != self._number:
+            self._number, self._used = number, 0
+
+    def _rest(self, now: float) -> float:
+        return (self._number + 1 - self.phase) * self.seconds - now
+
+
+@attrs.define
+class SlidingLog:
+    """So many requests in any window; refusals are counted too if *counts_all*."""
+
+    limit: int
+    seconds: float
+    counts_all: bool = False
+    _times: list[float] = attrs.field(factory=list)
+
+    def take(self, now: float) -> float | None:
+        self._times = [time for time in self._times if time > now - self.seconds]
+        passes = len(self._times) < self.limit
+        if passes or self.counts_all:
+            self._times.append(now)
+        return None if passes else self._times[-self.limit] + self.seconds - now
+
+    def capacity(self, seconds: float) -> float:
+        return self.limit * max(1.0, seconds / self.seconds)
+
+    def allowance(self, now: float) -> Allowance | None:
+        return None
+
+
+@attrs.define
+class Result:
+    """What became of the requests of a crowd."""
+
+    passed: int = 0
+    refused: int = 0
+    most_refusals: int = 0  # of one page
+    sent: list[float] = attrs.field(factory=list)
+    passed_at: list[float] = attrs.field(factory=list)
+
+    @property
+    def refused_percent(self) -> float:
+        return 100 * self.refused / max(1, self.passed + self.refused)
+
+
+class Controller(Protocol):
+    """What decides when requests go."""
+
+    async def wait(self) -> int: ...
+    def passed(self, sent: float, number: int, allowance: Allowance | None) -> None: ...
+    def refused(self, sent: float, refusals: int, retry_after: float | None) -> float:
+        """Return the seconds that the refused request waits before it asks again."""
+        ...
+
+
+RetryAfter = Callable[[float, float], float | None]
+"""From the time and the wait until a request may pass to what the server's header asks for."""
+
+
+def absent(_now: float, _wait: float) -> float | None:
+    """Send no Retry-After."""
+    return None
+
+
+def in_seconds(_now: float, wait: float) -> float | None:
+    """Send whole seconds, at least one."""
+    return float(max(1, math.ceil(wait)))
+
+
+def as_date(now: float, wait: float) -> float | None:
+    """Send a date, in whole seconds as the Date header that it is read against."""
+    return float(math.floor(now + max(1, math.ceil(wait))) - math.floor(now))
+
+
+async def crowd(
+    controller: Controller,
+    limiter: Limiter,
+    *,
+    workers: int,
+    latency: float,
+    seconds: float,
+    retry_after: RetryAfter = absent,
+    seed: int = 0,
+) -> Result:
+    """Ask page after page from so many *workers*, with what *controller* decides, and count.
+
+    A request takes *latency* seconds there and back, up to a tenth longer.
+    """
+    draw = random.Random(seed).random
+    loop = asyncio.get_running_loop()
+    start, result, slots = loop.time(), Result(), asyncio.Semaphore(workers)
+
+    def travel() -> Awaitable[None]:
+        return asyncio.sleep(latency / 2 * (1 + draw() / 10))
+
+    async def ask(refusals: int) -> float | None:
+        """Return the wait after a refusal, or None if there was none."""
+        async with slots:
+            number = await controller.wait()
+            sent = loop.time()
+            result.sent.append(sent - start)
+            await travel()
+            now = loop.time() - start
+            wait = limiter.take(now)
+            allowance = limiter.allowance(now)
+            await travel()
+            if wait is None:
+                controller.passed(sent, number, allowance)
+                result.passed += 1
+                result.passed_at.append(now)
+                return None
+            result.refused += 1
+            result.most_refusals = max(result.most_refusals, refusals + 1)
+            return controller.refused(sent, refusals + 1, retry_after(now, wait))
+
+    async def fetch_pages() -> None:
+        while True:
+            refusals = 0
+            while (wait := await ask(refusals)) is not None:
+                refusals += 1
+                await asyncio.sleep(wait)
+
+    # Twice as many pages under way as slots, so that those which wait are no loss.
+    tasks = [asyncio.create_task(fetch_pages()) for _ in range(2 * workers)]
+    await asyncio.sleep(seconds)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    return result
