@@ -46,7 +46,7 @@ class Adaptive:
     """aioburki's own pacer."""
 
     def __init__(self, _rate: float) -> None:
-        self._pacer = Pacer(None, draw=random.Random(1).random)
+        self._pacer = Pacer(None, draw=random.Random(1).random)  # noqa: S311
 
     async def wait(self) -> int:
         """Wait as the client does."""
@@ -78,7 +78,7 @@ class Jitter:
     """Each request by itself: back off with full jitter, or as Retry-After says."""
 
     def __init__(self, _rate: float) -> None:
-        self._draw = random.Random(1).random
+        self._draw = random.Random(1).random  # noqa: S311
 
     async def wait(self) -> int:
         """Wait for nothing."""
@@ -168,7 +168,7 @@ def shapes() -> list[Shape]:
         Shape("500 in 10 s, X-RateLimit", lambda: FixedWindow(500, 10, says=True), 50),
         Shape("600 in 60 s, 5 min", lambda: FixedWindow(600, 60), 10, 300),
         Shape("600 in 60 s, X-RateLimit, 5 min", lambda: FixedWindow(600, 60, says=True), 10, 300),
-        Shape("1000 in 1 h, X-RateLimit, 2 h", lambda: FixedWindow(1000, 3600, says=True), 0.28, 7200),
+        Shape("900 in 1 h, X-RateLimit, 2 h", lambda: FixedWindow(900, 3600, says=True), 0.25, 7200),
         Shape("50 in any 1 s", lambda: SlidingLog(50, 1), 50),
         Shape("50 in any 1 s, refusals count", lambda: SlidingLog(50, 1, counts_all=True), 50),
         Shape("bucket 20/s, from 17 s on 80/s", lambda: Bucket(20, 10, ((17, 80),)), 80),

@@ -50,11 +50,11 @@ class Outage:
 
     async def admit(self) -> bool:
         """Wait until a request may go; return whether it is a probe, which `leave` must end."""
-        while self._probes is not None:
+        while self._is_going_on():
             async with self._turn:
-                while self._probes is not None and (delay := self._delay()) > 0:
+                while self._is_going_on() and (delay := self._delay()) > 0:
                     await anyio.sleep(min(delay, LOOK_AGAIN))
-                if self._probes is not None:
+                if self._is_going_on():
                     self._is_probed = True
                     return True
         return False
@@ -93,6 +93,9 @@ class Outage:
     def probe_delay(self) -> float:
         """Return the seconds until the next probe, or 0 outside an outage."""
         return 0.0 if self._probes is None else max(0.0, self._due - anyio.current_time())
+
+    def _is_going_on(self) -> bool:
+        return self._probes is not None
 
     def _delay(self) -> float:
         return LOOK_AGAIN if self._is_probed else self.probe_delay()
