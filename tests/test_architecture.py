@@ -34,6 +34,7 @@ LAYERS = [
     "_failure",
     "_pace",
     "_lanes",
+    "_wirelog",
     "_fetch",
     "_lookahead",
     "_pull",
@@ -50,7 +51,7 @@ LAYERS = [
 
 # What decides something without waiting for anything: no event loop, no HTTP.
 PURE = ["_errors", "_models", "_query", "_events", "_encode", "_seen", "_plan", "_retry",
-        "_detail", "_parse", "_structure", "_decode", "_arguments"]  # fmt: skip
+        "_detail", "_parse", "_structure", "_decode", "_arguments", "_wirelog"]  # fmt: skip
 
 TASKS = ("create_task", "ensure_future", "TaskGroup", "create_task_group", "gather")
 

@@ -32,6 +32,7 @@ from ._report import Tally
 from ._retry import back_off
 from ._settings import Settings
 from ._version import __version__
+from ._wirelog import Exchange
 
 logger = logging.getLogger("aioburki")
 
@@ -124,7 +125,8 @@ class Fetcher:
             errand.attempts += 1
             errand.tally.requests += 1
             errand.sent = anyio.current_time()
-            return await self._exchange(errand)
+            with Exchange():
+                return await self._exchange(errand)
 
     async def _exchange_in_child(self, errand: _Errand) -> ContactPage | Failure:
         """Exchange in a task of its own, where a cancellation comes as that of an anyio scope.
