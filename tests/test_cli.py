@@ -49,6 +49,7 @@ def test_jsonl_and_filters(folder: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert capsys.readouterr().out == "failed             7\ntotal              7\n"
 
 
+@pytest.mark.may_show("output", why="the contacts are what was asked for")
 def test_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
     """With -o - the contacts are on standard output and the table is not."""
     assert cli.run(["contacts", "42", "--sandbox", "--limit", "3", "-o", "-"]) == 0
@@ -301,6 +302,7 @@ def test_status_cannot_steer_the_terminal() -> None:
     assert cli._printable("\x1b[2Jx\ntotal 99\ud800") == "\\x1b[2Jx\\ntotal 99\\ud800"
 
 
+@pytest.mark.may_show("output", why="the contacts are what was asked for")
 def test_reader_that_goes_away_is_no_accident(folder: Path) -> None:
     """`aioburki … -o - | head` ends quietly."""
     command = f"{sys.executable} -m aioburki contacts 42 --sandbox -o - | head -n 1"
@@ -311,6 +313,7 @@ def test_reader_that_goes_away_is_no_accident(folder: Path) -> None:
     assert done.stderr == ""
 
 
+@pytest.mark.may_show("output", why="the contacts are what was asked for")
 def test_standard_output_is_utf_8_whatever_the_locale() -> None:
     """A terminal of another encoding does not stop an export half-way."""
     command = [sys.executable, "-m", "aioburki", "contacts", "42", "--sandbox", "-o", "-"]

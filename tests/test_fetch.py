@@ -11,7 +11,7 @@ from email.utils import format_datetime
 
 import httpx
 import pytest
-from pages import KEY, PHONE, body, page
+from pages import KEY, PASSWORD, PHONE, body, page
 
 from aioburki import (
     APIError,
@@ -291,7 +291,7 @@ async def test_redirects_are_not_followed_even_if_the_users_client_would() -> No
     """The key does not travel to where a redirect points, nor is a user's auth put in its place."""
     script = Script(httpx.Response(307, headers={"location": "https://evil.example/"}))
     http = httpx.AsyncClient(
-        transport=httpx.MockTransport(script), follow_redirects=True, auth=("me", "hunter2")
+        transport=httpx.MockTransport(script), follow_redirects=True, auth=("me", PASSWORD)
     )
     async with BurkiClient(KEY, http_client=http) as burki:
         with pytest.raises(UnexpectedResponseError, match="redirect"):
