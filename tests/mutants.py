@@ -26,8 +26,8 @@ import aioburki
 ROOT = Path(__file__).parent.parent
 PACKAGE = Path(aioburki.__file__).parent
 SIDE_BY_SIDE = 2
-SECONDS = 240.0
-SECONDS_OF_ONE_TEST = 60
+SECONDS = 600.0
+SECONDS_OF_ONE_TEST = 30
 
 # Whatever an editable installation says, the copy is what is imported, here and by children.
 RUN = """
@@ -98,16 +98,16 @@ def outcome(mutant: Mutant) -> Outcome:
     return Outcome(mutant, verdict, by, time.monotonic() - start)
 
 
-def _verdict(mutant: Mutant, changed: str) -> tuple[str, str]:
+def _verdict(mutant: Mutant, changed: str, seconds: int = SECONDS_OF_ONE_TEST) -> tuple[str, str]:
     with tempfile.TemporaryDirectory(prefix="mutant-") as folder:
         copy = Path(folder) / "aioburki"
         shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
         (copy / f"{mutant.module}.py").write_text(changed, encoding="utf-8")
-        return _verdict_of_copy(mutant, folder)
+        return _run(mutant, folder, seconds)
 
 
-def _verdict_of_copy(mutant: Mutant, folder: str) -> tuple[str, str]:
-    options = ["-x", "-q", "-p", "no:cacheprovider", f"--timeout={SECONDS_OF_ONE_TEST}"]
+def _run(mutant: Mutant, folder: str, seconds: int) -> tuple[str, str]:
+    options = ["-x", "-q", "-p", "no:cacheprovider", f"--timeout={seconds}"]
     command = [sys.executable, "-c", RUN, folder, *options, *mutant.test_files]
     environment = os.environ | {"PYTHONPATH": folder, "PYTHONDONTWRITEBYTECODE": "1"}
     try:
@@ -159,7 +159,7 @@ def _control(chosen: list[Mutant]) -> tuple[str, str]:
     """Run the tests of all *chosen* mutants against a copy without any change."""
     tests = sorted({name for mutant in chosen for name in mutant.tests})
     same = Mutant(name="control", says="", module="_version", old="", new="", tests=tests)
-    return _verdict(same, source_of("_version"))
+    return _verdict(same, source_of("_version"), seconds=4 * SECONDS_OF_ONE_TEST)
 
 
 if __name__ == "__main__":

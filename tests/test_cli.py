@@ -106,6 +106,10 @@ def test_pauses_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
     [
         (["contacts", "42"], "set BURKI_API_KEY"),
         (["contacts", "0", "--sandbox"], "campaign_id must be a whole number"),
+        (["contacts", "../../admin", "--sandbox"], "unable to convert"),
+        (["contacts", "42", "--sandbox", "--rate", "nan"], "rate must be"),
+        (["contacts", "42", "--sandbox", "--concurrency", "0"], "concurrency must be"),
+        (["contacts", "42", "--sandbox", "--per-page", "1001"], "per_page must be"),
         (["contacts", "42", "--sandbox", "--status", "faild"], "did you mean 'failed'?"),
         (["contacts", "42", "--sandbox", "--limit", "-1"], "limit must be"),
         (["contacts", "42", "--sandbox", "-o", "contacts.xml"], "must end in .csv or .jsonl"),
@@ -169,6 +173,16 @@ def test_key_comes_from_the_environment(
     monkeypatch.setattr("aioburki._fetch.back_off", lambda *_: 0.0)
     assert cli.run(["contacts", "42"]) == 1
     assert "could not connect to 127.0.0.1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("key", [f"{KEY}\n", f"{KEY} ", f"Bearer {KEY}", f"{KEY}\u2019", " "])
+def test_unusable_key_ends_with_two_and_is_not_shown(
+    key: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A key that cannot be one is usage; the variable is named and its value is not."""
+    monkeypatch.setenv("BURKI_API_KEY", key)
+    assert cli.run(["contacts", "42"]) == 2
+    assert capsys.readouterr().err.startswith("aioburki: BURKI_API_KEY ")
 
 
 @pytest.mark.parametrize(
