@@ -117,6 +117,20 @@ async def test_status_is_filtered_by_the_server(burki: BurkiClient) -> None:
     assert failed == [contact for contact in everybody if contact.status == "failed"]
 
 
+async def test_status_is_asked_for_on_every_page() -> None:
+    """A server that knew the filter on page 1 alone would send everybody from page 2 on."""
+    asked: list[str | None] = []
+    server = ListServer(range(1, 101))
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.params.get("status"))
+        return server(request)
+
+    async with BurkiClient(KEY, transport=httpx.MockTransport(handler)) as burki:
+        assert len(await burki.contacts(42, status="completed", per_page=10)) == 100
+    assert asked == ["completed"] * 10
+
+
 @pytest.mark.parametrize(
     ("limit", "requests"), [(0, 0), (1, 1), (99, 1), (100, 1), (101, 2), (2500, 25), (9999, 25)]
 )
