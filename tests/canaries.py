@@ -216,11 +216,11 @@ def _after(patch: pytest.MonkeyPatch, owner: Any, name: str, look: Callable[...,
 
 
 def _watch_objects(patch: pytest.MonkeyPatch, watch: Watch) -> None:
-    """Note errors and objects as they are made, and what is alive when a client is closed."""
+    """Note errors and objects as they are made, and what is alive when a client is first closed."""
     _after(patch, BurkiError, "__init__", lambda _, error, *__, **___: watch.errors.append(error))
     for kind in _classes():
         _watch_first(patch, watch, kind)
-    sweeps, close = iter(range(3)), BurkiClient.aclose
+    sweeps, close = iter(range(1)), BurkiClient.aclose
 
     @functools.wraps(close)
     async def sweep_and_close(client: BurkiClient) -> None:

@@ -246,6 +246,23 @@ async def test_cancelled_handshakes_leave_no_socket(
         assert await settled(server) == 0
 
 
+async def test_request_cancelled_at_any_step_leaves_no_stuck_lane() -> None:
+    """Wherever in httpx a cancellation strikes, the next request has a connection at once."""
+    context = _lanes._tls_context()
+    async with wire_server(whole(1)) as server:
+        for steps in range(40):
+            transport = _lanes.LaneTransport()
+            transport._context = context  # or the first steps would be those of a thread
+            async with httpx.AsyncClient(transport=transport) as http:
+                address = f"{server.url}/?page=1&per_page=1"
+                request = asyncio.create_task(http.get(address))
+                for _ in range(steps):
+                    await asyncio.sleep(0)
+                request.cancel()
+                await asyncio.gather(request, return_exceptions=True)
+                assert (await http.get(address, timeout=2)).status_code == 200
+
+
 async def test_environment_is_not_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Proxies, certificates, passwords and key logs of the environment have no effect."""
     (tmp_path / "netrc").write_text(f"default login me password {PASSWORD}\n")
