@@ -18,6 +18,7 @@ from pages import KEY, ListServer, contact, page
 from aioburki import (
     AuthenticationError,
     BurkiClient,
+    ClientClosedError,
     ConfigurationError,
     Contact,
     ContactList,
@@ -644,3 +645,17 @@ async def test_ignored_filter_is_noticed() -> None:
     async with BurkiClient(KEY, transport=server.transport) as burki:
         contacts = await burki.contacts(42, status="failed")
     assert contacts.report.drift == ("3 contacts came with another status than asked for",)
+
+
+async def test_closed_client_sends_nothing_over_a_client_that_is_open() -> None:
+    """The user's client stays open; ours refuses all the same, also for what it made before."""
+    server = ListServer([1])
+    async with httpx.AsyncClient(transport=server.transport) as http:
+        burki = BurkiClient(KEY, http_client=http)
+        contacts = burki.contacts(42)
+        await burki.aclose()
+        with pytest.raises(ClientClosedError):
+            await contacts
+        with pytest.raises(ClientClosedError):
+            burki.contacts(42)
+    assert server.asked == []
