@@ -1,17 +1,17 @@
-"""What every test gets: a loop in debug mode, no leftovers, and no secret in any log line."""
+"""What every test gets: a loop in debug mode, no leftovers, and nothing secret shown."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
 from typing import Any
 
 import pytest
 import pytest_asyncio
+from canaries import traces, watching
 from hypothesis import HealthCheck, settings
-from pages import KEY, PHONE
 from virtual_clock import VirtualLoop
 
 # The same examples every time: a red build must mean a change, not a draw.
@@ -48,13 +48,32 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
-def no_secret_in_logs(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """Fail a test during which any logger at DEBUG showed the key or the phone number."""
+def canaries(request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """Fail a test that shows a key, a phone number or a body anywhere, but where it may."""
     caplog.set_level(logging.DEBUG)
-    yield
-    text = "\n".join(record.getMessage() for record in caplog.get_records("call"))
-    assert KEY not in text
-    assert PHONE not in text
+    with watching() as watch:
+        yield
+        findings = watch.findings(but=places_that_may_show(request.node))
+    assert not findings, "\n".join(findings)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Fail a test whose output, as pytest has captured it, shows a canary."""
+    report = yield
+    if report.when == "teardown" and report.passed and "output" not in places_that_may_show(item):
+        texts = [text for title, text in report.sections if "log" not in title]
+        if shown := traces("\n".join(texts)):
+            report.outcome = "failed"
+            report.longrepr = f"{' and '.join(shown)} in what the test has printed"
+    return report
+
+
+def places_that_may_show(item: pytest.Item) -> tuple[str, ...]:
+    """Return where *item* may show canaries, by its markers ``may_show(place, …, why=…)``."""
+    return tuple(place for marker in item.iter_markers("may_show") for place in marker.args)
 
 
 @pytest_asyncio.fixture

@@ -10,6 +10,7 @@ import httpx
 
 KEY = "canary-key-9f8e7d6c5b4a"
 PHONE = "+15550199887"
+PASSWORD = "hunter2"
 
 
 def contact(contact_id: int, **changes: Any) -> dict[str, Any]:

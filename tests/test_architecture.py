@@ -37,6 +37,7 @@ LAYERS = [
     "_pace",
     "_outage",
     "_lanes",
+    "_wirelog",
     "_fetch",
     "_lookahead",
     "_pull",
@@ -53,8 +54,7 @@ LAYERS = [
 
 # What decides something without waiting for anything: no event loop, no HTTP.
 PURE = ["_errors", "_models", "_query", "_events", "_encode", "_seen", "_plan", "_retry", "_budget",
-        "_limit",
-        "_detail", "_parse", "_structure", "_decode", "_arguments"]  # fmt: skip
+        "_limit", "_detail", "_parse", "_structure", "_decode", "_arguments", "_wirelog"]  # fmt: skip
 
 TASKS = ("create_task", "ensure_future", "TaskGroup", "create_task_group", "gather")
 

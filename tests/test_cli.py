@@ -49,6 +49,7 @@ def test_jsonl_and_filters(folder: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert capsys.readouterr().out == "failed             7\ntotal              7\n"
 
 
+@pytest.mark.may_show("output", why="the contacts are what was asked for")
 def test_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
     """With -o - the contacts are on standard output and the table is not."""
     assert cli.run(["contacts", "42", "--sandbox", "--limit", "3", "-o", "-"]) == 0
@@ -105,6 +106,10 @@ def test_pauses_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
     [
         (["contacts", "42"], "set BURKI_API_KEY"),
         (["contacts", "0", "--sandbox"], "campaign_id must be a whole number"),
+        (["contacts", "../../admin", "--sandbox"], "unable to convert"),
+        (["contacts", "42", "--sandbox", "--rate", "nan"], "rate must be"),
+        (["contacts", "42", "--sandbox", "--concurrency", "0"], "concurrency must be"),
+        (["contacts", "42", "--sandbox", "--per-page", "1001"], "per_page must be"),
         (["contacts", "42", "--sandbox", "--status", "faild"], "did you mean 'failed'?"),
         (["contacts", "42", "--sandbox", "--limit", "-1"], "limit must be"),
         (["contacts", "42", "--sandbox", "-o", "contacts.xml"], "must end in .csv or .jsonl"),
@@ -168,6 +173,16 @@ def test_key_comes_from_the_environment(
     monkeypatch.setattr("aioburki._fetch.back_off", lambda *_: 0.0)
     assert cli.run(["contacts", "42"]) == 1
     assert "could not connect to 127.0.0.1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("key", [f"{KEY}\n", f"{KEY} ", f"Bearer {KEY}", f"{KEY}\u2019", " "])
+def test_unusable_key_ends_with_two_and_is_not_shown(
+    key: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A key that cannot be one is usage; the variable is named and its value is not."""
+    monkeypatch.setenv("BURKI_API_KEY", key)
+    assert cli.run(["contacts", "42"]) == 2
+    assert capsys.readouterr().err.startswith("aioburki: BURKI_API_KEY ")
 
 
 @pytest.mark.parametrize(
@@ -301,6 +316,7 @@ def test_status_cannot_steer_the_terminal() -> None:
     assert cli._printable("\x1b[2Jx\ntotal 99\ud800") == "\\x1b[2Jx\\ntotal 99\\ud800"
 
 
+@pytest.mark.may_show("output", why="the contacts are what was asked for")
 def test_reader_that_goes_away_is_no_accident(folder: Path) -> None:
     """`aioburki … -o - | head` ends quietly."""
     command = f"{sys.executable} -m aioburki contacts 42 --sandbox -o - | head -n 1"
@@ -311,6 +327,7 @@ def test_reader_that_goes_away_is_no_accident(folder: Path) -> None:
     assert done.stderr == ""
 
 
+@pytest.mark.may_show("output", why="the contacts are what was asked for")
 def test_standard_output_is_utf_8_whatever_the_locale() -> None:
     """A terminal of another encoding does not stop an export half-way."""
     command = [sys.executable, "-m", "aioburki", "contacts", "42", "--sandbox", "-o", "-"]

@@ -18,6 +18,7 @@ from pages import KEY, ListServer, contact, page
 from aioburki import (
     AuthenticationError,
     BurkiClient,
+    ClientClosedError,
     ConfigurationError,
     Contact,
     ContactList,
@@ -115,6 +116,20 @@ async def test_status_is_filtered_by_the_server(burki: BurkiClient) -> None:
     assert {contact.status for contact in failed} == {"failed"}
     everybody = await burki.contacts(42)
     assert failed == [contact for contact in everybody if contact.status == "failed"]
+
+
+async def test_status_is_asked_for_on_every_page() -> None:
+    """A server that knew the filter on page 1 alone would send everybody from page 2 on."""
+    asked: list[str | None] = []
+    server = ListServer(range(1, 101))
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.params.get("status"))
+        return server(request)
+
+    async with BurkiClient(KEY, transport=httpx.MockTransport(handler)) as burki:
+        assert len(await burki.contacts(42, status="completed", per_page=10)) == 100
+    assert asked == ["completed"] * 10
 
 
 @pytest.mark.parametrize(
@@ -630,3 +645,17 @@ async def test_ignored_filter_is_noticed() -> None:
     async with BurkiClient(KEY, transport=server.transport) as burki:
         contacts = await burki.contacts(42, status="failed")
     assert contacts.report.drift == ("3 contacts came with another status than asked for",)
+
+
+async def test_closed_client_sends_nothing_over_a_client_that_is_open() -> None:
+    """The user's client stays open; ours refuses all the same, also for what it made before."""
+    server = ListServer([1])
+    async with httpx.AsyncClient(transport=server.transport) as http:
+        burki = BurkiClient(KEY, http_client=http)
+        contacts = burki.contacts(42)
+        await burki.aclose()
+        with pytest.raises(ClientClosedError):
+            await contacts
+        with pytest.raises(ClientClosedError):
+            burki.contacts(42)
+    assert server.asked == []

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+from collections.abc import Callable
+
 import pytest
+from canaries import traces
 from hypothesis import given
 from hypothesis import strategies as st
 from pages import KEY, PHONE, body
@@ -99,3 +103,24 @@ def test_no_text_shows_a_key_or_a_long_number(text: str) -> None:
     assert KEY not in shown
     assert PHONE not in shown
     assert shown.isprintable()
+
+
+@pytest.mark.parametrize("before", ["", "k", "ke", "key", "me:"])
+@pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode])
+def test_encoded_keys_are_masked(before: str, encode: Callable[[bytes], bytes]) -> None:
+    """A key in base64 is no less a key, alone or behind something else, as in Basic."""
+    key = f"{KEY}~~>?/+"
+    shown = safe_text(f"Basic {encode(f'{before}{key};'.encode()).decode()}", key)
+    assert "[API key]" in shown
+    assert not traces(shown)
+
+
+def test_key_in_a_url_is_masked() -> None:
+    """A key with characters that a URL escapes is found there too."""
+    key = f"{KEY}/+="
+    assert safe_text(f"no route to /x?key={KEY}%2F%2B%3D", key) == "no route to /x?key=[API key]"
+
+
+def test_short_keys_are_masked_as_they_are() -> None:
+    """Of a short key, the sandbox's for example, nothing but itself is masked."""
+    assert safe_text("Yes, YWI any", "ab") == "Yes, YWI any"

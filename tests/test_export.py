@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import csv
+import io
 import json
 import os
+import re
+import resource
 import stat
+import subprocess
+import sys
 from collections.abc import AsyncGenerator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pages import PHONE
 
 from aioburki import (
@@ -24,7 +31,7 @@ from aioburki import (
     Pagination,
     to_dict,
 )
-from aioburki.export import FIELDS, export_csv, export_jsonl
+from aioburki.export import FIELDS, _cell, export_csv, export_jsonl
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.usefixtures("nothing_left")]
 
@@ -199,6 +206,113 @@ async def test_temporary_file_is_private_beside_the_target(tmp_path: Path) -> No
     ((name, mode),) = seen
     assert name.startswith(".aioburki-")
     assert mode == 0o600
+
+
+KILLED = """
+import asyncio, os, random, signal, sys, time
+from pathlib import Path
+from aioburki import Contact, ContactData, ContactPage, ContactStatus, Pagination
+from aioburki.export import export_csv, export_jsonl
+
+CONTACTS = 60
+folder = Path(sys.argv[1])
+draw = random.Random(0)
+
+async def pages(version):
+    data = ContactData(company=f"version {version}")
+    for _ in range(3):
+        page = (Contact(1, "+15550199887", data, ContactStatus.BUSY),) * (CONTACTS // 3)
+        yield ContactPage(page, Pagination(1, 20, 60, 3, True, False))
+        await asyncio.sleep(0)
+
+def export(version, name):
+    os.umask(0)
+    write = export_csv if name.endswith("csv") else export_jsonl
+    asyncio.run(write(pages(version), folder / name))
+
+def version_of(target):
+    '''Return the one version that all contacts of a complete file have.'''
+    assert target.stat().st_mode & 0o777 == 0o600
+    lines = target.read_text().splitlines()[target.suffix == ".csv":]
+    assert len(lines) == CONTACTS, len(lines)
+    (version,) = {int(line.partition("version ")[2].split('"')[0].split(",")[0]) for line in lines}
+    return version
+
+def started(version, name):
+    child = os.fork()
+    if not child:
+        export(version, name)
+        os._exit(0)
+    return child
+
+for name in ("contacts.csv", "contacts.jsonl"):
+    times = []
+    for _ in range(5):
+        start = time.monotonic()
+        os.waitpid(started(0, name), 0)
+        times.append(time.monotonic() - start)
+    before, old, new = 0, 0, 0
+    for version in range(1, 101):
+        child = started(version, name)
+        time.sleep(draw.uniform(0, 1.5 * sorted(times)[2]))
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        after = version_of(folder / name)
+        assert after in (before, version), (before, after, version)
+        old, new, before = old + (after == before), new + (after == version), after
+    print(name, old, new)
+for piece in folder.glob(".aioburki-*"):
+    assert piece.stat().st_mode & 0o777 == 0o600
+"""
+
+
+async def test_killed_at_any_moment_a_file_is_old_or_new(tmp_path: Path) -> None:
+    """200 exports, killed at random: each time a complete file, private whatever the umask."""
+    command = [sys.executable, "-c", KILLED, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    counts = [int(count) for line in done.stdout.splitlines() for count in line.split()[1:]]
+    assert sum(counts) == 200
+    assert min(counts) > 5  # both kinds occurred, or the moments were not random
+
+
+@pytest.mark.parametrize("export", [export_csv, export_jsonl])
+async def test_disk_that_is_full_leaves_the_old_file(tmp_path: Path, export: Any) -> None:
+    """When the system takes no more bytes, the error is its own, and nothing else is left."""
+    target = tmp_path / "contacts"
+    target.write_text("old")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            await export(pages(*(contact(n) for n in range(1000))), target)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert os.listdir(tmp_path) == ["contacts"]
+    assert target.read_text() == "old"
+
+
+async def test_link_to_nothing_gets_its_file(tmp_path: Path) -> None:
+    """A symbolic link into another folder stays one; the file comes to be where it points."""
+    (tmp_path / "elsewhere").mkdir()
+    real = tmp_path / "elsewhere" / "real.csv"
+    link = tmp_path / "link.csv"
+    link.symlink_to(real)
+    await export_csv(pages(contact()), link)
+    assert link.is_symlink()
+    assert len(rows(real)) == 1
+    assert os.listdir(tmp_path / "elsewhere") == ["real.csv"]
+
+
+@given(st.text() | st.text(alphabet="=+-@\t\r\n \0'\"0123456789\uff1d\ud800", min_size=1))
+async def test_no_cell_begins_as_a_formula(text: str) -> None:
+    """Whatever a contact's text: what a spreadsheet reads is no formula, and nothing is lost."""
+    file = io.StringIO(newline="")
+    csv.writer(file).writerow([_cell(text), "end"])
+    ((cell, _),) = csv.reader(io.StringIO(file.getvalue(), newline=""))
+    whole = re.sub("[\ud800-\udfff]", "\ufffd", text)
+    assert cell in (whole, f"'{whole}")
+    assert re.fullmatch(r"\+[0-9]{6,15}", cell) or not cell.lstrip().startswith(tuple("=+-@"))
 
 
 async def test_link_is_followed(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from email.utils import format_datetime
 
 import httpx
 import pytest
-from pages import KEY, PHONE, body, page
+from pages import KEY, PASSWORD, PHONE, body, page
 
 from aioburki import (
     APIError,
@@ -235,6 +235,15 @@ async def test_429_is_waited_out_and_counts_as_no_attempt(in_date: bool) -> None
     assert all(4.9 <= gap <= 6.3 for gap in gaps)
 
 
+async def test_429s_take_no_attempt_away_from_other_failures() -> None:
+    """A page that was refused for its rate has all its attempts for what fails afterwards."""
+    refused = httpx.Response(429, headers={"retry-after": "1"})
+    script = Script(refused, refused, httpx.Response(503), refused, PAGE)
+    async with script.client(attempts=2) as burki:
+        report = (await burki.contacts(42)).report
+    assert (report.rate_limited, report.retries) == (3, 1)
+
+
 async def test_429_beyond_max_wait_is_raised_at_once() -> None:
     """A wait that is too long is neither clipped nor slept through."""
     script = Script(httpx.Response(429, headers={"retry-after": "121"}), PAGE)
@@ -247,6 +256,7 @@ async def test_429_beyond_max_wait_is_raised_at_once() -> None:
         assert caught.value.status_code == 429
         # Others do not wait for what was refused to be waited for.
         assert len(await burki.contacts(42)) == 3
+        assert asyncio.get_running_loop().time() == start
 
 
 async def test_429s_without_a_success_end_after_max_wait() -> None:
@@ -291,7 +301,7 @@ async def test_redirects_are_not_followed_even_if_the_users_client_would() -> No
     """The key does not travel to where a redirect points, nor is a user's auth put in its place."""
     script = Script(httpx.Response(307, headers={"location": "https://evil.example/"}))
     http = httpx.AsyncClient(
-        transport=httpx.MockTransport(script), follow_redirects=True, auth=("me", "hunter2")
+        transport=httpx.MockTransport(script), follow_redirects=True, auth=("me", PASSWORD)
     )
     async with BurkiClient(KEY, http_client=http) as burki:
         with pytest.raises(UnexpectedResponseError, match="redirect"):

@@ -11,13 +11,14 @@ import random
 import ssl
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 
 import anyio
 import httpx
 import pytest
 import respx
 import trustme
-from pages import KEY, page
+from pages import KEY, PASSWORD, page
 from wire import Reply, WireServer, page_reply, wire_server
 
 from aioburki import (
@@ -245,8 +246,28 @@ async def test_cancelled_handshakes_leave_no_socket(
         assert await settled(server) == 0
 
 
-async def test_environment_is_not_used(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
-    """Proxies, certificates and key logs of the environment have no effect."""
+async def test_request_cancelled_at_any_step_leaves_no_stuck_lane() -> None:
+    """Wherever in httpx a cancellation strikes, the next request has a connection at once."""
+    context = _lanes._tls_context()
+    async with wire_server(whole(1)) as server:
+        for steps in range(40):
+            transport = _lanes.LaneTransport()
+            transport._context = context  # or the first steps would be those of a thread
+            async with httpx.AsyncClient(transport=transport) as http:
+                address = f"{server.url}/?page=1&per_page=1"
+                request = asyncio.create_task(http.get(address))
+                for _ in range(steps):
+                    await asyncio.sleep(0)
+                request.cancel()
+                await asyncio.gather(request, return_exceptions=True)
+                assert (await http.get(address, timeout=2)).status_code == 200
+
+
+async def test_environment_is_not_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Proxies, certificates, passwords and key logs of the environment have no effect."""
+    (tmp_path / "netrc").write_text(f"default login me password {PASSWORD}\n")
+    monkeypatch.setenv("NETRC", f"{tmp_path}/netrc")
+    monkeypatch.setenv("SSL_CERT_DIR", f"{tmp_path}/none")
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     monkeypatch.setenv("SSL_CERT_FILE", f"{tmp_path}/none.pem")
@@ -254,6 +275,8 @@ async def test_environment_is_not_used(monkeypatch: pytest.MonkeyPatch, tmp_path
     async with wire_server(whole(1)) as server:
         async with BurkiClient(KEY, base_url=server.url) as burki:
             assert len(await burki.contacts(42)) == 1
+        assert server.requests[0].lower().count("authorization:") == 1
+        assert f"Bearer {KEY}" in server.requests[0]
     assert _lanes._tls_context().keylog_filename is None
 
 

@@ -20,6 +20,7 @@ from ._models import ContactStatus
 from ._pull import Running
 from ._query import MOST_PER_PAGE, contact_query
 from ._settings import Secret, client_settings
+from ._wirelog import cut_wire_log
 
 
 class BurkiClient:
@@ -80,6 +81,7 @@ class BurkiClient:
             timeout=timeout,
             max_wait=max_wait,
         )
+        cut_wire_log()
         self._owns_http = http_client is None
         self._http = _httpx_client(http_client, transport)
         self._fetcher = Fetcher(

@@ -7,14 +7,19 @@ Facts of the API: errors are ``{"detail": "…"}``; a 422 has a list there,
 
 from __future__ import annotations
 
+import base64
 import json
 import re
+from collections.abc import Iterator
 from typing import Any, cast
+from urllib.parse import quote
 
 import attrs
 
 LONGEST_DETAIL = 500
 MOST_PROBLEMS = 20
+# What a few characters become in base64 stands in many a word.
+SHORTEST_ENCODED = 8
 
 # E.164 allows 15 digits; separators are what people type between them.
 _PHONE_NUMBER = re.compile(r"\+?\(?\d(?:[\W_]{0,3}\d){6,}")
@@ -51,7 +56,9 @@ def read_detail(body: bytes, secret: str) -> Detail:
 def safe_text(text: str, secret: str) -> str:
     """Return at most 500 characters of *text*, printable, with what must not be shown masked."""
     # The key is masked before anything is cut, lest half of it remain.
-    text = text.replace(secret, "[API key]")[: LONGEST_DETAIL * 10]
+    for form in _forms(secret):
+        text = text.replace(form, "[API key]")
+    text = text[: LONGEST_DETAIL * 10]
     text = _CREDENTIAL.sub("[API key]", text)
     text = _PHONE_NUMBER.sub("[number]", text)
     text = "".join(
@@ -59,6 +66,19 @@ def safe_text(text: str, secret: str) -> str:
         for character in text
     )
     return text if len(text) <= LONGEST_DETAIL else text[: LONGEST_DETAIL - 1] + "…"
+
+
+def _forms(secret: str) -> Iterator[str]:
+    """Yield *secret* as it is, as a URL holds it, and as base64 does wherever it begins."""
+    yield secret
+    if len(secret) < SHORTEST_ENCODED:
+        return
+    yield quote(secret, safe="")
+    for start in range(3):  # bytes of a group of three that something else takes
+        encoded = base64.b64encode(bytes(start) + secret.encode()).decode()
+        whole = encoded[-(-start * 4 // 3) : (start + len(secret)) * 4 // 3]
+        yield whole
+        yield whole.replace("+", "-").replace("/", "_")
 
 
 def _problem(item: Any, secret: str) -> str:

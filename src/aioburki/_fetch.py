@@ -34,6 +34,7 @@ from ._report import Tally
 from ._retry import back_off
 from ._settings import Settings
 from ._version import __version__
+from ._wirelog import Exchange
 
 logger = logging.getLogger("aioburki")
 
@@ -134,7 +135,8 @@ class Fetcher:
                     self.check_open()
                     errand.attempts += 1
                     errand.tally.requests += 1
-                    return await self._exchange(errand)
+                    with Exchange():
+                        return await self._exchange(errand)
                 finally:
                     self._pacer.answered()
             finally:

@@ -44,7 +44,7 @@ class Answer:
     """Hold what the sandbox answers; *fault* says how the connection fails, if it does."""
 
     status: int
-    body: bytes
+    body: bytes = attrs.field(repr=False)
     headers: dict[str, str]
     fault: str | None = None
 
