@@ -42,6 +42,7 @@ class LaneTransport(httpx.AsyncBaseTransport):
         self._context: ssl.SSLContext | None = None
         self._idle: list[_Lane] = []
         self._ramp = _Ramp()
+        self._reading = anyio.Lock()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send *request* and return the response, whose stream gives the lane back.
@@ -115,11 +116,14 @@ class LaneTransport(httpx.AsyncBaseTransport):
         self._loop = loop
         self._idle.clear()
         self._ramp = _Ramp()
+        self._reading = anyio.Lock()
 
     async def _tls(self) -> ssl.SSLContext:
         if self._context is None:
-            # Reading the certificates takes some 20 ms, which the event loop is spared.
-            self._context = await asyncio.to_thread(_tls_context)
+            async with self._reading:
+                if self._context is None:
+                    # Reading the certificates takes some 20 ms, which the event loop is spared.
+                    self._context = await asyncio.to_thread(_tls_context)
         return self._context
 
 
