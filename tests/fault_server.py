@@ -29,6 +29,7 @@ import threading
 import time
 from collections import Counter
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -197,11 +198,16 @@ class Wire:
 
     def _page(self, query: dict[str, list[str]]) -> bytes:
         total = self.port.script.get("total", 20)
-        content = body(page(int(query["page"][0]), int(query["per_page"][0]), range(1, total + 1)))
+        content = _content(int(query["page"][0]), int(query["per_page"][0]), total)
         head = (
             f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(content)}"
         )
         return head.encode() + b"\r\n\r\n" + content
+
+
+@lru_cache(maxsize=1000)
+def _content(number: int, per_page: int, total: int) -> bytes:
+    return body(page(number, per_page, range(1, total + 1)))
 
 
 def _tls(files: dict[str, str] | None) -> ssl.SSLContext | None:
