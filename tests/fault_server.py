@@ -56,6 +56,7 @@ class Port:
         self.events: list[str] = []
         self.heads: list[str] = []
         self.fillers: list[socket.socket] = []
+        self.wires: set[Wire] = set()
         self.tls = _tls(script.get("tls"))
         family = socket.AF_INET6 if script.get("ipv6") else socket.AF_INET
         self.socket = socket.socket(family)
@@ -88,6 +89,8 @@ class Port:
 
     def _serve(self, connection: socket.socket, number: int) -> None:
         wire = Wire(connection, self)
+        with self.lock:
+            self.wires.add(wire)
         try:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if number < len(self.greetings):
@@ -104,6 +107,7 @@ class Port:
             with suppress(OSError):
                 wire.socket.close()
             with self.lock:
+                self.wires.discard(wire)
                 self.counts["open"] -= 1
 
     def _answer(self, wire: Wire) -> None:
@@ -133,6 +137,10 @@ class Port:
             self.socket.shutdown(socket.SHUT_RDWR)
         for each in (self.socket, *self.fillers):
             each.close()
+        with self.lock:
+            for wire in self.wires:
+                with suppress(OSError):  # not that of TLS, which its thread is still using
+                    socket.socket.shutdown(wire.socket, socket.SHUT_RDWR)
 
 
 class Wire:
