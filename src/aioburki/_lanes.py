@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Protocol
 
@@ -19,6 +20,9 @@ import httpx
 # costs a failed request.
 KEEPALIVE_SECONDS = 4.0
 CLOSING_SECONDS = 1.0
+
+# A server does not close a connection so soon; looking whether it did costs a system call.
+SHORT_REST = 0.1
 
 # Names are looked up by a handful of threads: fifty connections opened at once would spend
 # their time for connecting in that queue.
@@ -132,7 +136,8 @@ class _Ramp:
 
     def __init__(self) -> None:
         self._opening = 0
-        self._waiting = anyio.Semaphore(0)
+        self._waiting = 0
+        self._calls = anyio.Semaphore(0)
 
     @property
     def has_room(self) -> bool:
@@ -146,12 +151,15 @@ class _Ramp:
         self.wake()
 
     def wake(self) -> None:
-        if self._waiting.statistics().tasks_waiting:
-            self._waiting.release()
+        if self._waiting:
+            self._calls.release()
 
     async def wait(self) -> None:
-        # One that is cancelled when it was just woken wakes the next.
-        await self._waiting.acquire()
+        self._waiting += 1
+        try:
+            await self._calls.acquire()  # one that is cancelled when called calls the next
+        finally:
+            self._waiting -= 1
 
 
 class _Lane:
@@ -172,10 +180,10 @@ class _Lane:
 
         httpx would notice too, but then open another connection without waiting for its turn.
         """
-        has_expired = anyio.current_time() - self._rests_since > KEEPALIVE_SECONDS
-        # There is no socket where a test has put something else in the place of httpcore.
-        is_readable = self._socket is not None and self._socket.get_extra_info("is_readable")
-        return not (has_expired or is_readable)
+        rested = time.monotonic() - self._rests_since
+        if rested < SHORT_REST or self._socket is None:
+            return True
+        return rested <= KEEPALIVE_SECONDS and not self._socket.get_extra_info("is_readable")
 
     async def send(self, request: httpx.Request) -> httpx.Response:
         request.extensions = {**request.extensions, "trace": self._follow}
@@ -186,7 +194,7 @@ class _Lane:
 
     def rest(self) -> None:
         """Begin to wait for the next request."""
-        self._rests_since = anyio.current_time()
+        self._rests_since = time.monotonic()
 
     async def throw_away(self) -> None:
         # The socket is told to close before the first point where this can be interrupted.
@@ -210,6 +218,8 @@ class _Lane:
                 # No turn of the loop, so nothing was read: these bytes came with the answer
                 # before, and httpcore takes them for the answer to this request.
                 raise httpx.RemoteProtocolError("the answer was there before the request")
+            case _:
+                pass
 
     def _note_wait(self) -> None:
         self._has_waited = True
