@@ -21,9 +21,6 @@ import httpx
 KEEPALIVE_SECONDS = 4.0
 CLOSING_SECONDS = 1.0
 
-# A server does not close a connection so soon; looking whether it did costs a system call.
-SHORT_REST = 0.1
-
 # Names are looked up by a handful of threads: fifty connections opened at once would spend
 # their time for connecting in that queue.
 MOST_OPENING = 4
@@ -180,10 +177,10 @@ class _Lane:
 
         httpx would notice too, but then open another connection without waiting for its turn.
         """
-        rested = time.monotonic() - self._rests_since
-        if rested < SHORT_REST or self._socket is None:
-            return True
-        return rested <= KEEPALIVE_SECONDS and not self._socket.get_extra_info("is_readable")
+        has_expired = time.monotonic() - self._rests_since > KEEPALIVE_SECONDS
+        # There is no socket where a test has put something else in the place of httpcore.
+        is_readable = self._socket is not None and self._socket.get_extra_info("is_readable")
+        return not (has_expired or is_readable)
 
     async def send(self, request: httpx.Request) -> httpx.Response:
         request.extensions = {**request.extensions, "trace": self._follow}
