@@ -120,12 +120,14 @@ class LaneTransport(httpx.AsyncBaseTransport):
         self._reading = anyio.Lock()
 
     async def _tls(self) -> ssl.SSLContext:
-        if self._context is None:
-            async with self._reading:
-                if self._context is None:
-                    # Reading the certificates takes some 20 ms, which the event loop is spared.
-                    self._context = await asyncio.to_thread(_tls_context)
-        return self._context
+        if self._context is not None:
+            return self._context
+        async with self._reading:
+            context: ssl.SSLContext | None = self._context
+            if context is None:
+                # Reading the certificates takes some 20 ms, which the event loop is spared.
+                context = self._context = await asyncio.to_thread(_tls_context)
+            return context
 
 
 class _Ramp:
