@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from canaries import traces, watching
+from faults import FaultServer
 from hypothesis import HealthCheck, settings
 from virtual_clock import VirtualLoop
 
@@ -88,3 +89,17 @@ async def nothing_left() -> AsyncIterator[None]:
     tasks = asyncio.all_tasks() - {asyncio.current_task()}
     assert not tasks
     assert not handled
+
+
+@pytest.fixture(scope="session")
+def fault_process() -> Iterator[FaultServer]:
+    server = FaultServer()
+    yield server
+    server.end()
+
+
+@pytest.fixture
+def faults(fault_process: FaultServer) -> Iterator[FaultServer]:
+    """Lend the fault server, and fail a test that leaves a connection to it."""
+    yield fault_process
+    assert fault_process.settled() == 0

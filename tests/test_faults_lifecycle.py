@@ -1,0 +1,263 @@
+"""Ends of processes, slow consumers, and failures that meet, with what the wire shows of them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+from faults import STALL, TOTAL, FaultServer, Steps, complete, content, raw, says, whole
+from pages import KEY, body, page
+
+from aioburki import (
+    BurkiClient,
+    BurkiError,
+    ConnectionFailedError,
+    NotFoundError,
+    ResponseDecodeError,
+    ServerError,
+    _lanes,
+)
+from aioburki.sandbox import Sandbox
+
+pytestmark = [pytest.mark.asyncio, pytest.mark.usefixtures("nothing_left")]
+
+INTERRUPTED = """
+import asyncio, sys
+from aioburki import BurkiClient
+
+async def take(contacts):
+    match sys.argv[2]:
+        case "await":
+            await contacts
+        case "iterate":
+            async for _ in contacts:
+                pass
+        case "pages":
+            async for _ in contacts.pages():
+                pass
+        case "stream":
+            async with contacts.stream() as stream:
+                async for _ in stream:
+                    pass
+
+async def main():
+    async with BurkiClient("key", base_url=sys.argv[1]) as burki:
+        await take(burki.contacts(42, per_page=1))
+
+asyncio.run(main())
+"""
+
+FORKED = """
+import asyncio, os, sys
+from aioburki import BurkiClient
+
+async def main():
+    async with BurkiClient("key", base_url=sys.argv[1]) as burki:
+        assert await burki.contacts(42).count() == 20
+        child = os.fork()
+        if child == 0:
+            try:
+                asyncio.run(burki.contacts(42).count())
+            except RuntimeError as error:
+                os._exit(7 if "one client for each loop" in str(error) else 1)
+            os._exit(0)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+        assert await burki.contacts(42).count() == 20
+
+asyncio.run(main())
+"""
+
+
+def fresh(program: str, *arguments: str, warnings: str = "error") -> subprocess.Popen[str]:
+    """Start *program* in a process where nothing is overlooked."""
+    command = [sys.executable, "-X", "dev", "-W", warnings, "-c", program, *arguments]
+    environment = {"PYTHONPATH": str(Path(_lanes.__file__).parents[1]), "PATH": os.environ["PATH"]}
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
+
+
+@pytest.mark.parametrize("moment", ["stalled", "busy"])
+@pytest.mark.parametrize("way", ["await", "iterate", "pages", "stream"])
+async def test_interrupt_ends_the_process_in_order(
+    faults: FaultServer, way: str, moment: str
+) -> None:
+    """Ctrl-C ends `asyncio.run` within two seconds, with its traceback and nothing else."""
+    moves: dict[int | str, list[Steps]] = {1: [[["page"]]]}
+    if moment == "stalled":
+        moves["*"] = [STALL] * 8
+    faults.listen(moves, total=5_000)
+    process = fresh(INTERRUPTED, faults.url, way)
+    while len(faults.look()["heads"]) < 9:
+        await asyncio.sleep(0.01)
+    start = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    _, errors = await asyncio.to_thread(process.communicate)
+    assert time.monotonic() - start < 2
+    assert process.returncode == -signal.SIGINT
+    assert errors.rstrip().endswith("KeyboardInterrupt")
+    for complaint in ("never", "Warning", "nclosed", "ignored", "BurkiError"):
+        assert complaint not in errors
+
+
+async def test_client_in_a_forked_process_says_so(faults: FaultServer) -> None:
+    """After a fork the child gets a RuntimeError that names the cause, and the parent goes on."""
+    faults.listen()
+    # Python warns of forking a process that has threads; that is what is tried here.
+    process = fresh(FORKED, faults.url, warnings="ignore::DeprecationWarning")
+    _, errors = await asyncio.to_thread(process.communicate, timeout=20)
+    assert process.returncode == 0, errors
+
+
+@pytest.mark.virtual_clock
+async def test_slow_consumer_makes_no_request_late() -> None:
+    """While the consumer sleeps, requests run to their end and time passes for none of them."""
+    sandbox = Sandbox(60, latency=0.5)
+    async with BurkiClient(KEY, transport=sandbox.transport, timeout=1, concurrency=2) as burki:
+        async with burki.contacts(42, per_page=1).stream() as stream:
+            async for _ in stream:
+                await asyncio.sleep(1)
+                assert sandbox.requests <= stream.report.pages + 4 * 2
+    assert (stream.report.contacts, stream.report.requests, stream.report.retries) == (60, 60, 0)
+
+
+async def test_connections_that_expire_under_a_slow_consumer_cost_nothing(
+    faults: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A connection that rested too long, or that the server has closed, is replaced unnoticed."""
+    monkeypatch.setattr(_lanes, "KEEPALIVE_SECONDS", 0.02)
+    closing = [["note", "200"], ["page"], ["close"]]
+    faults.listen({page: [closing] for page in (2, 4, 6)})
+    got = []
+    async with BurkiClient(KEY, base_url=faults.url, concurrency=1) as burki:
+        async for contact in burki.contacts(42, per_page=2):
+            got.append(contact.id)
+            await asyncio.sleep(0.03)
+    assert got == list(range(1, TOTAL + 1))
+    requests = [event for event in faults.events if event.startswith("GET")]
+    assert requests == [f"GET {number}" for number in range(1, 11)]
+
+
+@pytest.mark.virtual_clock
+async def test_pages_that_fail_in_the_same_instant_are_one_error() -> None:
+    """Two failures at once come as one plain error, and nothing is sent after it."""
+    answered = 0
+
+    async def handler(request: httpx.Request) -> httpx.Response:
+        nonlocal answered
+        number = int(request.url.params["page"])
+        await asyncio.sleep(1)
+        answered += 1
+        if number in (3, 5):
+            status = 404 if number == 3 else 503
+            return httpx.Response(status, json={"detail": "no"})
+        return httpx.Response(200, json=page(number, 10, range(1, 1001)))
+
+    transport = httpx.MockTransport(handler)
+    async with BurkiClient(KEY, transport=transport, attempts=1) as burki:
+        with pytest.raises((NotFoundError, ServerError)) as caught:
+            await burki.contacts(42, per_page=10)
+        before = answered
+        await asyncio.sleep(100)
+    assert answered == before
+    assert caught.value.page in (3, 5)
+    assert caught.value.__context__ is caught.value.__cause__ is None
+
+
+@pytest.mark.virtual_clock
+async def test_page_that_fails_for_good_ends_a_long_pull() -> None:
+    """Page 437 of 500 is named, and the pages before it have been delivered, each once."""
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        number = int(request.url.params["page"])
+        if number == 437:
+            return httpx.Response(502)
+        return httpx.Response(200, json=page(number, 2, range(1, 1001)))
+
+    got: list[int] = []
+    async with BurkiClient(KEY, transport=httpx.MockTransport(handler)) as burki:
+        with pytest.raises(ServerError, match="page 437, 6 attempts") as caught:
+            async for contact in burki.contacts(42, per_page=2):
+                got.append(contact.id)
+    assert got == list(range(1, 436 * 2 + 1))
+    assert (caught.value.page, caught.value.attempts) == (437, 6)
+
+
+@pytest.mark.parametrize("total_pages", [10**9, 10**18, 10_000_000])
+async def test_claim_of_a_billion_pages_costs_no_memory(
+    faults: FaultServer, total_pages: int
+) -> None:
+    """An absurd number of pages is refused, or read a bounded way ahead; no task for each."""
+    claim = body(page(1, 10, range(1, 21), total_pages=total_pages, has_next=True))
+    steps = [["note", "200"], ["send", complete(claim)]]
+    faults.listen({1: [steps]})
+    async with BurkiClient(KEY, base_url=faults.url) as burki:
+        async with burki.contacts(42, per_page=10).stream() as stream:
+            if total_pages > 10_000_000:
+                with pytest.raises(ResponseDecodeError, match="total_pages"):
+                    await anext(stream)
+            else:
+                await anext(stream)
+                tasks = [task for task in asyncio.all_tasks() if "aioburki" in task.get_name()]
+                assert len(tasks) <= 4 * 8
+    assert len(faults.look()["heads"]) <= 1 + 4 * 8
+
+
+@pytest.mark.parametrize("ending", ["close", "reset"])
+async def test_answer_that_is_lost_after_it_was_sent_counts_once(
+    faults: FaultServer, ending: str
+) -> None:
+    """Whether the last bytes arrive before the connection ends or not, the page comes once."""
+    lost = raw("200", whole(2), then=ending)
+    cut = raw("200", whole(2)[:-1], then=ending)
+    faults.listen({2: [cut, lost]})
+    async with BurkiClient(KEY, base_url=faults.url, concurrency=1) as burki:
+        contacts = await burki.contacts(42, per_page=10)
+    assert [contact.id for contact in contacts] == list(range(1, TOTAL + 1))
+    assert contacts.report.requests == len(faults.look()["heads"])
+    assert contacts.report.duplicates == 0
+
+
+async def test_same_page_again_and_again_is_found_out(faults: FaultServer) -> None:
+    """A server that ignores the number of the page is an error at the second page."""
+    faults.listen({number: [says(200, content(1))] for number in range(2, 30)}, total=300)
+    async with BurkiClient(KEY, base_url=faults.url) as burki:
+        with pytest.raises(ResponseDecodeError, match="page 1 came instead"):
+            await burki.contacts(42, per_page=10)
+    assert len(faults.look()["heads"]) <= 1 + 2 * 8
+
+
+async def test_pulls_that_share_a_client_share_its_slots(faults: FaultServer) -> None:
+    """Of five pulls of the same length none takes more than twice as long as another."""
+    faults.listen(total=400, latency=0.01)
+    ends: list[float] = []
+    async with BurkiClient(KEY, base_url=faults.url, concurrency=4) as burki:
+
+        async def pull() -> None:
+            assert len(await burki.contacts(42, per_page=10)) == 400
+            ends.append(time.monotonic())
+
+        await burki.contacts(42).count()
+        start = time.monotonic()
+        await asyncio.gather(*(pull() for _ in range(5)))
+    assert faults.look()["accepted"] <= 4
+    assert max(ends) - start <= 2 * (min(ends) - start)
+
+
+async def test_server_that_goes_away_in_mid_pull_is_named(faults: FaultServer) -> None:
+    """When nobody listens any more the pull ends with a typed error after all attempts."""
+    faults.listen(total=2_000, latency=0.01)
+    async with BurkiClient(KEY, base_url=faults.url, attempts=2, timeout=5) as burki:
+        pull = asyncio.ensure_future(burki.contacts(42, per_page=10))
+        while len(faults.look()["heads"]) < 10:
+            await asyncio.sleep(0.01)
+        faults.listen()  # on another port
+        with pytest.raises(ConnectionFailedError) as caught:
+            await pull
+    assert isinstance(caught.value, BurkiError)
+    assert caught.value.attempts == 2

@@ -1,0 +1,235 @@
+"""TLS as it is: real certificates, a real handshake, and no byte of the key before it stands."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import trustme
+from faults import CLOSE, RESET, STALL, TOTAL, FaultServer, Steps, complete, raw, whole
+from pages import KEY, body, page
+
+from aioburki import BurkiClient, ConnectionFailedError, RequestTimeoutError, _fetch, _lanes
+
+pytestmark = [pytest.mark.asyncio, pytest.mark.usefixtures("nothing_left")]
+
+Files = dict[str, str]
+EXPIRED = datetime.now(UTC) - timedelta(days=1)
+
+
+@pytest.fixture
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture
+def certificate(authority: trustme.CA, tmp_path: Path) -> Callable[..., Files]:
+    """Issue certificates into files for the fault server."""
+
+    def issue(name: str = "localhost", not_after: datetime | None = None) -> Files:
+        issued = authority.issue_cert(name, not_after=not_after)
+        files = {"certificate": f"{tmp_path}/{name}.pem", "key": f"{tmp_path}/{name}.key"}
+        chain = b"".join(blob.bytes() for blob in issued.cert_chain_pems)
+        Path(files["certificate"]).write_bytes(chain)
+        issued.private_key_pem.write_to_path(files["key"])
+        return files
+
+    return issue
+
+
+@pytest.fixture
+def trusting(authority: trustme.CA, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the lanes trust the authority."""
+    make = _lanes._tls_context
+
+    def context() -> ssl.SSLContext:
+        context = make()
+        authority.configure_trust(context)
+        return context
+
+    monkeypatch.setattr(_lanes, "_tls_context", context)
+
+
+async def test_unknown_authority_is_refused(
+    faults: FaultServer, certificate: Callable[..., Files]
+) -> None:
+    """A self-made certificate ends the pull at one attempt; no byte of the key was sent."""
+    faults.listen(tls=certificate())
+    await refused(faults)
+
+
+@pytest.mark.usefixtures("trusting")
+async def test_expired_certificate_is_refused(
+    faults: FaultServer, certificate: Callable[..., Files]
+) -> None:
+    """A certificate of yesterday ends the pull at one attempt; no byte of the key was sent."""
+    faults.listen(tls=certificate(not_after=EXPIRED))
+    await refused(faults)
+
+
+@pytest.mark.usefixtures("trusting")
+async def test_certificate_of_another_host_is_refused(
+    faults: FaultServer, certificate: Callable[..., Files]
+) -> None:
+    """A certificate of somebody else ends the pull at one attempt; no byte of the key was sent."""
+    faults.listen(tls=certificate("elsewhere.example"))
+    await refused(faults)
+
+
+async def test_authority_of_the_environment_is_not_trusted(
+    faults: FaultServer,
+    certificate: Callable[..., Files],
+    authority: trustme.CA,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """SSL_CERT_FILE and SSL_CERT_DIR add no authority, and take none away."""
+    authority.cert_pem.write_to_path(str(tmp_path / "authority.pem"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
+    faults.listen(tls=certificate())
+    await refused(faults)
+
+
+async def refused(faults: FaultServer) -> None:
+    async with BurkiClient(KEY, base_url=faults.url) as burki:
+        with pytest.raises(ConnectionFailedError, match="the TLS certificate of loc") as caught:
+            await burki.contacts(42)
+    assert caught.value.attempts == 1
+    assert faults.settled() == 0
+    seen = faults.look()
+    assert seen["events"] == ["connect", "tls refused"]
+    assert seen["heads"] == []
+    assert "bytes" not in seen
+
+
+@pytest.mark.usefixtures("trusting")
+async def test_environment_has_no_say(
+    faults: FaultServer,
+    certificate: Callable[..., Files],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Proxies are not asked, netrc gives no password, and no file gets the keys of the session."""
+    (tmp_path / "netrc").write_text("default login canary password canary\n")
+    (tmp_path / "netrc").chmod(0o600)
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    monkeypatch.setenv("SSLKEYLOGFILE", str(tmp_path / "keys"))
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+        proxy.setblocking(False)
+        for name in ("http_proxy", "https_proxy", "all_proxy", "HTTPS_PROXY", "ALL_PROXY"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.getsockname()[1]}")
+        faults.listen(tls=certificate())
+        async with BurkiClient(KEY, base_url=faults.url) as burki:
+            assert len(await burki.contacts(42, per_page=10)) == TOTAL
+        with pytest.raises(BlockingIOError):
+            proxy.accept()
+    for head in faults.look()["heads"]:
+        assert head.lower().count("authorization:") == 1
+        assert f"authorization: Bearer {KEY}\r\n".lower() in head.lower()
+    # Python opens the file when it makes a context, and writes a line of comment.
+    assert "TRAFFIC_SECRET" not in (tmp_path / "keys").read_text()
+
+
+BREAKING: dict[str, tuple[Steps, str]] = {
+    "closed": (CLOSE, "close"),
+    "reset": (RESET, "reset"),
+    "cut": (raw("cut", whole(2)[:400]), "cut"),
+    "stalled": (STALL, "stall"),
+    "banner": (raw("banner", "220 smtp.example ESMTP\r\n"), "banner"),
+}
+
+
+@pytest.mark.usefixtures("trusting")
+@pytest.mark.parametrize("name", BREAKING)
+async def test_broken_connections_cost_a_retry(
+    faults: FaultServer, certificate: Callable[..., Files], name: str
+) -> None:
+    """The same over TLS, where closing looks different to those who read."""
+    steps, note = BREAKING[name]
+    faults.listen({2: [steps]}, tls=certificate())
+    async with BurkiClient(KEY, base_url=faults.url, concurrency=1, timeout=1) as burki:
+        contacts = await burki.contacts(42, per_page=10)
+    assert [contact.id for contact in contacts] == list(range(1, TOTAL + 1))
+    assert contacts.report.retries == 1
+    assert faults.events == ["connect", "GET 1", "200", "GET 2", note, "connect", "GET 2", "200"]
+
+
+@pytest.mark.usefixtures("trusting")
+@pytest.mark.parametrize("how", ["at once", "in a record of its own", "a moment later"])
+async def test_answer_that_nobody_asked_for_is_not_taken(
+    faults: FaultServer, certificate: Callable[..., Files], how: str
+) -> None:
+    """Bytes behind an answer are no answer, though they be decrypted only when asked for."""
+    stray = complete(body(page(2, 10, range(101, 121))))
+    pieces: dict[str, Steps] = {
+        "at once": [["send", whole(1) + stray]],
+        "in a record of its own": [["send", whole(1)], ["send", stray]],
+        "a moment later": [["send", whole(1)], ["sleep", 0.01], ["send", stray]],
+    }
+    faults.listen({1: [[["note", "200"], *pieces[how]]]}, tls=certificate())
+    async with BurkiClient(KEY, base_url=faults.url, concurrency=1) as burki:
+        first = await burki.contacts(42, per_page=10).page(1)
+        await asyncio.sleep(0.05)
+        second = await burki.contacts(42, per_page=10).page(2)
+    assert [contact.id for contact in (*first, *second)] == list(range(1, TOTAL + 1))
+    assert faults.events[-3:] == ["connect", "GET 2", "200"]
+
+
+@pytest.mark.usefixtures("trusting")
+async def test_handshake_that_stalls_ends_in_time(
+    faults: FaultServer, certificate: Callable[..., Files], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that never answers the handshake costs the time for connecting, each time."""
+    monkeypatch.setattr(_fetch, "CONNECT_SECONDS", 0.3)
+    faults.listen(greetings=[[["deaf"]]] * 2, tls=certificate())
+    async with BurkiClient(KEY, base_url=faults.url, attempts=1) as burki:
+        for _ in range(2):
+            start = time.monotonic()
+            with pytest.raises(RequestTimeoutError, match="no connection to localhost in time"):
+                await burki.contacts(42)
+            assert 0.3 <= time.monotonic() - start < 0.6
+    faults.listen()
+
+
+@pytest.mark.usefixtures("trusting")
+async def test_handshake_that_breaks_off_is_tried_again(
+    faults: FaultServer, certificate: Callable[..., Files]
+) -> None:
+    """A connection that ends, or talks of something else, before TLS stands costs a retry."""
+    breaking = [CLOSE, RESET, raw("banner", "HTTP/1.1 400 Bad Request\r\n\r\n")]
+    faults.listen(greetings=breaking, tls=certificate())
+    async with BurkiClient(KEY, base_url=faults.url, concurrency=1) as burki:
+        contacts = await burki.contacts(42, per_page=10)
+    assert len(contacts) == TOTAL
+    assert contacts.report.retries == 3
+    ends = ["connect", "close", "connect", "reset", "connect", "banner", "connect"]
+    assert faults.events == [*ends, "GET 1", "200", "GET 2", "200"]
+
+
+@pytest.mark.usefixtures("trusting")
+@pytest.mark.parametrize("deaf", [False, True])
+@pytest.mark.parametrize("secure", [False, True])
+async def test_closing_with_fifty_in_flight_takes_no_second(
+    faults: FaultServer, certificate: Callable[..., Files], secure: bool, deaf: bool
+) -> None:
+    """`aclose` waits neither for answers nor for a peer that will not say goodbye."""
+    steps = [["note", "stall"], ["deaf"]] if deaf else STALL
+    faults.listen({1: [steps] * 50}, tls=certificate() if secure else None)
+    async with BurkiClient(KEY, base_url=faults.url, concurrency=50) as burki:
+        pulls = [asyncio.ensure_future(burki.contacts(42)) for _ in range(50)]
+        while faults.events.count("stall") < 50:
+            await asyncio.sleep(0.02)
+        start = time.monotonic()
+        await burki.aclose()
+        assert time.monotonic() - start < 1
+        outcomes = await asyncio.gather(*pulls, return_exceptions=True)
+    assert {type(outcome).__name__ for outcome in outcomes} == {"ClientClosedError"}
+    if deaf:  # its process ends the connections when it listens again
+        faults.listen()
