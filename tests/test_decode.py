@@ -254,7 +254,9 @@ def test_broken_bytes_are_told_from_wrong_content(content: bytes) -> None:
 def test_deep_nesting_is_refused() -> None:
     """A body made to exhaust the stack is an error like any other."""
     deep = b"[" * 100_000 + b"]" * 100_000
-    assert decode_page(deep) == Undecodable(("the JSON is nested too deeply",), broken=False)
+    assert decode_page(deep) == Undecodable(
+        ("the JSON is nested deeper than 32 levels",), broken=False
+    )
     hidden = b'["\\ud800", ' + deep + b"]"
     assert isinstance(decode_page(hidden), Undecodable)
 
@@ -354,5 +356,5 @@ def test_careful_converter_has_the_last_word(monkeypatch: pytest.MonkeyPatch) ->
     broken = cattrs.Converter()
     for cl in (Contact, ContactPage):
         broken.register_structure_hook(cl, lambda *_: 1 / 0)
-    monkeypatch.setattr(_structure, "_plain", broken)
+    monkeypatch.setattr(_structure, "plain", broken)
     assert isinstance(_structure.structure_page(json.loads(REFERENCE_PAGE)), ContactPage)
