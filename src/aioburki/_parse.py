@@ -42,12 +42,10 @@ def parse(body: bytes) -> Any:
     Where a key of the envelope stands twice nobody can say which of its values is meant, so
     that is refused; parsers as they come take the last one and say nothing.
     """
-    if is_nested_too_deeply(body):
+    if _is_nested_too_deeply(body):
         return _TOO_DEEP
     try:
         content = msgspec.json.decode(body)
-    except RecursionError:  # whoever called us has used up the stack
-        return _TOO_DEEP
     except ValueError:
         # msgspec refuses half a surrogate pair, which is legal in a text, as a name is.
         content = _parsed_by_json(body)
@@ -57,16 +55,16 @@ def parse(body: bytes) -> Any:
     return content
 
 
-def is_nested_too_deeply(body: bytes, around: int = 0) -> bool:
-    """Tell whether the JSON in *body*, with *around* levels around it, exceeds `DEEPEST`."""
-    if body.count(b"{") + body.count(b"[") <= DEEPEST - around:
+def _is_nested_too_deeply(body: bytes) -> bool:
+    """Tell whether the JSON in *body* is nested deeper than `DEEPEST`."""
+    if body.count(b"{") + body.count(b"[") <= DEEPEST:
         return False
     if b"\\" in body:
         body = _ESCAPE.sub(b"", body)
     # What is left are brackets, and texts that hold brackets. Two quotes side by side are an
     # empty text or the border of two: without them all others stand as they stood.
     brackets = _TEXT.sub(b"", body.translate(None, _UNSTRUCTURAL).replace(b'""', b""))
-    depth = around
+    depth = 0
     for bracket in brackets:
         depth += 1 if bracket in _OPENING else -1
         if depth > DEEPEST:
@@ -77,7 +75,7 @@ def is_nested_too_deeply(body: bytes, around: int = 0) -> bool:
 def _parsed_by_json(body: bytes) -> Any:
     try:
         return json.loads(body.decode(), parse_constant=_refuse, parse_float=_finite_float)
-    except (ValueError, RecursionError):
+    except ValueError:
         return _NO_JSON
 
 
