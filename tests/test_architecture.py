@@ -31,6 +31,7 @@ LAYERS = [
     "_structure",
     "_rows",
     "_decode",
+    "_collector",
     "_body",
     "_failure",
     "_pace",
@@ -51,7 +52,8 @@ LAYERS = [
 
 # What decides something without waiting for anything: no event loop, no HTTP.
 PURE = ["_errors", "_models", "_query", "_events", "_encode", "_seen", "_plan", "_retry",
-        "_detail", "_parse", "_structure", "_rows", "_decode", "_arguments"]  # fmt: skip
+        "_detail", "_parse", "_structure", "_rows", "_decode", "_collector",
+        "_arguments"]  # fmt: skip
 
 TASKS = ("create_task", "ensure_future", "TaskGroup", "create_task_group", "gather")
 

@@ -461,12 +461,13 @@ def test_new_and_empty_fields_take_the_second_way() -> None:
     """What the API may add, or leave out in some contacts, is not the slowest either."""
     plain = page(1, 50, range(50), links={}) | {"meta": 1}
     data = {"email": "a@example.com", "company": None}
-    for change in (
+    changes: list[dict[str, Any]] = [
         {"agent": {}},
         {"attempts": None},
-        {"contact_data": None},
         {"contact_data": data},
-    ):
+        {"contact_data": None},
+    ]
+    for change in changes:
         plain["contacts"][3] = contact(3, **change)
         assert _decode._from_data.structure(plain, ContactPage)
 
