@@ -16,7 +16,7 @@ from pages import PHONE, body, contact, page
 
 from aioburki import Contact, ContactData, ContactPage, ContactStatus, _decode, _structure
 from aioburki._decode import decode_page
-from aioburki._parse import Undecodable
+from aioburki._parse import MOST_OBJECTS, TOO_MUCH, Undecodable
 
 REFERENCE_PAGE = b"""{
   "contacts": [
@@ -366,6 +366,20 @@ def test_what_is_skipped_is_text_all_the_same() -> None:
         assert decode_page(text) == Undecodable(
             ("the body is not complete, valid JSON",), broken=True
         )
+
+
+@pytest.mark.parametrize("item", [b"[]", b'{"id":1}', b'"{"', b'"\\"["'])
+def test_more_objects_than_a_page_has_are_refused(item: bytes) -> None:
+    """What would take twenty times its size in memory is not even read."""
+    many = (item + b",") * (MOST_OBJECTS + 1)
+    for text in (b"[" + many[:-1] + b"]", b'{"contacts":[' + many):
+        assert decode_page(text) == TOO_MUCH
+
+
+def test_large_pages_are_pages() -> None:
+    """Size alone is no fault, nor are half a million brackets."""
+    data = {"variable_values": {"a": "x" * 3_000_000, "b": [{}] * 400_000}}
+    assert one(contact_data=data).contact_data.variable_values == data["variable_values"]
 
 
 def test_unknown_keys_of_the_envelope_are_ignored() -> None:

@@ -17,7 +17,7 @@ import attrs
 import cattrs
 
 from ._models import Contact, ContactPage
-from ._parse import Undecodable, parse
+from ._parse import TOO_MUCH, Undecodable, holds_too_much, parse
 from ._rows import documented_contacts, loose_contacts
 from ._structure import MisfitError, structure_page
 
@@ -27,6 +27,8 @@ _OPENING = re.compile(rb'[ \t\r\n]*\{[ \t\r\n]*"contacts"[ \t\r\n]*:')
 
 def decode_page(body: bytes) -> ContactPage | Undecodable:
     """Return the page that *body* holds, or what is wrong with it."""
+    if holds_too_much(body):
+        return TOO_MUCH
     body = body.removeprefix(codecs.BOM_UTF8)
     page = _structured(_from_bytes, body)
     if page is not None:

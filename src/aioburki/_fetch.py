@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 import anyio
 import attrs
 import httpx
+from anyio import Lock, Semaphore
 
 from ._body import LARGEST_BODY, LARGEST_ERROR_BODY, BodyProblem, body_if_read, read_body
 from ._collector import collector_at_rest
@@ -75,8 +76,8 @@ class Fetcher:
             "User-Agent": f"aioburki/{__version__} Python/{platform.python_version()}",
         }
         self._timeout = httpx.Timeout(None, connect=min(CONNECT_SECONDS, settings.timeout))
-        self._slots = anyio.Semaphore(settings.concurrency)
-        self._reading = anyio.Lock()
+        self._slots = Semaphore(settings.concurrency)
+        self._reading = Lock()
         self._pacer = Pacer(settings.rate)
         # A pool of httpx loses a connection for good when a request in it is cancelled; lanes
         # do not.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import Any
 
 import attrs
@@ -12,11 +11,10 @@ import msgspec
 from ._models import Pagination
 
 DEEPEST = 32  # an imported field may hold lists and objects, but not without end
+MOST_OBJECTS = 500_000  # fifty for each of ten times the contacts that the API allows
 
 _OPENING = frozenset(b"{[")
-_ESCAPE = re.compile(rb"\\.", re.DOTALL)
-_SURROGATE = re.compile(rb"(\\\\)|\\u[dD][89a-fA-F]")
-_TEXT = re.compile(rb'"[^"]*"')
+_QUOTE = ord('"')
 _UNSTRUCTURAL = bytes(set(range(256)) - set(b'"{}[]'))
 
 
@@ -33,7 +31,16 @@ class Undecodable:
 
 
 _TOO_DEEP = Undecodable((f"the JSON is nested deeper than {DEEPEST} levels",), broken=False)
+TOO_MUCH = Undecodable(
+    (f"more than {MOST_OBJECTS:,} lists and objects cannot be right",), broken=False
+)
 _NO_JSON = Undecodable(("the body is not complete, valid JSON",), broken=True)
+
+
+def holds_too_much(body: bytes) -> bool:
+    """Tell whether JSON holds more lists and objects than a page can, which take memory."""
+    # Each of them takes two bytes at least, so that pages as they are need not be counted.
+    return len(body) > 2 * MOST_OBJECTS and body.count(b"{") + body.count(b"[") > MOST_OBJECTS
 
 
 def parse(body: bytes) -> Any:
@@ -49,7 +56,7 @@ def parse(body: bytes) -> Any:
     except ValueError:
         # msgspec refuses half a surrogate pair, which is legal in a text, as a name is.
         content = _parsed_by_json(body)
-        body = _SURROGATE.sub(_without_surrogate, body)
+        body = _without_surrogates(body)
     if type(content) is dict and (repeated := _repeated_keys(body)):
         return Undecodable(tuple(f"{key}: given twice" for key in repeated), broken=False)
     return content
@@ -60,15 +67,17 @@ def _is_nested_too_deeply(body: bytes) -> bool:
     if body.count(b"{") + body.count(b"[") <= DEEPEST:
         return False
     if b"\\" in body:
-        body = _ESCAPE.sub(b"", body)
-    # What is left are brackets, and texts that hold brackets. Two quotes side by side are an
-    # empty text or the border of two: without them all others stand as they stood.
-    brackets = _TEXT.sub(b"", body.translate(None, _UNSTRUCTURAL).replace(b'""', b""))
-    depth = 0
-    for bracket in brackets:
-        depth += 1 if bracket in _OPENING else -1
-        if depth > DEEPEST:
-            return True
+        body = body.replace(rb"\\", b"").replace(rb"\"", b"")
+    # Two quotes side by side are an empty text or the border of two: without them, what is
+    # left stands inside or outside of texts as it stood before.
+    depth, is_text = 0, False
+    for byte in body.translate(None, _UNSTRUCTURAL).replace(b'""', b""):
+        if byte == _QUOTE:
+            is_text = not is_text
+        elif not is_text:
+            depth += 1 if byte in _OPENING else -1
+            if depth > DEEPEST:
+                return True
     return False
 
 
@@ -79,8 +88,10 @@ def _parsed_by_json(body: bytes) -> Any:
         return _NO_JSON
 
 
-def _without_surrogate(escape: re.Match[bytes]) -> bytes:
-    return escape[1] or rb"\u00"
+def _without_surrogates(body: bytes) -> bytes:
+    """Return JSON of the same keys, as far as these are known, for msgspec to read."""
+    body = body.replace(rb"\\", b"__")
+    return body.replace(rb"\ud", rb"\uf").replace(rb"\uD", rb"\uf")
 
 
 def _repeated_keys(body: bytes) -> list[str]:
