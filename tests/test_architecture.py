@@ -31,7 +31,9 @@ LAYERS = [
     "_detail",
     "_parse",
     "_structure",
+    "_rows",
     "_decode",
+    "_collector",
     "_body",
     "_failure",
     "_pace",
@@ -54,7 +56,8 @@ LAYERS = [
 
 # What decides something without waiting for anything: no event loop, no HTTP.
 PURE = ["_errors", "_models", "_query", "_events", "_encode", "_seen", "_plan", "_retry", "_budget",
-        "_limit", "_detail", "_parse", "_structure", "_decode", "_arguments", "_wirelog"]  # fmt: skip
+        "_limit", "_detail", "_parse", "_structure", "_rows", "_decode", "_collector",
+        "_arguments", "_wirelog"]  # fmt: skip
 
 TASKS = ("create_task", "ensure_future", "TaskGroup", "create_task_group", "gather")
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import gzip
+import subprocess
+import sys
 import tracemalloc
 import zlib
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import anyio
 import httpx
@@ -13,7 +16,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aioburki._body import GZIP, BodyProblem, _Gzip, read_body
+from aioburki._body import GZIP, LARGEST_BODY, BodyProblem, _Gzip, read_body
+from aioburki._decode import decode_page
+from aioburki._parse import Undecodable
 
 pytestmark = pytest.mark.asyncio
 
@@ -98,6 +103,41 @@ async def test_bomb_is_refused_before_it_unfolds() -> None:
     finally:
         tracemalloc.stop()
     assert peak < 2 * 2**23
+
+
+BOMBS = {
+    "plain": ("", 2**30),
+    "gzip": ("gzip", 2**30),
+    "members": ("gzip", 2**30),
+    "gzip of gzip": ("gzip, gzip", 2**20),
+}
+
+
+@pytest.mark.parametrize("kind", BOMBS)
+async def test_memory_is_bounded_while_a_body_is_refused(kind: str) -> None:
+    """A gigabyte takes a process no more than twice the bound, as the system counts it."""
+    resource = pytest.importorskip("resource")
+    assert resource
+    command = [sys.executable, str(Path(__file__).with_name("bomb.py")), *map(str, BOMBS[kind])]
+    done = subprocess.run([*command, kind], capture_output=True, text=True, check=True)
+    error, growth = done.stdout.split()
+    assert error == ("UnexpectedResponseError" if "of" in kind else "ResponseTooLargeError")
+    assert int(growth) < 2 * LARGEST_BODY
+
+
+@pytest.mark.parametrize("rubbish", [b"garbage", bytes(8), b"\x1f\x8b", b'{"contacts": []}'])
+async def test_rubbish_after_gzip_is_broken(rubbish: bytes) -> None:
+    """What follows a member is another member, or the body is not what was sent."""
+    for size in (1, 10**9):
+        content = gzip.compress(TEXT[:100]) + rubbish
+        assert await read(content, "gzip", size=size) is BodyProblem.BROKEN
+
+
+async def test_gzip_is_unpacked_once() -> None:
+    """What is packed twice and declared once comes out packed, and is no page."""
+    once = gzip.compress(TEXT)
+    assert await read(gzip.compress(once), "gzip") == once
+    assert isinstance(decode_page(once), Undecodable)
 
 
 @given(st.lists(st.binary(max_size=400), min_size=1, max_size=4), st.integers(1, 300))

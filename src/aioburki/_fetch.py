@@ -12,9 +12,11 @@ from datetime import UTC, datetime
 import anyio
 import attrs
 import httpx
+from anyio import Lock, Semaphore
 
 from ._body import LARGEST_BODY, LARGEST_ERROR_BODY, BodyProblem, body_if_read, read_body
 from ._budget import read_allowance
+from ._collector import collector_at_rest
 from ._decode import decode_page
 from ._errors import ClientClosedError, TransportError
 from ._events import Event, PageFetched, PauseStarted, RetryScheduled
@@ -80,7 +82,8 @@ class Fetcher:
             "User-Agent": f"aioburki/{__version__} Python/{platform.python_version()}",
         }
         self._timeout = httpx.Timeout(None, connect=min(CONNECT_SECONDS, settings.timeout))
-        self._slots = anyio.Semaphore(settings.concurrency)
+        self._slots = Semaphore(settings.concurrency)
+        self._reading = Lock()
         self._pacer = Pacer(settings.rate, longest_wait=settings.max_wait)
         self._outage = Outage(settings.attempts)
         # A pool of httpx loses a connection for good when a request in it is cancelled; lanes
@@ -175,13 +178,18 @@ class Fetcher:
                     body = await read_body(response, largest)
                 finally:
                     await response.aclose()
+                    # It and its stream hold each other, and with them all of the exchange.
+                    response.stream = httpx.ByteStream(b"")
         except httpx.HTTPStatusError as error:  # raised by a hook of the user's client
             response, body = error.response, body_if_read(error.response)
         except (httpx.HTTPError, OSError) as error:
             # What the status says does not depend on the rest of the body, unless it is 200.
             if response is None or response.status_code == 200:
                 return failure_of_connection(error, self._host)
-        return self._classify(errand, response, body)
+        # Entering lets the loop run once, and only one is inside: answers that land together
+        # are read one in each turn, in this order, or others would wait for the sum of them.
+        async with self._reading:
+            return self._classify(errand, response, body)
 
     async def _send(self, errand: _Errand) -> httpx.Response:
         request = self._http.build_request(
@@ -210,7 +218,8 @@ class Fetcher:
             return failure
         if isinstance(body, BodyProblem):
             return failure_of_body(response.status_code, body)
-        page = decode_page(body)
+        with collector_at_rest():
+            page = decode_page(body)
         if isinstance(page, Undecodable):
             return failure_of_content(page)
         if page.pagination.page != errand.window.page:

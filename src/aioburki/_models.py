@@ -60,9 +60,9 @@ class ContactData:
 
     company: str | None = None
     source: str | None = None
-    variable_values: dict[str, Any] = attrs.field(factory=dict[str, Any], hash=False)
-    custom_fields: dict[str, Any] = attrs.field(factory=dict[str, Any], hash=False)
-    extra: dict[str, Any] = attrs.field(factory=dict[str, Any], hash=False)
+    variable_values: dict[str, Any] = attrs.field(factory=dict, hash=False)
+    custom_fields: dict[str, Any] = attrs.field(factory=dict, hash=False)
+    extra: dict[str, Any] = attrs.field(factory=dict, hash=False)
 
     def __repr__(self) -> str:
         counts = (

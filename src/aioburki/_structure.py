@@ -46,7 +46,7 @@ class MisfitError(ValueError):
 
 def structure_page(content: Any) -> ContactPage | tuple[str, ...]:
     """Return the page that parsed JSON holds, or what is wrong with it, each with its place."""
-    page = _structured(_plain, content, ContactPage)
+    page = _structured(plain, content, ContactPage)
     if isinstance(page, ContactPage):
         return page
     problems = tuple(islice(_problems(content), MOST_PROBLEMS + 1))
@@ -71,7 +71,7 @@ def _problems(content: Any) -> Iterator[str]:
 
 
 def _faults(value: Any, cl: type[Any], place: str) -> Iterator[str]:
-    if not isinstance(_structured(_plain, value, cl), Exception):
+    if not isinstance(_structured(plain, value, cl), Exception):
         return
     error = _structured(_careful, value, cl)
     if isinstance(error, Exception):
@@ -296,5 +296,5 @@ def _with_neighbours(pagination: dict[str, Any]) -> dict[str, Any]:
     return {**pagination, **{k: v for k, v in implied.items() if pagination.get(k) is None}}
 
 
-_plain = _converter(detailed=False)
+plain = _converter(detailed=False)
 _careful = _converter(detailed=True)
