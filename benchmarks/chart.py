@@ -26,7 +26,7 @@ STYLE: Any = {
     "xtick.color": INK,
     "ytick.color": INK,
 }
-TITLE = "Speed of whole pulls of 200,000 contacts, compared with an expert's hand-written client"
+TITLE = "Speed of whole pulls of 200,000 contacts, beside an expert's own client"
 
 
 def chart(record: Record) -> str:
@@ -34,17 +34,18 @@ def chart(record: Record) -> str:
     panels = [(scenario, _bars(record, scenario)) for scenario in SHOWN]
     panels = [(scenario, bars) for scenario, bars in panels if bars]
     with mpl.rc_context(STYLE):
-        heights = [len(bars) + 1.2 for _, bars in panels]
+        heights = [len(bars) for _, bars in panels]
         canvas = Canvas(
-            figsize=(8.2, 0.31 * sum(heights) + 1.0), layout=Layout(h_pad=0.08, w_pad=0.1)
+            figsize=(8.2, 0.31 * sum(heights) + 0.4 * len(heights) + 1),
+            layout=Layout(h_pad=0.08, w_pad=0.1),
         )
-        canvas.suptitle("Speed of whole pulls of 200,000 contacts", fontweight="bold")
+        canvas.suptitle(TITLE, fontsize=11, fontweight="bold", x=0.02, ha="left")
         most = max(high for _, bars in panels for *_, high in bars)
         grid = canvas.subplots(len(panels), 1, sharex=True, height_ratios=heights, squeeze=False)
         for axes, (scenario, bars) in zip(grid.flat, panels, strict=True):
             _draw(axes, scenario.title, bars, most * 1.16)
         grid.flat[-1].set_xlabel(
-            "times as fast as the expert's client (1 = the same; more is better)"
+            "times as fast as the expert's client (more is better; lines: single rounds)"
         )
         out = StringIO()
         canvas.savefig(out, format="svg", facecolor="white", metadata={"Date": None})
@@ -74,11 +75,11 @@ def _draw(axes: Axes, title: str, bars: list[Bar], most: float) -> None:
             axes.plot((low, high), (place, place), color=INK, linewidth=1.2)
         axes.annotate(
             f"{speed:.2f}", (max(speed, high), place), xytext=(5, 0), textcoords="offset points",
-            va="center", fontweight="bold" if name.startswith("aioburki") else "normal",
+            va="center", bbox={"facecolor": "white", "linewidth": 0, "pad": 1}, fontweight="bold" if name.startswith("aioburki") else "normal",
         )  # fmt: skip
     axes.axvline(1, color=INK, linewidth=0.8, linestyle=(0, (3, 3)))
     axes.set_yticks(places, [CLIENTS[bar[0]].short for bar in bars])
-    axes.invert_yaxis()
+    axes.set_ylim(len(bars) - 0.5, -0.5)  # the first on top, bars of one height everywhere
     axes.set_xlim(0, most)
     axes.set_title(title, loc="left", fontsize=10)
     axes.tick_params(length=0)
