@@ -75,7 +75,8 @@ def _draw(axes: Axes, title: str, bars: list[Bar], most: float) -> None:
             axes.plot((low, high), (place, place), color=INK, linewidth=1.2)
         axes.annotate(
             f"{speed:.2f}", (max(speed, high), place), xytext=(5, 0), textcoords="offset points",
-            va="center", bbox={"facecolor": "white", "linewidth": 0, "pad": 1}, fontweight="bold" if name.startswith("aioburki") else "normal",
+            va="center", bbox={"facecolor": "white", "linewidth": 0, "pad": 1},
+            fontweight="bold" if name.startswith("aioburki") else "normal",
         )  # fmt: skip
     axes.axvline(1, color=INK, linewidth=0.8, linestyle=(0, (3, 3)))
     axes.set_yticks(places, [CLIENTS[bar[0]].short for bar in bars])
