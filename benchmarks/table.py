@@ -197,8 +197,8 @@ def _in_flight(record: Record) -> str:
 
 def _parts(record: Record) -> str:
     figures = (
-        ("msgspec structs, µs per contact", ("decode", "struct", "wall")),
-        ("aioburki, µs per contact", ("decode", "aioburki", "wall")),
+        ("msgspec structs, CPU µs per contact", ("decode", "struct", "wall")),
+        ("aioburki, CPU µs per contact", ("decode", "aioburki", "wall")),
         ("`import aioburki` without extras, ms", ("import", "plain", "import")),
         ("`import aioburki` with `[all]`, ms", ("import", "installed", "import")),
         ("`BurkiClient(…)`, the first, ms", ("import", "installed", "construct")),
