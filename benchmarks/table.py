@@ -125,10 +125,9 @@ def _explained() -> str:
         "Seconds from the first request to the last contact, connecting included, importing and "
         "making the client not. CPU and memory are the client's; memory is the most above the "
         "idle client. Late is a task that sleeps 1 ms again and again, in pulls of its own: 99 "
-        "of 100 beats, and the worst of all rounds. The expert's loop is not made for it: it "
-        "decodes pages as they land. `expert, collector off` switches the garbage collector off "
-        "for the whole process as long as the pull lasts; streamed contacts are not kept, and "
-        "their ids are noted within the time."
+        "of 100 beats, and the worst of all rounds. Streamed contacts are not kept; their ids are "
+        "noted within the time. `expert, collector off` switches the garbage collector off for "
+        "the whole process while it pulls; structs with `gc=False` gain as much."
     )
 
 
