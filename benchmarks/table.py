@@ -1,0 +1,216 @@
+"""Table: what was measured, in Markdown."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from goals import GOALS, Goal
+from record import Figure, Record
+from scenarios import CLIENTS, FAULTS, IN_FLIGHT, MEMORY, PULLS, Scenario
+
+PACKAGES = (
+    "httpx", "httpcore", "msgspec", "cattrs", "attrs", "anyio",
+    "aiohttp", "requests", "dlt", "burki",
+)  # fmt: skip
+NONE = "\N{EN DASH}"
+
+
+def table(record: Record, facts: Sequence[str]) -> str:
+    """Return the whole text."""
+    parts = [
+        "# Speed",
+        _measured_on(facts),
+        "## Speed of whole pulls, × the expert's",
+        _speeds(record),
+        "## Goals",
+        _goals(record),
+        "## Pulls",
+        _explained(),
+        *(part for scenario in PULLS for part in _pull(record, scenario)),
+        "## Memory of a streamed pull",
+        _memory(record),
+        "## Requests in flight",
+        _in_flight(record),
+        "## Decoding a page, importing, making a client",
+        _parts(record),
+    ]
+    return "\n\n".join(part.strip("\n") for part in parts) + "\n"
+
+
+def _measured_on(facts: Sequence[str]) -> str:
+    versions = ", ".join(f"{name} {_version(name)}" for name in PACKAGES if _version(name))
+    return (
+        f"Measured on {datetime.now(UTC):%Y-%m-%d} with `python benchmarks/pulls.py` on {_cpu()}, "
+        f"{platform.system()} {platform.release().split('-')[0]}, "
+        f"{platform.python_implementation()} {platform.python_version()}; "
+        f"{', '.join(facts)}; {versions}.\n"
+        "A server in another process on the same machine answers from memory, HTTP/1.1 without "
+        "TLS or compression, about 300 bytes a contact. Clients take turns, each pull in a fresh "
+        "process. Figures are medians; in brackets the least and the most of single rounds. Only "
+        "the ratios say something about other machines."
+    )
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return ""
+
+
+def _cpu() -> str:
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{os.cpu_count()} × {names[0] if names else platform.machine()}"
+
+
+def _rows(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    titles = list(head)
+    lines = [titles, ["---", *("---:" if title else "---" for title in titles[1:])], *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def _speeds(record: Record) -> str:
+    """Return the one table that compares everybody everywhere."""
+
+    def rows() -> Iterator[list[str]]:
+        for name, client in CLIENTS.items():
+            cells = [_cell(record, scenario, name) for scenario in PULLS]
+            if any(cell != NONE for cell in cells):
+                yield [client.label, *cells]
+
+    return _rows(["", *(scenario.title for scenario in PULLS)], rows())
+
+
+def _cell(record: Record, scenario: Scenario, client: str) -> str:
+    if problem := record.problems.get((scenario.name, client)):
+        return problem
+    speed = record.ratio((scenario.name, "expert"), (scenario.name, client), "wall")
+    return _number(speed, 2, spread=client != "expert")
+
+
+def _goals(record: Record) -> str:
+    missed = sum(goal.verdict(record) == "missed" for goal in GOALS)
+    rows = (
+        [goal.text, _bound(goal), _reached(goal, record), _marked(goal.verdict(record))]
+        for goal in GOALS
+    )
+    count = f"{len(GOALS)} goals, {missed} missed."
+    return f"{count}\n\n" + _rows(("goal", "bound", "reached", ""), rows)
+
+
+def _bound(goal: Goal) -> str:
+    return f"{'≥' if goal.at_least else '≤'} {goal.bound:g} {goal.unit}".strip()
+
+
+def _reached(goal: Goal, record: Record) -> str:
+    figure, reached = goal.figure(record), goal.reached(record)
+    if figure is None or reached is None:
+        return NONE
+    places = 2 if goal.unit == "×" else 0 if not goal.unit else 1
+    return f"{reached:,.{places}f} ({figure.low:,.{places}f} … {figure.high:,.{places}f})"
+
+
+def _marked(verdict: str) -> str:
+    return "**missed**" if verdict == "missed" else verdict
+
+
+def _explained() -> str:
+    return (
+        "Seconds from the first request to the last contact, connecting included, importing and "
+        "making the client not. CPU and memory are the client's; memory is the most above the "
+        "idle client. Late is a task that sleeps 1 ms again and again, in pulls of its own: 99 "
+        "of 100 beats, and the worst of all rounds. Streamed contacts are not kept; their ids are "
+        "noted within the time. `expert, collector off` switches the garbage collector off for "
+        "the whole process while it pulls; structs with `gc=False` gain as much."
+    )
+
+
+def _pull(record: Record, scenario: Scenario) -> Iterator[str]:
+    yield f"### {scenario.title[0].upper()}{scenario.title[1:]}"
+
+    def rows() -> Iterator[list[str]]:
+        for name in scenario.clients:
+            label, key = CLIENTS[name].label, (scenario.name, name)
+            if key in record.problems:
+                yield [label, record.problems[key], *[NONE] * 5]
+            elif record.figure(*key, "wall") is not None:
+                yield [label, *_figures(record, scenario, name)]
+
+    head = ("", "seconds", "speed, × expert", "CPU, s", "memory, MiB", "late, ms", "worst, ms")
+    yield _rows(head, rows())
+
+
+def _figures(record: Record, scenario: Scenario, name: str) -> list[str]:
+    key, lag = (scenario.name, name), f"lag-{scenario.name}"
+    worst = record.figure(lag, name, "late_most")
+    return [
+        _number(record.figure(*key, "wall"), 2, spread=False),
+        _cell(record, scenario, name),
+        _number(record.figure(*key, "cpu"), 2, spread=False),
+        _number(record.figure(*key, "memory"), 0, spread=False),
+        _number(record.figure(lag, name, "late_99"), 1, spread=False),
+        f"{worst.high:.1f}" if worst else NONE,
+    ]
+
+
+def _memory(record: Record) -> str:
+    client = "aioburki_streamed"
+    rows = (
+        [
+            f"{scenario.total:,} contacts",
+            _number(record.figure(scenario.name, client, "memory"), 1),
+            _number(record.figure(scenario.name, client, "wall"), 2),
+        ]
+        for scenario in MEMORY
+    )
+    return _rows(("", "memory above the idle client, MiB", "seconds"), rows)
+
+
+def _in_flight(record: Record) -> str:
+    def rows() -> Iterator[list[str]]:
+        for scenario in (*IN_FLIGHT, *FAULTS):
+            for name in scenario.clients:
+                key = (scenario.name, name)
+                wall = record.figure(*key, "wall")
+                cpu = record.figure(*key, "cpu")
+                requests = record.figure(*key, "requests")
+                if wall is None or cpu is None or requests is None:
+                    continue
+                yield [
+                    f"{CLIENTS[name].label}, {scenario.title}",
+                    f"{requests.value / wall.value:,.0f}",
+                    f"{cpu.value / requests.value * 1000:.2f}",
+                    _number(record.figure(*key, "connections"), 0, spread=False),
+                    _number(record.figure(*key, "faults"), 0, spread=False),
+                ]
+
+    head = ("", "requests per second", "CPU per request, ms", "connections", "faults")
+    return _rows(head, rows())
+
+
+def _parts(record: Record) -> str:
+    figures = (
+        ("msgspec structs, CPU µs per contact", ("decode", "struct", "wall")),
+        ("aioburki, CPU µs per contact", ("decode", "aioburki", "wall")),
+        ("`import aioburki` without extras, ms", ("import", "plain", "import")),
+        ("`import aioburki` with `[all]`, ms", ("import", "installed", "import")),
+        ("`BurkiClient(…)`, the first, ms", ("import", "installed", "construct")),
+    )
+    rows = ([what, _number(record.figure(*key), 2)] for what, key in figures)
+    return (
+        _rows(("", "median"), rows) + "\n\nWith the extras come click, Pygments and rich; if they "
+        "are there, httpx imports its own command line, and them with it."
+    )
+
+
+def _number(figure: Figure | None, places: int, *, spread: bool = True) -> str:
+    if figure is None:
+        return NONE
+    value = f"{figure.value:,.{places}f}"
+    return f"{value} ({figure.low:,.{places}f} … {figure.high:,.{places}f})" if spread else value
