@@ -168,7 +168,7 @@ def shapes() -> list[Shape]:
         Shape("500 in 10 s, X-RateLimit", lambda: FixedWindow(500, 10, says=True), 50),
         Shape("600 in 60 s, 5 min", lambda: FixedWindow(600, 60), 10, 300),
         Shape("600 in 60 s, X-RateLimit, 5 min", lambda: FixedWindow(600, 60, says=True), 10, 300),
-        Shape("900 in 1 h, X-RateLimit, 2 h", lambda: FixedWindow(900, 3600, says=True), 0.25, 7200),
+        Shape("900 in 1 h, X-RateLimit", lambda: FixedWindow(900, 3600, says=True), 0.25, 7200),
         Shape("50 in any 1 s", lambda: SlidingLog(50, 1), 50),
         Shape("50 in any 1 s, refusals count", lambda: SlidingLog(50, 1, counts_all=True), 50),
         Shape("bucket 20/s, from 17 s on 80/s", lambda: Bucket(20, 10, ((17, 80),)), 80),

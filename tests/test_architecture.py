@@ -36,10 +36,11 @@ LAYERS = [
     "_collector",
     "_body",
     "_failure",
-    "_pace",
-    "_outage",
     "_lanes",
     "_wirelog",
+    "_exchange",
+    "_pace",
+    "_outage",
     "_fetch",
     "_lookahead",
     "_pull",
@@ -110,7 +111,7 @@ def test_tasks_are_created_in_one_place() -> None:
             if isinstance(node, ast.Attribute) and node.attr in TASKS:
                 creating.add(module)
     # The second waits for its one child on the spot, and only for a client of the user's.
-    assert creating == {"_lookahead", "_fetch"}
+    assert creating == {"_lookahead", "_exchange"}
 
 
 def test_transports_of_httpx_are_known_in_one_place() -> None:

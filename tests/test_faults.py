@@ -45,7 +45,7 @@ from aioburki import (
     ResponseDecodeError,
     ResponseTooLargeError,
     UnexpectedResponseError,
-    _fetch,
+    _exchange,
     _lanes,
 )
 
@@ -215,7 +215,7 @@ async def test_endless_bodies_are_cut_off(
     faults: FaultServer, endless: Steps, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A body without end is an error as soon as it is larger than any page, at one attempt."""
-    monkeypatch.setattr(_fetch, "LARGEST_BODY", 2**20)
+    monkeypatch.setattr(_exchange, "LARGEST_BODY", 2**20)
     faults.listen({2: [endless]})
     with pytest.raises(ResponseTooLargeError) as caught:
         await pull(faults.url, timeout=10)
@@ -259,7 +259,7 @@ async def test_black_hole_costs_its_timeout_and_no_more(
 ) -> None:
     """A connection that nobody answers is given up in time, every time."""
     faults.listen(black_hole=True)
-    monkeypatch.setattr(_fetch, "CONNECT_SECONDS", 0.3)
+    monkeypatch.setattr(_exchange, "CONNECT_SECONDS", 0.3)
     start = time.monotonic()
     with pytest.raises(RequestTimeoutError, match=r"no connection to 127\.0\.0\.1 in") as caught:
         await pull(faults.url.replace("localhost", "127.0.0.1"), timeout=5, attempts=2)

@@ -28,7 +28,7 @@ from aioburki import (
     RequestTimeoutError,
     ResponseDecodeError,
     ResponseTooLargeError,
-    _fetch,
+    _exchange,
     _lanes,
 )
 
@@ -152,7 +152,7 @@ async def test_closed_port_is_a_failed_connection() -> None:
 
 async def test_too_large_an_answer_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     """An endless body costs its connection and no more."""
-    monkeypatch.setattr(_fetch, "LARGEST_BODY", 1000)
+    monkeypatch.setattr(_exchange, "LARGEST_BODY", 1000)
     async with wire_server(whole(100)) as server:
         async with BurkiClient(KEY, base_url=server.url) as burki:
             with pytest.raises(ResponseTooLargeError):

@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 from pages import KEY, page
 
-from aioburki import BurkiClient, ContactPage, NotFoundError, _fetch
+from aioburki import BurkiClient, ContactPage, NotFoundError, _exchange
 from aioburki._decode import decode_page
 from aioburki._parse import Undecodable
 
@@ -60,7 +60,7 @@ async def turns(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         return decode_page(body)
 
     monkeypatch.setattr(loop, "_run_once", count)
-    monkeypatch.setattr(_fetch, "decode_page", decode)
+    monkeypatch.setattr(_exchange, "decode_page", decode)
     return decoded
 
 

@@ -15,7 +15,7 @@ import pytest
 from pages import KEY, PHONE
 
 from aioburki import BurkiClient, BurkiError
-from aioburki._wirelog import LOGGERS, Exchange, cut_wire_log
+from aioburki._wirelog import LOGGERS, CutWireLog, cut_wire_log
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.usefixtures("nothing_left")]
 
@@ -119,7 +119,7 @@ async def test_tasks_that_outlive_an_exchange_log_in_full(caplog: pytest.LogCapt
         await over.wait()
         logging.getLogger("httpcore.http11").debug(OTHER)
 
-    with Exchange():
+    with CutWireLog():
         task = asyncio.create_task(log_twice())
         await asyncio.sleep(0)
     over.set()
@@ -134,7 +134,7 @@ async def test_lines_of_another_shape_are_withheld(
     """A line that a later version words differently is not passed on; nor is its traceback."""
     caplog.set_level(logging.DEBUG)
     cut_wire_log()
-    with Exchange():
+    with CutWireLog():
         failure = (ValueError, ValueError(KEY), None)
         logging.getLogger(name).error("Evicting %s", KEY, exc_info=failure)
         logging.getLogger(name).debug({"authorization": KEY})
@@ -164,6 +164,6 @@ async def test_clients_do_not_add_up() -> None:
 async def test_exchange_swallows_nothing() -> None:
     """An error leaves an exchange as it is, and what follows is logged in full."""
     error = ValueError("x")
-    with pytest.raises(ValueError, match="x") as caught, Exchange():
+    with pytest.raises(ValueError, match="x") as caught, CutWireLog():
         raise error
     assert caught.value is error

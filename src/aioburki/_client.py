@@ -14,6 +14,7 @@ import httpx
 from ._contacts import Contacts
 from ._errors import ClientClosedError, ConfigurationError
 from ._events import Event
+from ._exchange import Exchanger
 from ._fetch import Fetcher
 from ._lanes import LaneTransport
 from ._models import ContactStatus
@@ -84,12 +85,9 @@ class BurkiClient:
         cut_wire_log()
         self._owns_http = http_client is None
         self._http = _httpx_client(http_client, transport)
-        self._fetcher = Fetcher(
-            self._settings,
-            self._http,
-            on_event,
-            is_ours=http_client is None and transport is None,
-        )
+        is_ours = http_client is None and transport is None
+        exchanger = Exchanger(self._settings, self._http, is_ours=is_ours)
+        self._fetcher = Fetcher(self._settings, exchanger, on_event)
         self._running: Running = set()
 
     def contacts(

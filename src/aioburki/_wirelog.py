@@ -27,7 +27,7 @@ _STEP = re.compile(r"[a-z0-9_]+\.(?:started|complete|failed)(?= |$)")
 _WITHHELD = "withheld: it may hold what the server echoes"
 
 
-class Exchange:
+class CutWireLog:
     """Span one exchange; until the block ends, the wire log is cut for this task.
 
     So it is for tasks that are started within, which copy its context and may outlive it.
@@ -37,14 +37,14 @@ class Exchange:
 
     def __enter__(self) -> None:
         self.is_running = True
-        self._token: Token[Exchange | None] = _exchange.set(self)
+        self._token: Token[CutWireLog | None] = _exchange.set(self)
 
     def __exit__(self, *_: object) -> None:
         _exchange.reset(self._token)
         self.is_running = False
 
 
-_exchange: ContextVar[Exchange | None] = ContextVar("aioburki exchange", default=None)
+_exchange: ContextVar[CutWireLog | None] = ContextVar("aioburki exchange", default=None)
 
 
 class _Cut(logging.Filter):

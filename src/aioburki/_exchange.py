@@ -1,0 +1,159 @@
+"""Exchange: one GET and what came of it: a page, or a failure that says what it means."""
+
+from __future__ import annotations
+
+import asyncio
+import platform
+from datetime import UTC, datetime
+
+import anyio
+import attrs
+import httpx
+from anyio import Lock  # by name: anyio imports late, and the first client would wait for it
+
+from ._body import LARGEST_BODY, LARGEST_ERROR_BODY, BodyProblem, body_if_read, read_body
+from ._budget import Allowance, read_allowance
+from ._collector import collector_at_rest
+from ._decode import decode_page
+from ._failure import (
+    Failure,
+    failure_of_body,
+    failure_of_connection,
+    failure_of_content,
+    failure_of_status,
+)
+from ._models import ContactPage
+from ._parse import Undecodable
+from ._query import ContactQuery, Window
+from ._settings import Settings
+from ._version import __version__
+from ._wirelog import CutWireLog
+
+# A packet lost while connecting is repeated sooner by a new attempt than by the network.
+CONNECT_SECONDS = 10.0
+
+
+@attrs.frozen
+class Answer:
+    """Hold what came of a request, and what the server said is left of its rate limit."""
+
+    outcome: ContactPage | Failure
+    allowance: Allowance | None = None
+
+
+class Exchanger:
+    """Send requests over an HTTP client and read their answers, one at a time.
+
+    Args:
+        settings: where to, with what key, and how long an exchange may take.
+        http: what to send over; used without its `auth`, and without following redirects.
+        is_ours: whether it sends over our own lanes.
+    """
+
+    def __init__(self, settings: Settings, http: httpx.AsyncClient, *, is_ours: bool) -> None:
+        self._settings = settings
+        self._http = http
+        self._is_ours = is_ours
+        self._host = httpx.URL(settings.base_url).host
+        self._headers = {
+            "Accept": "application/json",
+            "Accept-Encoding": "gzip",
+            "User-Agent": f"aioburki/{__version__} Python/{platform.python_version()}",
+        }
+        self._timeout = httpx.Timeout(None, connect=min(CONNECT_SECONDS, settings.timeout))
+        self._reading = Lock()
+
+    @property
+    def is_closed(self) -> bool:
+        """Tell whether somebody has closed the HTTP client."""
+        return self._http.is_closed
+
+    async def exchange(self, query: ContactQuery, window: Window) -> Answer:
+        """Ask for *window* once and return what came of it; raise nothing but cancellation."""
+        with CutWireLog():
+            # A pool of httpx loses a connection for good when a request in it is cancelled;
+            # lanes do not.
+            if self._is_ours:
+                return await self._exchange(query, window)
+            return await self._exchange_in_child(query, window)
+
+    async def _exchange_in_child(self, query: ContactQuery, window: Window) -> Answer:
+        """Exchange in a task of its own, where a cancellation comes as that of an anyio scope.
+
+        Against that the clean-up of httpx is shielded, against a task's own it is not.
+        """
+        outcome: list[Answer | Exception] = []
+
+        async def exchange() -> None:
+            try:
+                outcome.append(await self._exchange(query, window))
+            except Exception as error:  # noqa: BLE001 - passed on below, out of the group
+                outcome.append(error)
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(exchange, name="aioburki exchange")
+        if not outcome:  # somebody has cancelled the child itself
+            raise asyncio.CancelledError
+        if isinstance(outcome[0], Exception):
+            raise outcome[0]
+        return outcome[0]
+
+    async def _exchange(self, query: ContactQuery, window: Window) -> Answer:
+        response: httpx.Response | None = None
+        body: bytes | BodyProblem = b""
+        try:
+            with anyio.fail_after(self._settings.timeout):
+                response = await self._send(query, window)
+                try:
+                    largest = LARGEST_BODY if response.status_code == 200 else LARGEST_ERROR_BODY
+                    body = await read_body(response, largest)
+                finally:
+                    await response.aclose()
+                    # It and its stream hold each other, and with them all of the exchange.
+                    response.stream = httpx.ByteStream(b"")
+        except httpx.HTTPStatusError as error:  # raised by a hook of the user's client
+            response, body = error.response, body_if_read(error.response)
+        except (httpx.HTTPError, OSError) as error:
+            # What the status says does not depend on the rest of the body, unless it is 200.
+            if response is None or response.status_code == 200:
+                return Answer(failure_of_connection(error, self._host))
+        # Entering lets the loop run once, and only one is inside: answers that land together
+        # are read one in each turn, in this order, or others would wait for the sum of them.
+        async with self._reading:
+            return self._read(window, response, body)
+
+    async def _send(self, query: ContactQuery, window: Window) -> httpx.Response:
+        request = self._http.build_request(
+            "GET",
+            self._settings.base_url + query.path,
+            params=query.parameters(window),
+            # The one place where the key is put on a request.
+            headers={**self._headers, "Authorization": f"Bearer {self._settings.api_key.value}"},
+            timeout=self._timeout,
+        )
+        # `auth=None`, or a user's client would put credentials of its own in the key's place.
+        return await self._http.send(request, stream=True, auth=None, follow_redirects=False)
+
+    def _read(self, window: Window, response: httpx.Response, body: bytes | BodyProblem) -> Answer:
+        now = datetime.now(UTC)
+        # Most servers send none of the headers that would be looked for one by one.
+        is_rationed = any(b"ratelimit" in name.lower() for name, _ in response.headers.raw)
+        allowance = read_allowance(response.headers, now) if is_rationed else None
+        readable = b"" if isinstance(body, BodyProblem) else body
+        outcome: ContactPage | Failure | None = failure_of_status(
+            response, readable, self._settings.api_key.value, now, allowance
+        )
+        if outcome is None and isinstance(body, BodyProblem):
+            outcome = failure_of_body(response.status_code, body)
+        return Answer(outcome or _page_or_failure(window, readable), allowance)
+
+
+def _page_or_failure(window: Window, body: bytes) -> ContactPage | Failure:
+    with collector_at_rest():
+        page = decode_page(body)
+    if isinstance(page, Undecodable):
+        return failure_of_content(page)
+    if page.pagination.page != window.page:
+        problem = f"pagination.page: page {page.pagination.page} came instead"
+        return failure_of_content(Undecodable((problem,), broken=False))
+    return page
