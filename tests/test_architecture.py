@@ -49,6 +49,8 @@ LAYERS = [
     "__init__",
     "export",
     "_campaign",
+    "_answer",
+    "_faults",
     "sandbox",
     "_sandbox_server",
     "cli",

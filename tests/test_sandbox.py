@@ -9,8 +9,19 @@ import httpx
 import pytest
 from pages import KEY
 
-from aioburki import BurkiClient, ConfigurationError, ContactStatus
-from aioburki.sandbox import FAULTS, Sandbox
+from aioburki import (
+    AuthenticationError,
+    BurkiClient,
+    BurkiError,
+    ConfigurationError,
+    ContactStatus,
+    NotFoundError,
+    PageFetched,
+    PermissionDeniedError,
+    ResponseDecodeError,
+    UnexpectedResponseError,
+)
+from aioburki.sandbox import FAULTS, FAULTS_BY_NAME, Sandbox
 
 pytestmark = [
     pytest.mark.asyncio,
@@ -181,6 +192,65 @@ async def test_each_fault_is_survived(fault: str) -> None:
     assert contacts.report.consistent
 
 
+@pytest.mark.parametrize("fault", ["timeout", "stall"])
+async def test_silence_is_survived(fault: str) -> None:
+    """Where the sandbox goes silent, an attempt ends after its timeout and the next succeeds."""
+    sandbox = Sandbox(2000, faults={fault: 0.2}, seed=1)
+    async with BurkiClient(KEY, transport=sandbox.transport, attempts=20) as burki:
+        contacts = await burki.contacts(42, per_page=50)
+    assert [contact.id for contact in contacts] == list(range(101, 2101))
+    assert contacts.report.retries > 3
+    assert contacts.report.elapsed >= 30
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind"),
+    [
+        ("redirect", UnexpectedResponseError),
+        ("nested", ResponseDecodeError),
+        ("401", AuthenticationError),
+        ("403", PermissionDeniedError),
+        ("404", NotFoundError),
+    ],
+)
+async def test_what_no_retry_helps_against_is_raised_at_once(
+    fault: str, kind: type[BurkiError]
+) -> None:
+    """Faults that are asked for by name end the pull as their real likes do."""
+    assert fault in FAULTS_BY_NAME
+    sandbox = Sandbox(2000, faults={fault: 1})
+    async with BurkiClient(KEY, transport=sandbox.transport) as burki:
+        with pytest.raises(kind):
+            await burki.contacts(42)
+    assert sandbox.requests == 1
+
+
+async def test_an_outage_can_be_played() -> None:
+    """A sandbox that is down for a minute in mid-pull costs the pull a minute and no contact."""
+    sandbox = Sandbox(2000, latency=0.1)
+    loop = asyncio.get_running_loop()
+    loop.call_later(0.5, setattr, sandbox, "is_down", True)
+    loop.call_later(60.5, setattr, sandbox, "is_down", False)
+    async with BurkiClient(KEY, transport=sandbox.transport) as burki:
+        contacts = await burki.contacts(42, per_page=10)
+    assert len(contacts) == 2000
+    assert 60 <= contacts.report.elapsed <= 75
+
+
+async def test_a_list_that_moves_can_be_played() -> None:
+    """What an event listener does to the sandbox, the pull meets on its way."""
+    sandbox = Sandbox(1000)
+
+    def move(event: object) -> None:
+        if isinstance(event, PageFetched) and event.page == 2:
+            sandbox.add(5)
+
+    async with BurkiClient(KEY, transport=sandbox.transport, on_event=move) as burki:
+        contacts = await burki.contacts(42, per_page=100)
+    assert len(contacts) == 1005
+    assert not contacts.report.consistent
+
+
 async def test_faults_depend_on_seed_and_not_on_timing() -> None:
     """The same pages fail in the same attempts, however many are in flight."""
 
@@ -203,7 +273,7 @@ async def test_faults_depend_on_seed_and_not_on_timing() -> None:
 
 async def test_all_requests_may_fail() -> None:
     """Shares that add up to one, but for rounding, are shares."""
-    Sandbox(1, faults=dict.fromkeys(FAULTS, 1 / 9))
+    Sandbox(1, faults=dict.fromkeys(FAULTS, 1 / len(FAULTS)))
     Sandbox(1, faults=1.0)
 
 

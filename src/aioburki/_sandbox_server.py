@@ -8,7 +8,8 @@ from typing import Any
 
 import uvicorn
 
-from .sandbox import Answer, Sandbox
+from ._answer import Answer
+from .sandbox import Sandbox
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -17,7 +18,7 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 def asgi_app(sandbox: Sandbox) -> Callable[[dict[str, Any], Receive, Send], Awaitable[None]]:
     """Return the sandbox as an ASGI application for HTTP."""
 
-    async def app(scope: dict[str, Any], _receive: Receive, send: Send) -> None:
+    async def app(scope: dict[str, Any], receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
         headers = {
@@ -25,22 +26,33 @@ def asgi_app(sandbox: Sandbox) -> Callable[[dict[str, Any], Receive, Send], Awai
         }
         query = scope["query_string"].decode("latin-1")
         answer = await sandbox.answer(scope["method"], scope["path"], query, headers)
-        await _send(answer, send)
+        await _send(answer, receive, send)
 
     return app
 
 
-async def _send(answer: Answer, send: Send) -> None:
+async def _send(answer: Answer, receive: Receive, send: Send) -> None:
     headers = {**answer.headers, "content-length": str(len(answer.body))}
     encoded = [(name.encode(), value.encode()) for name, value in headers.items()]
+    if answer.fault == "timeout":
+        await _outwait(receive)
+        return
     await send({"type": "http.response.start", "status": answer.status, "headers": encoded})
     # A server closes the connection of an application that ends before its answer does; a
     # fault in connecting cannot be had once a connection is there, so it ends like the others.
-    if answer.fault in ("connect", "disconnect"):
+    if answer.fault in ("connect", "disconnect", "reset"):
         return
-    half = answer.fault == "half_body"
-    body = answer.body[: len(answer.body) // 2] if half else answer.body
-    await send({"type": "http.response.body", "body": body, "more_body": half})
+    body = answer.body[: len(answer.body) // 2] if answer.fault else answer.body
+    more = answer.fault is not None
+    await send({"type": "http.response.body", "body": body, "more_body": more})
+    if answer.fault == "stall":
+        await _outwait(receive)
+
+
+async def _outwait(receive: Receive) -> None:
+    """Wait until the client is gone."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 async def serve(sandbox: Sandbox, port: int, on_ready: Callable[[str], None]) -> None:

@@ -19,34 +19,18 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 import anyio
-import attrs
 import httpx
-import msgspec
 
-from ._arguments import requests_per_second, seconds, shown, whole_number
+from ._answer import Answer, json_answer, refusal
+from ._arguments import requests_per_second, seconds, whole_number
 from ._campaign import STATUSES, Campaign
-from ._errors import ConfigurationError
+from ._faults import FAULTS, FAULTS_BY_NAME, ROUNDING, fault_shares, faulty
 from ._models import ContactStatus
 from ._query import MOST_PER_PAGE, known_status
 
-FAULTS = (
-    "connect", "disconnect", "half_body", "broken_json", "429", "500", "502", "503", "504",
-)  # fmt: skip
-"""What `Sandbox(faults=…)` can do to a request: fail to connect, close the connection
-before the answer or half-way through it, send broken JSON, or answer with that status."""
+__all__ = ["FAULTS", "FAULTS_BY_NAME", "Sandbox"]
 
-ROUNDING = 1e-9
 _PATH = re.compile(r"/api/v1/campaigns/([^/]+)/contacts")
-
-
-@attrs.frozen
-class Answer:
-    """Hold what the sandbox answers; *fault* says how the connection fails, if it does."""
-
-    status: int
-    body: bytes = attrs.field(repr=False)
-    headers: dict[str, str]
-    fault: str | None = None
 
 
 class Sandbox:
@@ -60,10 +44,12 @@ class Sandbox:
         rate: requests per second, with a burst of one second's worth; what exceeds it is
             answered with 429 and ``Retry-After``. None for no limit.
         faults: share of requests that fail, 0 … 1, evenly in all the ways of `FAULTS`; or a
-            mapping of some of these to their shares, such as ``{"503": 0.1}``. None for none.
-            Which requests fail depends on page and attempt, not on timing.
+            mapping of some of these or of `FAULTS_BY_NAME` to their shares, such as
+            ``{"503": 0.1}``. None for none. Which requests fail depends on page and attempt,
+            not on timing.
 
     Attributes:
+        is_down: set it to have every request fail to connect, as in an outage.
         requests: requests received so far.
         in_flight: requests being answered now.
         most_in_flight: the most that were at once.
@@ -86,9 +72,10 @@ class Sandbox:
         self._seed = whole_number("seed", seed, low=0)
         self._latency = seconds("latency", latency, low=0, high=3600)
         self._limit = _Limit(requests_per_second("rate", rate))
-        self._faults = _fault_shares(faults)
+        self._faults = fault_shares(faults)
         self._campaign = Campaign(self._seed)
         self._asked: dict[str, int] = {}
+        self.is_down = False
         self.requests = 0
         self.in_flight = 0
         self.most_in_flight = 0
@@ -135,6 +122,8 @@ class Sandbox:
         with self._counted():
             if self._latency:
                 await anyio.sleep(self._latency)
+            if self.is_down:
+                return faulty("connect", refusal(503, "The sandbox is down"))
             answer = self._answer(method, path, dict(parse_qsl(query, True)), headers)
         return self._with_fault(answer, f"{path}?{query}") if answer.status == 200 else answer
 
@@ -152,27 +141,27 @@ class Sandbox:
     ) -> Answer:
         match = _PATH.fullmatch(path)
         if match is None:
-            return _refusal(404, "Not Found")
+            return refusal(404, "Not Found")
         if method != "GET":
-            return _refusal(405, "Method Not Allowed")
+            return refusal(405, "Method Not Allowed")
         wait = self._limit.take()
         if wait:
-            return _refusal(429, "Rate limit exceeded", {"retry-after": str(math.ceil(wait))})
+            return refusal(429, "Rate limit exceeded", {"retry-after": str(math.ceil(wait))})
         if not re.fullmatch(r"(?i:bearer) \S+", headers.get("authorization", "")):
-            return _refusal(401, "Not authenticated")
+            return refusal(401, "Not authenticated")
         campaign = _integer(("path", "campaign_id"), match[1])
         page = _integer(("query", "page"), query.get("page", "1"), low=1)
         per_page = _integer(("query", "per_page"), query.get("per_page", "50"), 1, MOST_PER_PAGE)
         if invalid := [value for value in (campaign, page, per_page) if isinstance(value, dict)]:
-            return _refusal(422, invalid)
+            return refusal(422, invalid)
         if campaign != self.campaign_id:
-            return _refusal(404, "Campaign not found")
+            return refusal(404, "Campaign not found")
         status = query.get("status")
         if status is not None and status not in STATUSES:
-            return _refusal(400, f"Invalid status. Must be one of: {', '.join(STATUSES)}")
+            return refusal(400, f"Invalid status. Must be one of: {', '.join(STATUSES)}")
         assert isinstance(page, int)
         assert isinstance(per_page, int)
-        return _json(200, self._campaign.page(page, per_page, status))
+        return json_answer(200, self._campaign.page(page, per_page, status))
 
     def _with_fault(self, answer: Answer, url: str) -> Answer:
         if not self._faults:
@@ -182,7 +171,7 @@ class Sandbox:
         for name, share in self._faults.items():
             point -= share
             if point < 0:
-                return _faulty(name, answer)
+                return faulty(name, answer)
         return answer
 
 
@@ -216,56 +205,30 @@ class _SandboxTransport(httpx.AsyncBaseTransport):
         answer = await self._sandbox.answer(
             request.method, url.path, url.query.decode(), request.headers
         )
-        if answer.fault == "connect":
-            raise httpx.ConnectError("sandbox: no connection", request=request)
-        if answer.fault == "disconnect":
-            raise httpx.RemoteProtocolError("sandbox: server disconnected", request=request)
-        if answer.fault == "half_body":
-            return httpx.Response(answer.status, headers=answer.headers, stream=_Half(answer.body))
-        return httpx.Response(answer.status, headers=answer.headers, content=answer.body)
+        match answer.fault:
+            case "connect":
+                raise httpx.ConnectError("sandbox: no connection", request=request)
+            case "disconnect":
+                raise httpx.RemoteProtocolError("sandbox: server disconnected", request=request)
+            case "reset":
+                raise httpx.ReadError("sandbox: connection reset", request=request)
+            case "timeout":
+                await anyio.sleep_forever()
+        body = _Half(answer) if answer.fault else httpx.ByteStream(answer.body)
+        return httpx.Response(answer.status, headers=answer.headers, stream=body)
 
 
 class _Half(httpx.AsyncByteStream):
-    def __init__(self, body: bytes) -> None:
-        self._body = body
+    """Half a body, and then the end of the connection, or nothing for as long as anybody waits."""
+
+    def __init__(self, answer: Answer) -> None:
+        self._answer = answer
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        yield self._body[: len(self._body) // 2]
+        yield self._answer.body[: len(self._answer.body) // 2]
+        if self._answer.fault == "stall":
+            await anyio.sleep_forever()
         raise httpx.ReadError("sandbox: connection lost")
-
-
-def _fault_shares(faults: float | Mapping[str, float] | None) -> dict[str, float]:
-    if faults is None:
-        return {}
-    if not isinstance(faults, Mapping):
-        share = _share(faults)
-        return {name: share / len(FAULTS) for name in FAULTS} if share else {}
-    unknown = [name for name in faults if name not in FAULTS]
-    if unknown:
-        raise ConfigurationError(f"faults may name {', '.join(FAULTS)}, not {unknown[0]!r}")
-    shares = {name: _share(share) for name, share in faults.items()}
-    _share(sum(shares.values()))
-    return shares
-
-
-def _share(value: float) -> float:
-    if (
-        isinstance(value, int | float)
-        and not isinstance(value, bool)
-        and 0 <= value <= 1 + ROUNDING
-    ):
-        return float(value)
-    raise ConfigurationError(f"faults must be shares from 0 to 1 in all, not {shown(value)}")
-
-
-def _faulty(name: str, answer: Answer) -> Answer:
-    if name == "broken_json":
-        return attrs.evolve(answer, body=answer.body[: len(answer.body) * 2 // 3])
-    if name == "429":
-        return _refusal(429, "Rate limit exceeded", {"retry-after": "1"})
-    if name.isdigit():
-        return _refusal(int(name), "The sandbox was asked to fail here")
-    return attrs.evolve(answer, fault=name)
 
 
 def _integer(
@@ -287,12 +250,3 @@ def _integer(
         return number
     assert problem is not None
     return {"type": problem[0], "loc": list(location), "msg": problem[1], "input": text}
-
-
-def _refusal(status: int, detail: object, headers: dict[str, str] | None = None) -> Answer:
-    return _json(status, {"detail": detail}, headers)
-
-
-def _json(status: int, content: object, headers: dict[str, str] | None = None) -> Answer:
-    kind = {"content-type": "application/json"}
-    return Answer(status, msgspec.json.encode(content), kind | (headers or {}))
