@@ -60,8 +60,9 @@ NOISE = 0.05
 # A bucket lets something pass within a second or so. What stays shut for longer is a window.
 SHUT_WINDOW = 2.0
 
-# A pause of more than this share of the time measured may have let the bucket overflow.
-LONGEST_PAUSE = 0.1
+# Pauses of more than this share of the time may have let enough run over to make a measurement
+# doubtful, and of more than that, to make it none.
+SOME_PAUSED, MOST_PAUSED = 0.1, 0.5
 
 # Faster than anything refuses: there was no limit.
 UNLIMITED = 10_000.0
@@ -115,6 +116,8 @@ class Limit:
             self._count_late()
             return
         self._burst += self.rate(now) == math.inf
+        if self._opened == -math.inf:
+            self._opened = sent
         span = self._span
         span.passed += 1
         span.last_sent = max(span.last_sent, sent)
@@ -130,7 +133,7 @@ class Limit:
     def refused(self, now: float, sent: float) -> None:
         """Take in that a request sent at *sent* was refused, the first after some had passed."""
         rate, span, seconds = self.rate(now), self._span, sent - self._span.start
-        if not span.is_measure:
+        if not span.is_measure or span.paused > MOST_PAUSED * seconds:
             if self._search is not None or self._measured is None:
                 self._search = FIRST_RATE if rate == math.inf else rate / 2
             self._start_span(sent)
@@ -158,25 +161,21 @@ class Limit:
         self._opened, self._passed_since_opening = sent, 0
 
     def paused(self, seconds: float) -> None:
-        """Take in that no request goes for so long."""
+        """Take in that no request goes for so long, so that the bucket may run over."""
         self._span.paused += seconds
-
-    def rested(self, sent: float) -> None:
-        """Take in that nobody wanted to send before *sent*, so that the bucket may be full."""
-        if self._opened == -math.inf:
-            self._opened = sent
-        self._span.is_measure = False
 
     def _start_span(self, sent: float) -> None:
         self._span = _Span(sent)
         self._span.first_rate = self.rate(sent)
 
     def _grow(self, rate: float) -> None:
-        doubling = max(DOUBLING, ROUND_TRIPS_TO_DOUBLE * self.round_trip)
-        self._search = rate + min(GAIN * rate, math.log(2) / doubling)
+        self._search = rate + min(GAIN * rate, self._largest_gain())
         if self._search > UNLIMITED:
             self._search = self._measured = None
             self._span.is_measure = False
+
+    def _largest_gain(self) -> float:
+        return math.log(2) / max(DOUBLING, ROUND_TRIPS_TO_DOUBLE * self.round_trip)
 
     def _proven(self, now: float) -> float:
         """Return the rate that has passed since the bucket was empty: the limit is no less."""
@@ -194,17 +193,23 @@ class Limit:
 
     def _is_exact(self, span: _Span, seconds: float) -> bool:
         """Tell whether the bucket can have held all that was saved while we were slower."""
-        share = span.passed / seconds / span.first_rate
+        measured, first = span.passed / seconds, span.first_rate
+        share = measured / first
         if share <= 1:
-            return True
-        if self._search is not None:  # slower while the rate grew by GAIN a request
-            return (share - 1 - math.log(share)) / GAIN <= self._tokens()
-        return span.passed * (1 - 1 / share) / 4 <= self._tokens()
+            saved = 0.0
+        elif self._search is None:
+            saved = span.passed * (1 - 1 / share) / 4
+        else:  # the sum of measured / rate - 1, while the rate grew by the lesser of two gains
+            saved = max(
+                (share - 1 - math.log(share)) / GAIN,
+                (measured * math.log(share) - measured + first) / self._largest_gain(),
+            )
+        return saved <= self._tokens()
 
     def _measure(self, span: _Span, seconds: float, rate: float) -> None:
         measured = span.passed / seconds
         known = None if self._search is not None else self._measured
-        if span.paused > LONGEST_PAUSE * seconds:
+        if span.paused > SOME_PAUSED * seconds:
             self._set(measured, MOST_DOUBT)
         elif known is None:
             self._set(measured, 2 / span.passed)

@@ -22,7 +22,7 @@ SLACK_AT_LIMIT = 0.02
 # of such an interval, and one request more in ten seconds would be more.
 LONGEST_CAUGHT_UP = 0.2
 
-# So long after its time a request shows that nobody wanted to send.
+# So long after its time a request shows that nobody wanted to send, or that the loop stood still.
 IDLE_INTERVALS = 2
 
 # After a pause each request waits up to this much longer, so that they do not wake together.
@@ -139,9 +139,13 @@ class Pacer:
         return is_news
 
     def wait_of_refused(self, refusals: int, retry_after: float | None) -> float:
-        """Return the seconds that a request waits after its *refusals*-th 429, from 1."""
+        """Return the seconds that a request waits after its *refusals*-th 429, from 1.
+
+        Without *retry_after* not for long: the pages behind it cannot be delivered before it,
+        and when it goes again is up to the rate.
+        """
         if retry_after is None:
-            return pause_without_advice(refusals, self._draw())
+            return SHORTEST_PAUSE * 2.0 ** min(refusals - 1, 7) * (1 + self._draw())
         return max(retry_after, SHORTEST_PAUSE) + self._draw() * SPREAD
 
     def refused_for(self, wait: float) -> float:
@@ -174,8 +178,9 @@ class Pacer:
     def _send(self, now: float) -> int:
         interval = self._interval(now)
         due = self._last + interval
-        if now - max(due, self._paused_until + SPREAD) > max(SLACK, IDLE_INTERVALS * interval):
-            self._limit.rested(now)
+        idle = now - max(due, self._paused_until + SPREAD)
+        if idle > max(SLACK, IDLE_INTERVALS * interval):
+            self._limit.paused(idle)
         slack = SLACK if self._rate <= self._limit.rate(now) else SLACK_AT_LIMIT
         is_caught_up = interval <= LONGEST_CAUGHT_UP and due >= now - SLACK
         self._last = max(due, now - slack) if is_caught_up else now

@@ -1,0 +1,135 @@
+"""Pull through nginx's own `limit_req`, over real HTTP, without knowing its limit.
+
+``python tests/nginx_pace.py`` starts an nginx (1.22 was tried) of its own on loopback and pulls
+for a minute at each of several limits. It prints a line for each and ends with 1 if less than
+95 % of a limit was used, more than 1.5 % of the requests were refused, a page was refused more
+than three times, or a contact is not there exactly once. nginx has to be installed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pages import KEY, body, page
+
+from aioburki import BurkiClient, Event, PauseStarted
+
+LIMITS = ((50, 10), (100, 20))  # requests per second, burst
+CONFIGURATION = """
+daemon off;
+pid {folder}/nginx.pid;
+error_log {folder}/error.log crit;
+worker_processes 1;
+events {{ worker_connections 256; }}
+http {{
+  access_log off;
+  client_body_temp_path {folder}/body;
+  proxy_temp_path {folder}/proxy;
+  fastcgi_temp_path {folder}/fastcgi;
+  uwsgi_temp_path {folder}/uwsgi;
+  scgi_temp_path {folder}/scgi;
+  keepalive_requests 100000;
+  limit_req_zone $binary_remote_addr zone=api:1m rate={rate}r/s;
+  limit_req_status 429;
+  server {{
+    listen 127.0.0.1:{port};
+    root {folder}/pages;
+    default_type application/json;
+    location / {{
+      limit_req zone=api burst={burst} nodelay;
+      try_files /$arg_page.json =404;
+    }}
+  }}
+}}
+"""
+
+
+@contextmanager
+def nginx(rate: int, burst: int, pages: int) -> Iterator[str]:
+    """Serve so many pages of one contact at this limit; yield the URL."""
+    program = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+    if program is None:
+        sys.exit("nginx is not installed")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        (folder / "pages").mkdir()
+        for number in range(1, pages + 1):
+            (folder / "pages" / f"{number}.json").write_bytes(body(page(number, 1, range(pages))))
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        configuration = folder / "nginx.conf"
+        configuration.write_text(
+            CONFIGURATION.format(folder=folder, port=port, rate=rate, burst=burst)
+        )
+        with subprocess.Popen([program, "-c", configuration, "-p", folder]) as process:
+            try:
+                _wait_for(port)
+                yield f"http://127.0.0.1:{port}"
+            finally:
+                process.terminate()
+
+
+def _wait_for(port: int) -> None:
+    for _ in range(100):
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return
+    sys.exit("nginx does not start")
+
+
+async def pull(rate: int, burst: int, seconds: float, in_flight: int) -> bool:
+    """Pull for about so long, print what came of it, and return whether it is good."""
+    pages = int(rate * seconds)
+    refusals: Counter[int] = Counter()
+
+    def listen(event: Event) -> None:
+        if isinstance(event, PauseStarted):
+            refusals[event.page] += 1
+
+    with nginx(rate, burst, pages) as url:
+        async with BurkiClient(KEY, base_url=url, concurrency=in_flight, on_event=listen) as burki:
+            contacts = await burki.contacts(42, per_page=1)
+    report = contacts.report
+    used = 100 * pages / (rate * report.elapsed)
+    refused = 100 * report.rate_limited / report.requests
+    most = max(refusals.values(), default=0)
+    complete = [contact.id for contact in contacts] == list(range(pages))
+    is_good = complete and used >= 95 and refused <= 1.5 and most <= 3
+    print(
+        f"nginx {rate}/s, burst {burst}, {in_flight} in flight: {report.elapsed:.1f} s, "
+        f"{used:.1f} % used, {refused:.2f} % refused, {most} times at most of one page: "
+        f"{'good' if is_good else 'NOT GOOD'}{'' if complete else ', INCOMPLETE'}",
+        flush=True,
+    )
+    return is_good
+
+
+async def main() -> None:
+    """Run all limits."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--in-flight", type=int, default=8)
+    options = parser.parse_args()
+    good = [await pull(rate, burst, options.seconds, options.in_flight) for rate, burst in LIMITS]
+    sys.exit(0 if all(good) else 1)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
