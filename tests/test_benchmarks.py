@@ -73,6 +73,7 @@ def test_right_clients_are_timed(capfd: pytest.CaptureFixture[str]) -> None:
     assert "120 contacts, round 2 of 2" in capfd.readouterr().err
 
 
+@pytest.mark.may_show("output", why="a made-up number in the fault of a made-up client")
 def test_wrong_clients_are_not_timed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A client that loses, doubles or swaps contacts is shown as wrong, without a time."""
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))

@@ -211,6 +211,7 @@ async def test_pages_that_cannot_be_decoded_leave_it_on(monkeypatch: pytest.Monk
         with pytest.raises(ZeroDivisionError):
             await burki.contacts(42)
         assert gc.isenabled()
+    gc.collect()  # the frames of that fault
 
 
 @pytest.mark.asyncio
