@@ -37,7 +37,8 @@ class BurkiClient:
             ``BURKI_BASE_URL``, else ``https://api.burki.dev``. https, or http for localhost.
         concurrency: most requests in flight at once, over all pulls; 1 … 1000.
         rate: most requests per second, above 0, exact to 2 % over any ten seconds; None for no
-            ceiling.
+            ceiling until the server says 429. What the server allows is found then, or read from
+            its headers, and kept, below *rate* too.
         attempts: most tries for one page when failures are transient; 1 … 100. Waits for
             HTTP 429 are not counted among them.
         timeout: seconds for one attempt, body included.
