@@ -16,9 +16,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aioburki._body import GZIP, LARGEST_BODY, BodyProblem, _Gzip, read_body
+from aioburki._body import GZIP, BodyProblem, _Gzip, read_body
 from aioburki._decode import decode_page
 from aioburki._parse import Undecodable
+from aioburki._settings import LARGEST_BODY
 
 pytestmark = pytest.mark.asyncio
 

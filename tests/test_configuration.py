@@ -30,6 +30,13 @@ def test_whole_numbers_are_checked(name: str, value: Any) -> None:
         BurkiClient(KEY, **{name: value})
 
 
+@pytest.mark.parametrize("value", [0, 1023, 2**30 + 1, 10.5, "64", None, True])
+def test_the_largest_body_is_checked(value: Any) -> None:
+    """A cap out of range or of another type is refused by name."""
+    with pytest.raises(ConfigurationError, match="max_body must be a whole number from 1024 to"):
+        BurkiClient(KEY, max_body=value)
+
+
 @pytest.mark.parametrize("name", ["timeout", "max_wait"])
 @pytest.mark.parametrize("value", [-1, math.nan, math.inf, True, 10**9, "5", None])
 def test_seconds_are_checked(name: str, value: Any) -> None:

@@ -28,7 +28,6 @@ from aioburki import (
     RequestTimeoutError,
     ResponseDecodeError,
     ResponseTooLargeError,
-    _exchange,
     _lanes,
 )
 
@@ -150,11 +149,10 @@ async def test_closed_port_is_a_failed_connection() -> None:
     assert caught.value.attempts == 2
 
 
-async def test_too_large_an_answer_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_too_large_an_answer_is_cut_off() -> None:
     """An endless body costs its connection and no more."""
-    monkeypatch.setattr(_exchange, "LARGEST_BODY", 1000)
     async with wire_server(whole(100)) as server:
-        async with BurkiClient(KEY, base_url=server.url) as burki:
+        async with BurkiClient(KEY, base_url=server.url, max_body=1024) as burki:
             with pytest.raises(ResponseTooLargeError):
                 await burki.contacts(42)
             assert await settled(server) == 0
@@ -278,6 +276,7 @@ async def test_environment_is_not_used(monkeypatch: pytest.MonkeyPatch, tmp_path
         assert server.requests[0].lower().count("authorization:") == 1
         assert f"Bearer {KEY}" in server.requests[0]
     assert _lanes._tls_context().keylog_filename is None
+    assert not (tmp_path / "keys.log").exists()
 
 
 def pull_in_a_new_loop(burki: BurkiClient, closing: bool = False) -> int:

@@ -92,7 +92,7 @@ def test_settings_are_all_described() -> None:
     rows = dict(re.findall(r"^\| `(\w+)` \| `?([^|`]*)`?", README, re.MULTILINE))
     parameters = inspect.signature(BurkiClient).parameters
     assert set(parameters) <= set(rows)
-    for name in ("concurrency", "rate", "attempts", "timeout", "max_wait"):
+    for name in ("concurrency", "rate", "attempts", "timeout", "max_wait", "max_body"):
         assert rows[name].strip() == str(parameters[name].default)
 
 

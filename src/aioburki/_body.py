@@ -10,8 +10,6 @@ from enum import Enum
 import anyio
 import httpx
 
-# A page of 1,000 contacts is about 300 KB; with generous imported fields a few MB.
-LARGEST_BODY = 64 * 1024 * 1024
 LARGEST_ERROR_BODY = 256 * 1024
 PIECE = 256 * 1024
 ABANDON_SECONDS = 0.1
@@ -23,7 +21,7 @@ GZIP = 16 + zlib.MAX_WBITS
 class BodyProblem(Enum):
     """Why a body could not be had; the value says it in words."""
 
-    TOO_LARGE = f"the answer is larger than {LARGEST_BODY // 2**20} MiB"
+    TOO_LARGE = "the answer is larger than max_body allows"
     BROKEN = "the compressed body is not complete"
     ENCODED = "the body is in an encoding that was not asked for"
     TAKEN = "something else has read the body, such as a hook of http_client"

@@ -20,7 +20,7 @@ from ._lanes import LaneTransport
 from ._models import ContactStatus
 from ._pull import Running
 from ._query import MOST_PER_PAGE, contact_query
-from ._settings import Secret, client_settings
+from ._settings import LARGEST_BODY, Secret, client_settings
 from ._wirelog import cut_wire_log
 
 
@@ -44,6 +44,8 @@ class BurkiClient:
         timeout: seconds for one attempt, body included.
         max_wait: the longest pause in seconds that the server may ask for, and the longest
             that the client goes on pausing without one success; beyond it `RateLimitError`.
+        max_body: bytes of the largest answer, decompressed; 1 KiB … 1 GiB, 64 MiB by default.
+            What is larger is `ResponseTooLargeError`, before it takes memory.
         http_client: a client of yours (proxies, certificates, tests). It is used as it is,
             without following redirects and without its `auth`, and never closed. It must allow
             at least ``concurrency`` connections: httpx loses those for which requests queue
@@ -67,6 +69,7 @@ class BurkiClient:
         attempts: SupportsIndex = 6,
         timeout: float = 30.0,
         max_wait: float = 120.0,
+        max_body: SupportsIndex = LARGEST_BODY,
         http_client: httpx.AsyncClient | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
         on_event: Callable[[Event], object] | None = None,
@@ -82,6 +85,7 @@ class BurkiClient:
             attempts=attempts,
             timeout=timeout,
             max_wait=max_wait,
+            max_body=max_body,
         )
         cut_wire_log()
         self._owns_http = http_client is None

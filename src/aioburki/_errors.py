@@ -196,6 +196,6 @@ class ResponseDecodeError(BurkiError):
 
 
 class ResponseTooLargeError(ResponseDecodeError):
-    """Report an answer whose decoded body is larger than this package accepts (64 MiB)."""
+    """Report an answer whose decoded body is larger than ``max_body`` allows."""
 
     advice = "Lower `per_page`."

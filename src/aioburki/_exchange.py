@@ -11,7 +11,7 @@ import attrs
 import httpx
 from anyio import Lock  # by name: anyio imports late, and the first client would wait for it
 
-from ._body import LARGEST_BODY, LARGEST_ERROR_BODY, BodyProblem, body_if_read, read_body
+from ._body import LARGEST_ERROR_BODY, BodyProblem, body_if_read, read_body
 from ._budget import Allowance, read_allowance
 from ._collector import collector_at_rest
 from ._decode import decode_page
@@ -105,7 +105,8 @@ class Exchanger:
             with anyio.fail_after(self._settings.timeout):
                 response = await self._send(query, window)
                 try:
-                    largest = LARGEST_BODY if response.status_code == 200 else LARGEST_ERROR_BODY
+                    is_page = response.status_code == 200
+                    largest = self._settings.max_body if is_page else LARGEST_ERROR_BODY
                     body = await read_body(response, largest)
                 finally:
                     await response.aclose()

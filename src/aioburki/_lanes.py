@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Protocol
 
 import anyio
+import certifi
 import httpx
 
 # Servers commonly close an idle connection after 5 s; reusing one they are about to close
@@ -270,8 +271,7 @@ class _LaneStream(httpx.AsyncByteStream):
 
 
 def _tls_context() -> ssl.SSLContext:
-    context = httpx.create_ssl_context(trust_env=False)
-    # Python takes a file for the keys from SSLKEYLOGFILE; typeshed does not know that None
-    # closes it.
-    context.keylog_filename = None  # type: ignore[assignment]
+    # Not `ssl.create_default_context`, which opens the file that SSLKEYLOGFILE names.
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(certifi.where())
     return context

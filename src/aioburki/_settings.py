@@ -17,6 +17,10 @@ MOST_CONCURRENCY = 1000
 LONGEST_KEY = 8192
 A_DAY = 86_400.0
 
+# A page of 1,000 contacts is about 300 KB; with generous imported fields a few MB.
+LARGEST_BODY = 64 * 1024 * 1024
+LEAST_BODY, MOST_BODY = 1024, 1024 * 1024 * 1024
+
 
 @attrs.frozen(repr=False)
 class Secret:
@@ -39,6 +43,7 @@ class Settings:
     attempts: int
     timeout: float
     max_wait: float
+    max_body: int
 
 
 def client_settings(
@@ -50,6 +55,7 @@ def client_settings(
     attempts: SupportsIndex,
     timeout: float,
     max_wait: float,
+    max_body: SupportsIndex,
 ) -> Settings:
     """Return the settings for these arguments of `BurkiClient` and the environment.
 
@@ -64,6 +70,7 @@ def client_settings(
         attempts=whole_number("attempts", attempts, low=1, high=100),
         timeout=seconds("timeout", timeout, low=0.001, high=A_DAY),
         max_wait=seconds("max_wait", max_wait, low=0, high=A_DAY),
+        max_body=whole_number("max_body", max_body, low=LEAST_BODY, high=MOST_BODY),
     )
 
 
