@@ -1,7 +1,7 @@
 """Pull through nginx's own `limit_req`, over real HTTP, without knowing its limit.
 
 ``python tests/nginx_pace.py`` starts an nginx (1.22 was tried) of its own on loopback and pulls
-for a minute at each of several limits. It prints a line for each and ends with 1 if less than
+for a minute at each of several limits. It prints a line for each and ends with 1 if twice less than
 95 % of a limit was used, more than 1.5 % of the requests were refused, a page was refused more
 than three times, or a contact is not there exactly once. nginx has to be installed.
 """

@@ -53,12 +53,14 @@ class RetryScheduled:
 
 @attrs.frozen(kw_only=True)
 class PauseStarted:
-    """Tell that the server refused a request for its rate and all requests wait.
+    """Tell that the server refused a request for its rate, which waits, or all of them do.
+
+    Refusals of requests that were under way together are told once.
 
     Attributes:
         campaign_id: the campaign whose request was refused.
         page: number of the page that was refused, from 1.
-        seconds: length of the pause from now on.
+        seconds: length of the wait from now on.
         retry_after: seconds the server asked for, or None if it named none.
     """
 
