@@ -184,6 +184,7 @@ async def crowd(
     """
     draw = random.Random(seed).random
     loop = asyncio.get_running_loop()
+    loop.set_debug(False)  # which takes most of the time where so many things are awaited
     start, result, slots = loop.time(), Result(), asyncio.Semaphore(workers)
 
     def travel() -> Awaitable[None]:
