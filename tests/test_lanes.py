@@ -60,7 +60,7 @@ def descriptors() -> Iterator[None]:
 
 async def test_one_connection_for_each_request_in_flight() -> None:
     """Many pages take no more connections than slots, and all of them are closed."""
-    async with wire_server(whole(5000), latency=0.005) as server:
+    async with wire_server(whole(5000), latency=0.02) as server:
         async with BurkiClient(KEY, base_url=server.url, concurrency=8) as burki:
             contacts = await burki.contacts(42, per_page=50)
             assert len(contacts) == 5000
@@ -418,6 +418,23 @@ async def test_restarted_server_costs_one_attempt() -> None:
             contacts = await burki.contacts(42, per_page=400)
     assert opened == 8
     assert contacts.report.retries == 1
+
+
+async def test_faults_cost_no_further_connections() -> None:
+    """A broken connection is replaced by one; those that have served meanwhile are kept."""
+    faults = 0
+
+    def answer(number: int, attempt: int, per_page: int) -> Reply:
+        nonlocal faults
+        broken = number % 10 == 0 and attempt == 1
+        faults += broken
+        return page_reply(number, per_page, 400, fault="close" if broken else None)
+
+    async with wire_server(answer, latency=0.002) as server:
+        async with BurkiClient(KEY, base_url=server.url, concurrency=8) as burki:
+            contacts = await burki.contacts(42, per_page=2)
+    assert contacts.report.retries == faults == 20
+    assert server.connections <= 8 + faults
 
 
 async def test_unreadable_bodies_leave_no_generator() -> None:

@@ -8,6 +8,7 @@ connection that nobody shares can do neither.
 from __future__ import annotations
 
 import asyncio
+import math
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -54,13 +55,14 @@ class LaneTransport(httpx.AsyncBaseTransport):
         """
         self._enter_loop()
         lane = await self._take_lane()
+        sent = time.monotonic()
         try:
             response = await lane.send(request)
         except (httpx.NetworkError, httpx.RemoteProtocolError):
-            # What befell this connection has befallen those that rest, if a server restarts:
-            # a retry over another of them would only find that out again.
+            # What befell this connection has befallen those that have rested since, if a server
+            # restarts: a retry over another of them would only find that out again.
             await lane.throw_away()
-            await self._throw_away_idle()
+            await self._throw_away_idle(sent)
             raise
         except BaseException:
             await lane.throw_away()
@@ -74,7 +76,7 @@ class LaneTransport(httpx.AsyncBaseTransport):
         A cancellation meanwhile is passed on afterwards, not before.
         """
         self._enter_loop()
-        await self._throw_away_idle()
+        await self._throw_away_idle(math.inf)
 
     async def _take_lane(self) -> _Lane:
         """Return the lane used last that still serves, or a new one when its turn has come."""
@@ -95,11 +97,12 @@ class LaneTransport(httpx.AsyncBaseTransport):
         self._idle.append(lane)
         self._ramp.wake()
 
-    async def _throw_away_idle(self) -> None:
+    async def _throw_away_idle(self, before: float) -> None:
+        """Throw away the lanes that have rested since *before*, on the monotonic clock."""
         interruption: asyncio.CancelledError | None = None
-        while self._idle:
+        while self._idle and self._idle[0].rests_since <= before:
             try:
-                await self._idle.pop().throw_away()
+                await self._idle.pop(0).throw_away()
             except asyncio.CancelledError as error:
                 interruption = error
         if interruption is not None:
@@ -170,7 +173,7 @@ class _Lane:
         )
         self._socket: _Socket | None = None
         self._ramp: _Ramp | None = ramp  # while the connection is being opened
-        self._rests_since = 0.0
+        self.rests_since = 0.0
         self._has_waited = False
         ramp.enter()
 
@@ -179,7 +182,7 @@ class _Lane:
 
         httpx would notice too, but then open another connection without waiting for its turn.
         """
-        has_expired = time.monotonic() - self._rests_since > KEEPALIVE_SECONDS
+        has_expired = time.monotonic() - self.rests_since > KEEPALIVE_SECONDS
         # There is no socket where a test has put something else in the place of httpcore.
         is_readable = self._socket is not None and self._socket.get_extra_info("is_readable")
         return not (has_expired or is_readable)
@@ -193,7 +196,7 @@ class _Lane:
 
     def rest(self) -> None:
         """Begin to wait for the next request."""
-        self._rests_since = time.monotonic()
+        self.rests_since = time.monotonic()
 
     async def throw_away(self) -> None:
         # The socket is told to close before the first point where this can be interrupted.
