@@ -60,7 +60,7 @@ def descriptors() -> Iterator[None]:
 
 async def test_one_connection_for_each_request_in_flight() -> None:
     """Many pages take no more connections than slots, and all of them are closed."""
-    async with wire_server(whole(5000), latency=0.02) as server:
+    async with wire_server(whole(5000), latency=0.05) as server:
         async with BurkiClient(KEY, base_url=server.url, concurrency=8) as burki:
             contacts = await burki.contacts(42, per_page=50)
             assert len(contacts) == 5000
