@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import anyio
+import httpcore
 import httpx
 import pytest
 import respx
@@ -31,6 +32,7 @@ from aioburki import (
     _exchange,
     _lanes,
 )
+from aioburki._ramp import Ramp
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.usefixtures("nothing_left")]
 
@@ -336,6 +338,49 @@ async def test_second_event_loop_beside_the_first_is_refused() -> None:
             await burki.contacts(42)
 
 
+def new_lane() -> _lanes._Lane:
+    origin = httpcore.Origin(b"https", b"localhost", 443)
+    return _lanes._Lane(origin, ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), Ramp())
+
+
+async def test_lane_serves_one_server_only() -> None:
+    """A connection to one server is never used for a request to another."""
+    async with wire_server(whole(1)) as one, wire_server(whole(1)) as other:
+        async with httpx.AsyncClient(transport=_lanes.LaneTransport()) as http:
+            for server in (one, other, other, one):
+                await http.get(f"{server.url}/?page=1&per_page=1")
+        assert len(one.requests) == len(other.requests) == 2
+        assert (one.connections, other.connections) == (2, 1)
+
+
+ERRORS = (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError)
+LEAVES = [
+    kind
+    for kind in vars(httpcore).values()
+    if isinstance(kind, type) and issubclass(kind, ERRORS) and not kind.__subclasses__()
+]
+
+
+@pytest.mark.parametrize("kind", [kind for kind in LEAVES if kind is not httpcore.PoolTimeout])
+async def test_errors_come_as_those_of_httpx(kind: type[Exception]) -> None:
+    """What httpcore raises is raised under the same name of httpx, with its cause."""
+
+    class Failing:
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            raise kind("text")
+            yield b""
+
+        async def aclose(self) -> None:
+            raise AssertionError
+
+    stream = _lanes._LaneStream(Failing(), new_lane(), lambda _: None)
+    with pytest.raises(httpx.TransportError, match="text") as caught:
+        async for _ in stream:
+            pass
+    assert type(caught.value).__name__ == kind.__name__
+    assert isinstance(caught.value.__cause__, kind)
+
+
 async def test_failing_close_throws_the_lane_away() -> None:
     """A response that cannot be closed cleanly does not give its connection back."""
 
@@ -347,7 +392,7 @@ async def test_failing_close_throws_the_lane_away() -> None:
             raise httpx.ReadError("broken")
 
     given_back: list[_lanes._Lane] = []
-    lane = _lanes._Lane(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), _lanes._Ramp())
+    lane = new_lane()
     stream = _lanes._LaneStream(Stuck(), lane, given_back.append)
     async for _ in stream:
         pass
@@ -387,14 +432,11 @@ async def test_client_of_the_user_is_used_and_not_closed() -> None:
 
 async def test_lanes_close_within_their_second() -> None:
     """Throwing a lane away takes no longer than its bound, even under cancellation."""
-    lane = _lanes._Lane(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), _lanes._Ramp())
+    lane = new_lane()
 
     class Slow:
         async def aclose(self) -> None:
             await anyio.sleep(60)
-
-        def get_extra_info(self, info: str) -> object:
-            raise AssertionError(info)
 
     lane._socket = Slow()
     start = asyncio.get_running_loop().time()
