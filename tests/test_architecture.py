@@ -38,6 +38,7 @@ LAYERS = [
     "_failure",
     "_ramp",
     "_lanes",
+    "_send",
     "_wirelog",
     "_exchange",
     "_pace",
