@@ -33,6 +33,7 @@ from aioburki import (
     _lanes,
 )
 from aioburki._ramp import Ramp
+from aioburki._send import LaneSender
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.usefixtures("nothing_left")]
 
@@ -248,21 +249,30 @@ async def test_cancelled_handshakes_leave_no_socket(
         assert await settled(server) == 0
 
 
+async def status_of(lanes: _lanes.Lanes, server: WireServer) -> int:
+    """Send a request over *lanes*, read the answer, and return its status."""
+    response = await lanes.send(
+        httpcore.Request("GET", f"{server.url}/?page=1&per_page=1", headers={"Host": "localhost"})
+    )
+    await response.aread()
+    return response.status_code
+
+
 async def test_request_cancelled_at_any_step_leaves_no_stuck_lane() -> None:
     """Wherever in httpx a cancellation strikes, the next request has a connection at once."""
     context = _lanes._tls_context()
     async with wire_server(whole(1)) as server:
         for steps in range(40):
-            transport = _lanes.LaneTransport()
-            transport._context = context  # or the first steps would be those of a thread
-            async with httpx.AsyncClient(transport=transport) as http:
-                address = f"{server.url}/?page=1&per_page=1"
-                request = asyncio.create_task(http.get(address))
-                for _ in range(steps):
-                    await asyncio.sleep(0)
-                request.cancel()
-                await asyncio.gather(request, return_exceptions=True)
-                assert (await http.get(address, timeout=2)).status_code == 200
+            lanes = _lanes.Lanes()
+            lanes._context = context  # or the first steps would be those of a thread
+            request = asyncio.create_task(status_of(lanes, server))
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            request.cancel()
+            await asyncio.gather(request, return_exceptions=True)
+            async with asyncio.timeout(2):
+                assert await status_of(lanes, server) == 200
+            await lanes.aclose()
 
 
 async def test_environment_is_not_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -285,7 +295,8 @@ async def test_environment_is_not_used(monkeypatch: pytest.MonkeyPatch, tmp_path
 def pull_in_a_new_loop(burki: BurkiClient, closing: bool = False) -> int:
     async def pull() -> int:
         async with wire_server(whole(100)) as server:
-            object.__setattr__(burki._settings, "base_url", server.url)
+            assert isinstance(burki._sender, LaneSender)
+            burki._sender._server = httpx.URL(server.url)
             contacts = await burki.contacts(42, per_page=10)
             if closing:
                 await burki.aclose()
@@ -346,9 +357,10 @@ def new_lane() -> _lanes._Lane:
 async def test_lane_serves_one_server_only() -> None:
     """A connection to one server is never used for a request to another."""
     async with wire_server(whole(1)) as one, wire_server(whole(1)) as other:
-        async with httpx.AsyncClient(transport=_lanes.LaneTransport()) as http:
-            for server in (one, other, other, one):
-                await http.get(f"{server.url}/?page=1&per_page=1")
+        lanes = _lanes.Lanes()
+        for server in (one, other, other, one):
+            assert await status_of(lanes, server) == 200
+        await lanes.aclose()
         assert len(one.requests) == len(other.requests) == 2
         assert (one.connections, other.connections) == (2, 1)
 

@@ -16,7 +16,7 @@ from ._errors import ClientClosedError, ConfigurationError
 from ._events import Event
 from ._exchange import Exchanger
 from ._fetch import Fetcher
-from ._lanes import LaneTransport
+from ._lanes import Lanes
 from ._models import ContactStatus
 from ._pull import Running
 from ._query import MOST_PER_PAGE, contact_query
@@ -163,7 +163,7 @@ def _sender(
     if http_client is not None:
         return ClientSender(settings, http_client)
     if transport is None:
-        return LaneSender(settings, LaneTransport())
+        return LaneSender(settings, Lanes())
     no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=()))
     http = httpx.AsyncClient(transport=transport, trust_env=False, cookies=no_cookies)
     return ClientSender(settings, http)

@@ -1,7 +1,7 @@
 """Lanes: one connection for each request in flight, thrown away after any unclean exit.
 
-The only place that knows httpcore. Its pool takes time quadratic in its connections and loses
-a slot for good when a request is cancelled in it; a connection that nobody shares needs none.
+The only place that opens connections. httpcore's pool takes time quadratic in its connections
+and loses a slot for good when a request is cancelled in it; what nobody shares needs no pool.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _ERRORS: dict[type[Exception], type[httpx.TransportError]] = {
 }  # fmt: skip
 
 
-class LaneTransport(httpx.AsyncBaseTransport):
+class Lanes:
     """Send each request over a lane of its own, the one used last first.
 
     Opens as many lanes as there are requests in flight, a few at a time; whoever sends bounds
@@ -50,19 +50,18 @@ class LaneTransport(httpx.AsyncBaseTransport):
         self._ramp = Ramp()
         self._reading = anyio.Lock()
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+    async def send(self, request: httpcore.Request) -> httpx.Response:
         """Send *request* and return the response, whose stream gives the lane back.
 
         Raises:
             httpx.TransportError: the connection failed.
-            RuntimeError: another event loop uses this transport.
+            RuntimeError: another event loop uses these lanes.
         """
         self._enter_loop()
-        asked = _as_httpcore(request)
-        lane = await self._take_lane(asked.url.origin)
+        lane = await self._take_lane(request.url.origin)
         sent = time.monotonic()
         try:
-            response = await lane.send(asked)
+            response = await lane.send(request)
         except (httpx.NetworkError, httpx.RemoteProtocolError):
             # What befell this connection has befallen those that have rested since, if a server
             # restarts: a retry over another of them would only find that out again.
@@ -257,16 +256,6 @@ class _LaneStream(httpx.AsyncByteStream):
             await lane.throw_away()
             raise
         self._give_back(lane)
-
-
-def _as_httpcore(request: httpx.Request) -> httpcore.Request:
-    url = request.url
-    return httpcore.Request(
-        request.method,
-        httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
-        headers=request.headers.raw,
-        extensions=request.extensions,
-    )
 
 
 def _tls_context() -> ssl.SSLContext:
