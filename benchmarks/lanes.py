@@ -15,10 +15,12 @@ import statistics
 import subprocess
 import sys
 import time
+from contextlib import aclosing
 
+import httpcore
 import httpx
 
-from aioburki._lanes import LaneTransport
+from aioburki._lanes import Lanes
 
 WAYS = ("lanes", "pool")
 IN_FLIGHT = (8, 16, 32, 64)
@@ -52,15 +54,24 @@ async def serve() -> None:
 async def measure(way: str, in_flight: int, port: int) -> tuple[float, float]:
     """Return CPU and wall seconds per request."""
     limits = httpx.Limits(max_connections=in_flight, max_keepalive_connections=in_flight)
-    transport = LaneTransport() if way == "lanes" else httpx.AsyncHTTPTransport(limits=limits)
-    async with httpx.AsyncClient(transport=transport, trust_env=False, timeout=30) as client:
+    client = httpx.AsyncClient(limits=limits, trust_env=False, timeout=30)
+    lanes, url = Lanes(), f"http://127.0.0.1:{port}/"
+
+    async def get() -> None:
+        if way == "lanes":
+            request = httpcore.Request("GET", url, headers={"Host": "127.0.0.1"})
+            await (await lanes.send(request)).aread()
+        else:
+            await client.get(url)
+
+    async with client, aclosing(lanes):
         numbers = iter(range(REQUESTS))
 
         async def work() -> None:
             for _ in numbers:
-                await client.get(f"http://127.0.0.1:{port}/")
+                await get()
 
-        await client.get(f"http://127.0.0.1:{port}/")
+        await get()
         cpu, wall = time.process_time(), time.perf_counter()
         await asyncio.gather(*(work() for _ in range(in_flight)))
         return (

@@ -30,7 +30,8 @@ import trustme
 from faults import FaultServer
 from pages import KEY
 
-from aioburki import BurkiClient, _lanes
+from aioburki import BurkiClient
+from aioburki._send import LaneSender
 
 TOTAL = 400
 PER_PAGE = 20
@@ -207,11 +208,11 @@ class Storm:
         burki = BurkiClient(
             KEY, base_url=self.faults.url, concurrency=CONCURRENCY, http_client=http
         )
-        transport = burki._http._transport
-        if isinstance(transport, _lanes.LaneTransport):
+        sender = burki._sender
+        if isinstance(sender, LaneSender):
             context = ssl.create_default_context()
             authority.configure_trust(context)
-            transport._context = context
+            sender._lanes._context = context
         return await stack.enter_async_context(burki)
 
     async def _check(self, burki: BurkiClient) -> None:

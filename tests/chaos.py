@@ -45,7 +45,7 @@ from aioburki import (
     UnexpectedResponseError,
     UnprocessableError,
 )
-from aioburki._lanes import LaneTransport
+from aioburki._send import LaneSender
 
 SHARE = 0.2
 A_DAY = 86_400.0
@@ -625,9 +625,9 @@ async def pull_over_sockets(scenario: Scenario, faults: FaultServer) -> list[str
         attempts=scenario.attempts,
         timeout=1,
     ) as burki:
-        transport = burki._http._transport
-        assert isinstance(transport, LaneTransport)
-        await transport._tls()  # the first attempt is to wait for the server alone
+        sender = burki._sender
+        assert isinstance(sender, LaneSender)
+        await sender._lanes._tls()  # the first attempt is to wait for the server alone
         contacts = burki.contacts(
             42, status=scenario.status, per_page=scenario.per_page, limit=scenario.limit
         )

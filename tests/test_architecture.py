@@ -36,7 +36,9 @@ LAYERS = [
     "_collector",
     "_body",
     "_failure",
+    "_ramp",
     "_lanes",
+    "_send",
     "_wirelog",
     "_exchange",
     "_pace",
@@ -116,9 +118,9 @@ def test_tasks_are_created_in_one_place() -> None:
     assert creating == {"_lookahead", "_exchange"}
 
 
-def test_transports_of_httpx_are_known_in_one_place() -> None:
+def test_connections_are_known_in_one_place() -> None:
     """Only the lanes open connections."""
-    opening = {module for module in LAYERS if "AsyncHTTPTransport" in ast.dump(tree(module))}
+    opening = {module for module in LAYERS if "AsyncHTTP" in ast.dump(tree(module))}
     assert opening == {"_lanes"}
 
 

@@ -45,8 +45,8 @@ from aioburki import (
     ResponseDecodeError,
     ResponseTooLargeError,
     UnexpectedResponseError,
-    _exchange,
     _lanes,
+    _send,
 )
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.usefixtures("nothing_left")]
@@ -256,7 +256,7 @@ async def test_black_hole_costs_its_timeout_and_no_more(
 ) -> None:
     """A connection that nobody answers is given up in time, every time."""
     faults.listen(black_hole=True)
-    monkeypatch.setattr(_exchange, "CONNECT_SECONDS", 0.3)
+    monkeypatch.setattr(_send, "CONNECT_SECONDS", 0.3)
     start = time.monotonic()
     with pytest.raises(RequestTimeoutError, match=r"no connection to 127\.0\.0\.1 in") as caught:
         await pull(faults.url.replace("localhost", "127.0.0.1"), timeout=5, attempts=2)

@@ -15,7 +15,7 @@ import trustme
 from faults import CLOSE, RESET, STALL, TOTAL, FaultServer, Steps, complete, raw, whole
 from pages import KEY, body, page
 
-from aioburki import BurkiClient, ConnectionFailedError, RequestTimeoutError, _exchange, _lanes
+from aioburki import BurkiClient, ConnectionFailedError, RequestTimeoutError, _lanes, _send
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.usefixtures("nothing_left")]
 
@@ -186,7 +186,7 @@ async def test_handshake_that_stalls_ends_in_time(
     faults: FaultServer, certificate: Callable[..., Files], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A server that never answers the handshake costs the time for connecting, each time."""
-    monkeypatch.setattr(_exchange, "CONNECT_SECONDS", 0.3)
+    monkeypatch.setattr(_send, "CONNECT_SECONDS", 0.3)
     faults.listen(greetings=[[["deaf"]]] * 2, tls=certificate())
     async with BurkiClient(KEY, base_url=faults.url, attempts=1) as burki:
         for _ in range(2):

@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import anyio
+import httpcore
 import httpx
 import pytest
 import respx
@@ -30,6 +31,8 @@ from aioburki import (
     ResponseTooLargeError,
     _lanes,
 )
+from aioburki._ramp import Ramp
+from aioburki._send import LaneSender
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.usefixtures("nothing_left")]
 
@@ -244,21 +247,30 @@ async def test_cancelled_handshakes_leave_no_socket(
         assert await settled(server) == 0
 
 
+async def status_of(lanes: _lanes.Lanes, server: WireServer) -> int:
+    """Send a request over *lanes*, read the answer, and return its status."""
+    response = await lanes.send(
+        httpcore.Request("GET", f"{server.url}/?page=1&per_page=1", headers={"Host": "localhost"})
+    )
+    await response.aread()
+    return response.status_code
+
+
 async def test_request_cancelled_at_any_step_leaves_no_stuck_lane() -> None:
     """Wherever in httpx a cancellation strikes, the next request has a connection at once."""
     context = _lanes._tls_context()
     async with wire_server(whole(1)) as server:
         for steps in range(40):
-            transport = _lanes.LaneTransport()
-            transport._context = context  # or the first steps would be those of a thread
-            async with httpx.AsyncClient(transport=transport) as http:
-                address = f"{server.url}/?page=1&per_page=1"
-                request = asyncio.create_task(http.get(address))
-                for _ in range(steps):
-                    await asyncio.sleep(0)
-                request.cancel()
-                await asyncio.gather(request, return_exceptions=True)
-                assert (await http.get(address, timeout=2)).status_code == 200
+            lanes = _lanes.Lanes()
+            lanes._context = context  # or the first steps would be those of a thread
+            request = asyncio.create_task(status_of(lanes, server))
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            request.cancel()
+            await asyncio.gather(request, return_exceptions=True)
+            async with asyncio.timeout(2):
+                assert await status_of(lanes, server) == 200
+            await lanes.aclose()
 
 
 async def test_environment_is_not_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -282,7 +294,8 @@ async def test_environment_is_not_used(monkeypatch: pytest.MonkeyPatch, tmp_path
 def pull_in_a_new_loop(burki: BurkiClient, closing: bool = False) -> int:
     async def pull() -> int:
         async with wire_server(whole(100)) as server:
-            object.__setattr__(burki._settings, "base_url", server.url)
+            assert isinstance(burki._sender, LaneSender)
+            burki._sender._server = httpx.URL(server.url)
             contacts = await burki.contacts(42, per_page=10)
             if closing:
                 await burki.aclose()
@@ -335,6 +348,50 @@ async def test_second_event_loop_beside_the_first_is_refused() -> None:
             await burki.contacts(42)
 
 
+def new_lane() -> _lanes._Lane:
+    origin = httpcore.Origin(b"https", b"localhost", 443)
+    return _lanes._Lane(origin, ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), Ramp())
+
+
+async def test_lane_serves_one_server_only() -> None:
+    """A connection to one server is never used for a request to another."""
+    async with wire_server(whole(1)) as one, wire_server(whole(1)) as other:
+        lanes = _lanes.Lanes()
+        for server in (one, other, other, one):
+            assert await status_of(lanes, server) == 200
+        await lanes.aclose()
+        assert len(one.requests) == len(other.requests) == 2
+        assert (one.connections, other.connections) == (2, 1)
+
+
+ERRORS = (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError)
+LEAVES = [
+    kind
+    for kind in vars(httpcore).values()
+    if isinstance(kind, type) and issubclass(kind, ERRORS) and not kind.__subclasses__()
+]
+
+
+@pytest.mark.parametrize("kind", [kind for kind in LEAVES if kind is not httpcore.PoolTimeout])
+async def test_errors_come_as_those_of_httpx(kind: type[Exception]) -> None:
+    """What httpcore raises is raised under the same name of httpx, with its cause."""
+
+    class Failing:
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            raise kind("text")
+            yield b""
+
+        async def aclose(self) -> None:
+            raise AssertionError
+
+    stream = _lanes._LaneStream(Failing(), new_lane(), lambda _: None)
+    with pytest.raises(httpx.TransportError, match="text") as caught:
+        async for _ in stream:
+            pass
+    assert type(caught.value).__name__ == kind.__name__
+    assert isinstance(caught.value.__cause__, kind)
+
+
 async def test_failing_close_throws_the_lane_away() -> None:
     """A response that cannot be closed cleanly does not give its connection back."""
 
@@ -346,7 +403,7 @@ async def test_failing_close_throws_the_lane_away() -> None:
             raise httpx.ReadError("broken")
 
     given_back: list[_lanes._Lane] = []
-    lane = _lanes._Lane(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), _lanes._Ramp())
+    lane = new_lane()
     stream = _lanes._LaneStream(Stuck(), lane, given_back.append)
     async for _ in stream:
         pass
@@ -356,11 +413,10 @@ async def test_failing_close_throws_the_lane_away() -> None:
     assert given_back == []
 
 
-@pytest.mark.parametrize("mocked", ["httpcore", "httpx"])
-async def test_respx_sees_our_requests(mocked: str) -> None:
-    """Respx mocks a client that owns its connections, in both of its ways."""
+async def test_respx_sees_our_requests() -> None:
+    """Respx, as it comes, mocks a client that owns its connections."""
     url = "https://api.burki.dev/api/v1/campaigns/42/contacts"
-    with respx.mock(using=mocked) as router:
+    with respx.mock() as router:
         route = router.get(url, params={"page": "1", "per_page": "1000"}).respond(
             json=page(1, 1000, [1, 2])
         )
@@ -386,14 +442,11 @@ async def test_client_of_the_user_is_used_and_not_closed() -> None:
 
 async def test_lanes_close_within_their_second() -> None:
     """Throwing a lane away takes no longer than its bound, even under cancellation."""
-    lane = _lanes._Lane(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), _lanes._Ramp())
+    lane = new_lane()
 
     class Slow:
         async def aclose(self) -> None:
             await anyio.sleep(60)
-
-        def get_extra_info(self, info: str) -> object:
-            raise AssertionError(info)
 
     lane._socket = Slow()
     start = asyncio.get_running_loop().time()
@@ -417,6 +470,23 @@ async def test_restarted_server_costs_one_attempt() -> None:
             contacts = await burki.contacts(42, per_page=400)
     assert opened == 8
     assert contacts.report.retries == 1
+
+
+async def test_faults_cost_no_further_connections() -> None:
+    """A broken connection is replaced by one; those that have served meanwhile are kept."""
+    faults = 0
+
+    def answer(number: int, attempt: int, per_page: int) -> Reply:
+        nonlocal faults
+        broken = number % 10 == 0 and attempt == 1
+        faults += broken
+        return page_reply(number, per_page, 400, fault="close" if broken else None)
+
+    async with wire_server(answer, latency=0.002) as server:
+        async with BurkiClient(KEY, base_url=server.url, concurrency=8) as burki:
+            contacts = await burki.contacts(42, per_page=2)
+    assert contacts.report.retries == faults == 20
+    assert server.connections <= 8 + faults
 
 
 async def test_unreadable_bodies_leave_no_generator() -> None:

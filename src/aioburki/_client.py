@@ -16,11 +16,12 @@ from ._errors import ClientClosedError, ConfigurationError
 from ._events import Event
 from ._exchange import Exchanger
 from ._fetch import Fetcher
-from ._lanes import LaneTransport
+from ._lanes import Lanes
 from ._models import ContactStatus
 from ._pull import Running
 from ._query import MOST_PER_PAGE, contact_query
-from ._settings import LARGEST_BODY, Secret, client_settings
+from ._send import ClientSender, LaneSender, Sender
+from ._settings import LARGEST_BODY, Secret, Settings, client_settings
 from ._wirelog import cut_wire_log
 
 
@@ -88,10 +89,10 @@ class BurkiClient:
             max_body=max_body,
         )
         cut_wire_log()
-        self._owns_http = http_client is None
-        self._http = _httpx_client(http_client, transport)
+        self._owns_sender = http_client is None
+        self._sender = _sender(self._settings, http_client, transport)
         is_ours = http_client is None and transport is None
-        exchanger = Exchanger(self._settings, self._http, is_ours=is_ours)
+        exchanger = Exchanger(self._settings, self._sender, is_ours=is_ours)
         self._fetcher = Fetcher(self._settings, exchanger, on_event)
         self._running: Running = set()
 
@@ -131,8 +132,8 @@ class BurkiClient:
         for look_ahead in running:
             look_ahead.fail(ClientClosedError("this BurkiClient was closed during the pull"))
         async with AsyncExitStack() as stack:
-            if self._owns_http:
-                stack.push_async_callback(self._http.aclose)
+            if self._owns_sender:
+                stack.push_async_callback(self._sender.aclose)
             for look_ahead in running:
                 stack.push_async_callback(look_ahead.aclose)
 
@@ -158,15 +159,19 @@ class BurkiClient:
         )
 
 
-def _httpx_client(
-    http_client: httpx.AsyncClient | None, transport: httpx.AsyncBaseTransport | None
-) -> httpx.AsyncClient:
-    """Return the user's client, or one that sends over the user's transport or over lanes."""
+def _sender(
+    settings: Settings,
+    http_client: httpx.AsyncClient | None,
+    transport: httpx.AsyncBaseTransport | None,
+) -> Sender:
+    """Return what sends over the user's client, over the user's transport, or over lanes."""
     if http_client is not None:
-        return http_client
-    lanes = LaneTransport() if transport is None else transport
+        return ClientSender(settings, http_client)
+    if transport is None:
+        return LaneSender(settings, Lanes())
     no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=()))
-    return httpx.AsyncClient(transport=lanes, trust_env=False, cookies=no_cookies)
+    http = httpx.AsyncClient(transport=transport, trust_env=False, cookies=no_cookies)
+    return ClientSender(settings, http)
 
 
 def _check_parts(http_client: object, transport: object, on_event: object) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import platform
 from datetime import UTC, datetime
 
 import anyio
@@ -25,12 +24,9 @@ from ._failure import (
 from ._models import ContactPage
 from ._parse import Undecodable
 from ._query import ContactQuery, Window
+from ._send import Sender
 from ._settings import Settings
-from ._version import __version__
 from ._wirelog import CutWireLog
-
-# A packet lost while connecting is repeated sooner by a new attempt than by the network.
-CONNECT_SECONDS = 10.0
 
 
 @attrs.frozen
@@ -42,31 +38,25 @@ class Answer:
 
 
 class Exchanger:
-    """Send requests over an HTTP client and read their answers, one at a time.
+    """Send requests and read their answers, one at a time.
 
     Args:
-        settings: where to, with what key, and how long an exchange may take.
-        http: what to send over; used without its `auth`, and without following redirects.
+        settings: where to, and how long an exchange may take.
+        sender: what sends.
         is_ours: whether it sends over our own lanes.
     """
 
-    def __init__(self, settings: Settings, http: httpx.AsyncClient, *, is_ours: bool) -> None:
+    def __init__(self, settings: Settings, sender: Sender, *, is_ours: bool) -> None:
         self._settings = settings
-        self._http = http
+        self._sender = sender
         self._is_ours = is_ours
         self._host = httpx.URL(settings.base_url).host
-        self._headers = {
-            "Accept": "application/json",
-            "Accept-Encoding": "gzip",
-            "User-Agent": f"aioburki/{__version__} Python/{platform.python_version()}",
-        }
-        self._timeout = httpx.Timeout(None, connect=min(CONNECT_SECONDS, settings.timeout))
         self._reading = Lock()
 
     @property
     def is_closed(self) -> bool:
-        """Tell whether somebody has closed the HTTP client."""
-        return self._http.is_closed
+        """Tell whether somebody has closed what sends."""
+        return self._sender.is_closed
 
     async def exchange(self, query: ContactQuery, window: Window) -> Answer:
         """Ask for *window* once and return what came of it; raise nothing but cancellation."""
@@ -103,7 +93,7 @@ class Exchanger:
         body: bytes | BodyProblem = b""
         try:
             with anyio.fail_after(self._settings.timeout):
-                response = await self._send(query, window)
+                response = await self._sender.send(query, window)
                 try:
                     is_page = response.status_code == 200
                     largest = self._settings.max_body if is_page else LARGEST_ERROR_BODY
@@ -122,18 +112,6 @@ class Exchanger:
         # are read one in each turn, in this order, or others would wait for the sum of them.
         async with self._reading:
             return self._read(window, response, body)
-
-    async def _send(self, query: ContactQuery, window: Window) -> httpx.Response:
-        request = self._http.build_request(
-            "GET",
-            self._settings.base_url + query.path,
-            params=query.parameters(window),
-            # The one place where the key is put on a request.
-            headers={**self._headers, "Authorization": f"Bearer {self._settings.api_key.value}"},
-            timeout=self._timeout,
-        )
-        # `auth=None`, or a user's client would put credentials of its own in the key's place.
-        return await self._http.send(request, stream=True, auth=None, follow_redirects=False)
 
     def _read(self, window: Window, response: httpx.Response, body: bytes | BodyProblem) -> Answer:
         now = datetime.now(UTC)

@@ -53,7 +53,7 @@ class Fetcher:
         self._settings = settings
         self._exchanger = exchanger
         self._on_event = on_event
-        self._slots = Semaphore(settings.concurrency)
+        self._slots = Semaphore(settings.concurrency, fast_acquire=True)
         self._pacer = Pacer(settings.rate, longest_wait=settings.max_wait)
         self._outage = Outage(settings.attempts)
         self._is_closed = False

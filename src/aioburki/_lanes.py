@@ -1,37 +1,42 @@
 """Lanes: one connection for each request in flight, thrown away after any unclean exit.
 
-The only place that knows httpx transports. httpx's own pool takes time quadratic in its
-connections and loses a slot for good when a request is cancelled in it; a pool of one
-connection that nobody shares can do neither.
+The only place that opens connections. httpcore's pool takes time quadratic in its connections
+and loses a slot for good when a request is cancelled in it; what nobody shares needs no pool.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import anyio
 import certifi
+import httpcore
 import httpx
+
+from ._ramp import Ramp
 
 # Servers commonly close an idle connection after 5 s; reusing one they are about to close
 # costs a failed request.
 KEEPALIVE_SECONDS = 4.0
 CLOSING_SECONDS = 1.0
 
-# Names are looked up by a handful of threads: fifty connections opened at once would spend
-# their time for connecting in that queue.
-MOST_OPENING = 4
+# httpx names these errors as httpcore does.
+_ERRORS: dict[type[Exception], type[httpx.TransportError]] = {
+    getattr(httpcore, kind.__name__): kind
+    for kind in (
+        httpx.ConnectError, httpx.ConnectTimeout, httpx.ReadError, httpx.ReadTimeout,
+        httpx.WriteError, httpx.WriteTimeout, httpx.LocalProtocolError,
+        httpx.RemoteProtocolError, httpx.UnsupportedProtocol,
+    )
+}  # fmt: skip
 
-ONE_CONNECTION = httpx.Limits(
-    max_connections=1, max_keepalive_connections=1, keepalive_expiry=KEEPALIVE_SECONDS
-)
 
-
-class LaneTransport(httpx.AsyncBaseTransport):
+class Lanes:
     """Send each request over a lane of its own, the one used last first.
 
     Opens as many lanes as there are requests in flight, a few at a time; whoever sends bounds
@@ -43,31 +48,37 @@ class LaneTransport(httpx.AsyncBaseTransport):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._context: ssl.SSLContext | None = None
         self._idle: list[_Lane] = []
-        self._ramp = _Ramp()
+        self._ramp = Ramp()
         self._reading = anyio.Lock()
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+    async def send(self, request: httpcore.Request) -> httpx.Response:
         """Send *request* and return the response, whose stream gives the lane back.
 
         Raises:
             httpx.TransportError: the connection failed.
-            RuntimeError: another event loop uses this transport.
+            RuntimeError: another event loop uses these lanes.
         """
         self._enter_loop()
-        lane = await self._take_lane()
+        lane = await self._take_lane(request.url.origin)
+        sent = time.monotonic()
         try:
             response = await lane.send(request)
         except (httpx.NetworkError, httpx.RemoteProtocolError):
-            # What befell this connection has befallen those that rest, if a server restarts:
-            # a retry over another of them would only find that out again.
+            # What befell this connection has befallen those that have rested since, if a server
+            # restarts: a retry over another of them would only find that out again.
             await lane.throw_away()
-            await self._throw_away_idle()
+            await self._throw_away_idle(sent)
             raise
         except BaseException:
             await lane.throw_away()
             raise
-        response.stream = _LaneStream(response.stream, lane, self._give_back)
-        return response
+        assert isinstance(response.stream, _Stream)
+        return httpx.Response(
+            response.status,
+            headers=response.headers,
+            stream=_LaneStream(response.stream, lane, self._give_back),
+            extensions=response.extensions,
+        )
 
     async def aclose(self) -> None:
         """Close the idle lanes; those in use close with their responses.
@@ -75,19 +86,19 @@ class LaneTransport(httpx.AsyncBaseTransport):
         A cancellation meanwhile is passed on afterwards, not before.
         """
         self._enter_loop()
-        await self._throw_away_idle()
+        await self._throw_away_idle(math.inf)
 
-    async def _take_lane(self) -> _Lane:
-        """Return the lane used last that still serves, or a new one when its turn has come."""
+    async def _take_lane(self, origin: httpcore.Origin) -> _Lane:
+        """Return the lane used last that still leads to *origin*, or a new one in its turn."""
         context = await self._tls()
         while True:
             if self._idle:
                 lane = self._idle.pop()
-                if lane.is_fresh():
+                if lane.leads_to(origin):
                     return lane
                 await lane.throw_away()
             elif self._ramp.has_room:
-                return _Lane(context, self._ramp)
+                return _Lane(origin, context, self._ramp)
             else:  # whatever comes first: room to open a lane, or one that others give back
                 await self._ramp.wait()
 
@@ -96,11 +107,12 @@ class LaneTransport(httpx.AsyncBaseTransport):
         self._idle.append(lane)
         self._ramp.wake()
 
-    async def _throw_away_idle(self) -> None:
+    async def _throw_away_idle(self, before: float) -> None:
+        """Throw away the lanes that have rested since *before*, on the monotonic clock."""
         interruption: asyncio.CancelledError | None = None
-        while self._idle:
+        while self._idle and self._idle[0].rests_since <= before:
             try:
-                await self._idle.pop().throw_away()
+                await self._idle.pop(0).throw_away()
             except asyncio.CancelledError as error:
                 interruption = error
         if interruption is not None:
@@ -117,7 +129,7 @@ class LaneTransport(httpx.AsyncBaseTransport):
             )
         self._loop = loop
         self._idle.clear()
-        self._ramp = _Ramp()
+        self._ramp = Ramp()
         self._reading = anyio.Lock()
 
     async def _tls(self) -> ssl.SSLContext:
@@ -131,75 +143,45 @@ class LaneTransport(httpx.AsyncBaseTransport):
             return context
 
 
-class _Ramp:
-    """Bound how many connections are being opened, and wake whoever waits for a lane."""
-
-    def __init__(self) -> None:
-        self._opening = 0
-        self._waiting = 0
-        self._calls = anyio.Semaphore(0)
-
-    @property
-    def has_room(self) -> bool:
-        return self._opening < MOST_OPENING
-
-    def enter(self) -> None:
-        self._opening += 1
-
-    def leave(self) -> None:
-        self._opening -= 1
-        self.wake()
-
-    def wake(self) -> None:
-        if self._waiting:
-            self._calls.release()
-
-    async def wait(self) -> None:
-        self._waiting += 1
-        try:
-            await self._calls.acquire()  # one that is cancelled when called calls the next
-        finally:
-            self._waiting -= 1
-
-
 class _Lane:
     """One connection, opened when the first request is sent."""
 
-    def __init__(self, context: ssl.SSLContext, ramp: _Ramp) -> None:
-        self._transport = httpx.AsyncHTTPTransport(
-            verify=context, trust_env=False, limits=ONE_CONNECTION, retries=0
+    def __init__(self, origin: httpcore.Origin, context: ssl.SSLContext, ramp: Ramp) -> None:
+        self._connection = httpcore.AsyncHTTPConnection(
+            origin, ssl_context=context, keepalive_expiry=KEEPALIVE_SECONDS
         )
         self._socket: _Socket | None = None
-        self._ramp: _Ramp | None = ramp  # while the connection is being opened
-        self._rests_since = 0.0
+        self._ramp: Ramp | None = ramp  # while the connection is being opened
+        self.rests_since = 0.0
         self._has_waited = False
         ramp.enter()
 
-    def is_fresh(self) -> bool:
-        """Tell whether the connection may serve again: neither expired, nor closed, nor talking.
+    def leads_to(self, origin: httpcore.Origin) -> bool:
+        """Tell whether it may serve a request: neither expired, nor closed, nor talking."""
+        connection = self._connection
+        return (
+            connection.can_handle_request(origin)
+            and connection.is_available()
+            and not connection.has_expired()
+        )
 
-        httpx would notice too, but then open another connection without waiting for its turn.
-        """
-        has_expired = time.monotonic() - self._rests_since > KEEPALIVE_SECONDS
-        # There is no socket where a test has put something else in the place of httpcore.
-        is_readable = self._socket is not None and self._socket.get_extra_info("is_readable")
-        return not (has_expired or is_readable)
-
-    async def send(self, request: httpx.Request) -> httpx.Response:
+    async def send(self, request: httpcore.Request) -> httpcore.Response:
         request.extensions = {**request.extensions, "trace": self._follow}
         try:
-            return await self._transport.handle_async_request(request)
+            return await self._connection.handle_async_request(request)
+        except tuple(_ERRORS) as error:
+            raise _ERRORS[type(error)](str(error)) from error
         finally:
             self._end_opening()
 
     def rest(self) -> None:
         """Begin to wait for the next request."""
-        self._rests_since = time.monotonic()
+        self.rests_since = time.monotonic()
 
     async def throw_away(self) -> None:
         # The socket is told to close before the first point where this can be interrupted.
         with anyio.move_on_after(CLOSING_SECONDS, shield=True):
-            await self._transport.aclose()
+            await self._connection.aclose()
             if self._socket is not None:
                 await self._socket.aclose()
 
@@ -232,7 +214,12 @@ class _Lane:
 
 class _Socket(Protocol):
     async def aclose(self) -> None: ...
-    def get_extra_info(self, info: str) -> Any: ...
+
+
+@runtime_checkable
+class _Stream(Protocol):
+    def __aiter__(self) -> AsyncIterator[bytes]: ...
+    async def aclose(self) -> None: ...
 
 
 class _LaneStream(httpx.AsyncByteStream):
@@ -240,19 +227,21 @@ class _LaneStream(httpx.AsyncByteStream):
 
     def __init__(
         self,
-        stream: httpx.SyncByteStream | httpx.AsyncByteStream,
+        stream: _Stream,
         lane: _Lane,
         give_back: Callable[[_Lane], None],
     ) -> None:
-        assert isinstance(stream, httpx.AsyncByteStream)
         self._stream = stream
         self._lane: _Lane | None = lane
         self._give_back = give_back
         self._complete = False
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        async for piece in self._stream:
-            yield piece
+        try:
+            async for piece in self._stream:
+                yield piece
+        except tuple(_ERRORS) as error:
+            raise _ERRORS[type(error)](str(error)) from error
         self._complete = True
 
     async def aclose(self) -> None:

@@ -10,7 +10,8 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import islice
+from operator import lt
 
 _TYPES = (("B", 1 << 8), ("H", 1 << 16), ("I", 1 << 32), ("Q", 1 << 64))
 
@@ -48,7 +49,7 @@ class SeenIds:
     def _continues(self, keys: Sequence[int]) -> bool:
         if self._last is not None and keys[0] <= self._last:
             return False
-        return all(left < right for left, right in pairwise(keys))
+        return all(map(lt, keys, islice(keys, 1, None)))
 
     def _append(self, keys: Sequence[int]) -> None:
         self._starts.append(keys[0])
