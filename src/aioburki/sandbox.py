@@ -214,6 +214,8 @@ class _SandboxTransport(httpx.AsyncBaseTransport):
                 raise httpx.ReadError("sandbox: connection reset", request=request)
             case "timeout":
                 await anyio.sleep_forever()
+            case _:
+                pass
         body = _Half(answer) if answer.fault else httpx.ByteStream(answer.body)
         return httpx.Response(answer.status, headers=answer.headers, stream=body)
 
