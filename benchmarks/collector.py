@@ -1,6 +1,6 @@
-"""Measure a whole pull beside other work: its time, its memory, and how late others become.
+"""Measure what keeping the collector off is worth to a pull, and to what runs beside it.
 
-Run it with ``python benchmarks/pull.py``. A server in another process answers with pages of
+Run it with ``python benchmarks/collector.py``. A server in another process answers with pages of
 1,000 contacts; each pull is a fresh process, which first fetches one contact and then notes
 what its memory grows by. Beside the pull a heartbeat sleeps for 1 ms over and over; how late
 it wakes is how long everything else in the loop would wait. The ways take turns; the table
@@ -21,7 +21,7 @@ import time
 from contextlib import nullcontext
 from typing import Any
 
-from aioburki import BurkiClient, _fetch
+from aioburki import BurkiClient, _exchange
 from aioburki.sandbox import Sandbox
 
 PER_PAGE = 1000
@@ -96,7 +96,7 @@ def peak() -> int:
 async def measure(way: str, port: int) -> dict[str, float]:
     """Pull everything and return seconds, milliseconds late, and MiB."""
     if "bare" in way:
-        _fetch.collector_at_rest = nullcontext
+        _exchange.collector_at_rest = nullcontext
     late: list[float] = []
     async with BurkiClient("any", base_url=f"http://127.0.0.1:{port}") as burki:
         contacts = burki.contacts(42)
