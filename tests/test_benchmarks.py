@@ -21,6 +21,8 @@ FORGER = """
 from ids import Ids
 from peers.aioburki_kept import opened
 
+pytestmark = pytest.mark.long
+
 def ids(contacts):
     ids = [contact.id for contact in contacts]
     {change}

@@ -6,6 +6,8 @@ import pytest
 from cancellations import Storm
 from faults import FaultServer
 
+pytestmark = pytest.mark.long
+
 
 @pytest.mark.parametrize(
     ("variant", "kind", "number"),

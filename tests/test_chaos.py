@@ -6,6 +6,8 @@ import pytest
 from chaos import Scenario, failures, replay, run_in_process
 from faults import FaultServer
 
+pytestmark = pytest.mark.long
+
 
 @pytest.mark.parametrize("first", range(0, 1000, 100))
 def test_thousand_pulls_through_chaos(first: int, caplog: pytest.LogCaptureFixture) -> None:

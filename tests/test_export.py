@@ -33,7 +33,7 @@ from aioburki import (
 )
 from aioburki.export import FIELDS, _cell, export_csv, export_jsonl
 
-pytestmark = [pytest.mark.asyncio, pytest.mark.usefixtures("nothing_left")]
+pytestmark = [pytest.mark.long, pytest.mark.asyncio, pytest.mark.usefixtures("nothing_left")]
 
 
 def contact(contact_id: int = 1, phone: str = PHONE, **data: Any) -> Contact:

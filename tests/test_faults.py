@@ -49,7 +49,7 @@ from aioburki import (
     _send,
 )
 
-pytestmark = [pytest.mark.asyncio, pytest.mark.usefixtures("nothing_left")]
+pytestmark = [pytest.mark.long, pytest.mark.asyncio, pytest.mark.usefixtures("nothing_left")]
 
 HALF = whole(2)[: len(whole(2)) // 2]
 PACKED = gzip.compress(content(2))

@@ -31,7 +31,7 @@ from aioburki import (
     UnprocessableError,
 )
 
-pytestmark = [pytest.mark.asyncio, pytest.mark.usefixtures("nothing_left")]
+pytestmark = [pytest.mark.long, pytest.mark.asyncio, pytest.mark.usefixtures("nothing_left")]
 
 HTML = b"<!DOCTYPE html><html><body>canary challenge</body></html>"
 CAPTIVE = says(200, HTML, content_type="text/html")

@@ -26,7 +26,7 @@ from aioburki import (
 )
 from aioburki.sandbox import Sandbox
 
-pytestmark = [pytest.mark.asyncio, pytest.mark.usefixtures("nothing_left")]
+pytestmark = [pytest.mark.long, pytest.mark.asyncio, pytest.mark.usefixtures("nothing_left")]
 
 INTERRUPTED = """
 import asyncio, sys

@@ -17,7 +17,7 @@ from pages import KEY, body, page
 
 from aioburki import BurkiClient, ConnectionFailedError, RequestTimeoutError, _lanes, _send
 
-pytestmark = [pytest.mark.asyncio, pytest.mark.usefixtures("nothing_left")]
+pytestmark = [pytest.mark.long, pytest.mark.asyncio, pytest.mark.usefixtures("nothing_left")]
 
 Files = dict[str, str]
 EXPIRED = datetime.now(UTC) - timedelta(days=1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from fuzz_bodies import throw_all
 
-pytestmark = pytest.mark.asyncio
+pytestmark = [pytest.mark.long, pytest.mark.asyncio]
 
 
 @pytest.mark.may_show("repr of Contact", why="keys are put anywhere, and a status is shown")

@@ -22,12 +22,12 @@ from limiters import (
 )
 from pages import KEY, page
 
-from aioburki import BurkiClient
+from aioburki import BurkiClient, RateLimitError
 from aioburki._budget import Allowance
 from aioburki._limit import Limit
 from aioburki._pace import Pacer
 
-pytestmark = [pytest.mark.asyncio, pytest.mark.virtual_clock]
+pytestmark = [pytest.mark.long, pytest.mark.asyncio, pytest.mark.virtual_clock]
 
 
 @attrs.define
@@ -226,3 +226,41 @@ async def test_a_client_finds_the_limit_and_fetches_every_page_once() -> None:
     assert answers == [1000, contacts.report.rate_limited]
     assert contacts.report.rate_limited <= 0.02 * 1000
     assert contacts.report.elapsed <= 1000 / 50 / 0.9
+
+
+async def test_a_client_keeps_to_what_the_server_says_is_left() -> None:
+    """With X-RateLimit headers the real client uses windows up and waits for the next."""
+    loop, limiter = asyncio.get_running_loop(), FixedWindow(10, 20, says=True)
+    start = loop.time()
+
+    async def answer(request: httpx.Request) -> httpx.Response:
+        await asyncio.sleep(0.01)
+        assert limiter.take(loop.time() - start) is None
+        said = limiter.allowance(loop.time() - start)
+        assert said is not None
+        return httpx.Response(
+            200,
+            json=page(int(request.url.params["page"]), 1, range(35)),
+            headers={
+                "x-ratelimit-limit": "10",
+                "x-ratelimit-remaining": str(said.remaining),
+                "x-ratelimit-reset": str(said.reset),
+            },
+        )
+
+    async with BurkiClient(KEY, transport=httpx.MockTransport(answer)) as burki:
+        contacts = await burki.contacts(42, per_page=1)
+    assert len(contacts) == 35
+    assert contacts.report.rate_limited == 0
+    assert 50 <= contacts.report.elapsed <= 60
+
+
+async def test_a_429_may_say_when_its_window_ends() -> None:
+    """Without Retry-After the end of the window counts, also against `max_wait`."""
+    headers = {"x-ratelimit-remaining": "0", "x-ratelimit-reset": "3000"}
+    transport = httpx.MockTransport(lambda _: httpx.Response(429, headers=headers))
+    async with BurkiClient(KEY, transport=transport) as burki:
+        with pytest.raises(RateLimitError) as caught:
+            await burki.contacts(42)
+    assert caught.value.retry_after == 3000
+    assert caught.value.attempts == 1

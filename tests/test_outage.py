@@ -19,7 +19,7 @@ from aioburki import (
 )
 from aioburki._outage import Outage
 
-pytestmark = [pytest.mark.asyncio, pytest.mark.virtual_clock]
+pytestmark = [pytest.mark.long, pytest.mark.asyncio, pytest.mark.virtual_clock]
 
 PAGES = 2000
 LATENCY = 0.1

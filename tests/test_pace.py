@@ -10,7 +10,7 @@ import pytest
 
 from aioburki._pace import SPREAD, Pacer
 
-pytestmark = [pytest.mark.asyncio, pytest.mark.virtual_clock]
+pytestmark = [pytest.mark.long, pytest.mark.asyncio, pytest.mark.virtual_clock]
 
 
 def now() -> float:
