@@ -25,6 +25,7 @@ from aioburki._retry import pause_without_advice
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from limiters import (
+    Adaptive,
     Bucket,
     Controller,
     FixedWindow,
@@ -42,36 +43,14 @@ SECONDS = 60.0
 FEWEST_IN_FLIGHT = 8  # the client's default
 
 
-class Adaptive:
-    """aioburki's own pacer."""
-
-    def __init__(self, _rate: float) -> None:
-        self._pacer = Pacer(None, draw=random.Random(1).random)  # noqa: S311
-
-    async def wait(self) -> int:
-        """Wait as the client does."""
-        return await self._pacer.wait()
-
-    def passed(self, sent: float, number: int, allowance: Allowance | None) -> None:
-        """Tell the pacer."""
-        self._pacer.answered()
-        self._pacer.passed(sent)
-        self._pacer.forget_refusals()
-        if allowance is not None:
-            self._pacer.learn(allowance, number)
-
-    def refused(self, sent: float, refusals: int, retry_after: float | None) -> float:
-        """Tell the pacer, and wait as a page does."""
-        self._pacer.answered()
-        self._pacer.refuse(sent, retry_after)
-        return self._pacer.wait_of_refused(refusals, retry_after)
+def adaptive(_rate: float) -> Adaptive:
+    """Return aioburki's own pacer."""
+    return Adaptive()
 
 
-class Oracle(Adaptive):
-    """The same pacer, told the limit."""
-
-    def __init__(self, rate: float) -> None:
-        self._pacer = Pacer(rate * 0.995)
+def oracle(rate: float) -> Adaptive:
+    """Return the same pacer, told the limit."""
+    return Adaptive(Pacer(rate * 0.995))
 
 
 class Jitter:
@@ -121,10 +100,10 @@ class Aimd:
 
 
 CONTROLLERS: dict[str, Callable[[float], Controller]] = {
-    "aioburki": Adaptive,
+    "aioburki": adaptive,
     "jitter": Jitter,
     "AIMD": Aimd,
-    "oracle": Oracle,
+    "oracle": oracle,
 }
 
 

@@ -14,6 +14,7 @@ from typing import Protocol
 import attrs
 
 from aioburki._budget import Allowance
+from aioburki._pace import Pacer
 
 
 class Limiter(Protocol):
@@ -147,6 +148,28 @@ class Controller(Protocol):
     def refused(self, sent: float, refusals: int, retry_after: float | None) -> float:
         """Return the seconds that the refused request waits before it asks again."""
         ...
+
+
+@attrs.define
+class Adaptive:
+    """Do with a pacer what a client does with it."""
+
+    pacer: Pacer = attrs.field(factory=lambda: Pacer(None, draw=random.Random(1).random))
+
+    async def wait(self) -> int:
+        return await self.pacer.wait()
+
+    def passed(self, sent: float, number: int, allowance: Allowance | None) -> None:
+        self.pacer.answered()
+        self.pacer.passed(sent)
+        self.pacer.forget_refusals()
+        if allowance is not None:
+            self.pacer.learn(allowance, number)
+
+    def refused(self, sent: float, refusals: int, retry_after: float | None) -> float:
+        self.pacer.answered()
+        self.pacer.refuse(sent, retry_after)
+        return self.pacer.wait_of_refused(refusals, retry_after)
 
 
 RetryAfter = Callable[[float, float], float | None]

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import random
 
-import attrs
 import httpx
 import pytest
 from limiters import (
+    Adaptive,
     Bucket,
     FixedWindow,
     Limiter,
@@ -23,35 +22,10 @@ from limiters import (
 from pages import KEY, page
 
 from aioburki import BurkiClient, RateLimitError
-from aioburki._budget import Allowance
 from aioburki._limit import Limit
 from aioburki._pace import Pacer
 
 pytestmark = [pytest.mark.long, pytest.mark.asyncio, pytest.mark.virtual_clock]
-
-
-@attrs.define
-class Client:
-    """Do with a pacer what a client does with it."""
-
-    pacer: Pacer = attrs.field(
-        factory=lambda: Pacer(None, draw=random.Random(1).random),
-    )
-
-    async def wait(self) -> int:
-        return await self.pacer.wait()
-
-    def passed(self, sent: float, number: int, allowance: Allowance | None) -> None:
-        self.pacer.answered()
-        self.pacer.passed(sent)
-        self.pacer.forget_refusals()
-        if allowance is not None:
-            self.pacer.learn(allowance, number)
-
-    def refused(self, sent: float, refusals: int, retry_after: float | None) -> float:
-        self.pacer.answered()
-        self.pacer.refuse(sent, retry_after)
-        return self.pacer.wait_of_refused(refusals, retry_after)
 
 
 async def pull(
@@ -61,11 +35,11 @@ async def pull(
     latency: float = 0.02,
     workers: int = 8,
     retry_after: RetryAfter = absent,
-    client: Client | None = None,
+    client: Adaptive | None = None,
     seed: int = 0,
 ) -> Result:
     return await crowd(
-        client or Client(),
+        client or Adaptive(),
         limiter,
         workers=workers,
         latency=latency,
@@ -173,7 +147,7 @@ async def test_a_window_that_is_not_told_is_lived_with(
 
 async def test_what_was_learned_stays_for_the_next_pull() -> None:
     """A second pull of the client keeps the limit that the first has found."""
-    client, limiter = Client(), Bucket(50, 10)
+    client, limiter = Adaptive(), Bucket(50, 10)
     first = await pull(limiter, seconds=30, client=client)
     second = await crowd(client, Bucket(50, 10), workers=8, latency=0.02, seconds=30, seed=1)
     assert first.refused > second.refused <= 5
