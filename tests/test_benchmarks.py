@@ -16,12 +16,13 @@ from scenarios import ALL, CLIENTS, FAULTS, Client, Scenario
 from table import table
 from turns import Entrant, run
 
+pytestmark = pytest.mark.long
+
 # Pulls like the kept aioburki, then tells other ids than those that came.
 FORGER = """
 from ids import Ids
 from peers.aioburki_kept import opened
 
-pytestmark = pytest.mark.long
 
 def ids(contacts):
     ids = [contact.id for contact in contacts]
