@@ -112,7 +112,8 @@ def test_frozen_objects_stay_frozen() -> None:
     frozen = gc.get_freeze_count()
     with collector_at_rest():
         built = build()
-    assert gc.get_freeze_count() == frozen
+    # Some of them may have been freed since, as they are when nothing refers to them any more.
+    assert frozen - 1000 < gc.get_freeze_count() <= frozen
     assert gc.isenabled()
     assert built
 
