@@ -37,6 +37,7 @@ LAYERS = [
     "_body",
     "_failure",
     "_ramp",
+    "_network",
     "_lanes",
     "_send",
     "_wirelog",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 import anyio
@@ -50,8 +52,9 @@ class Exchanger:
         self._settings = settings
         self._sender = sender
         self._is_ours = is_ours
+        self._deadline = asyncio.timeout if is_ours else _deadline_of_anyio
         self._host = httpx.URL(settings.base_url).host
-        self._reading = Lock()
+        self._reading = Lock(fast_acquire=True)
 
     @property
     def is_closed(self) -> bool:
@@ -92,7 +95,7 @@ class Exchanger:
         response: httpx.Response | None = None
         body: bytes | BodyProblem = b""
         try:
-            with anyio.fail_after(self._settings.timeout):
+            async with self._deadline(self._settings.timeout):
                 response = await self._sender.send(query, window)
                 try:
                     is_page = response.status_code == 200
@@ -108,9 +111,10 @@ class Exchanger:
             # What the status says does not depend on the rest of the body, unless it is 200.
             if response is None or response.status_code == 200:
                 return Answer(failure_of_connection(error, self._host))
-        # Entering lets the loop run once, and only one is inside: answers that land together
-        # are read one in each turn, in this order, or others would wait for the sum of them.
+        # Answers that land together are read one in each turn of the loop, in this order, or
+        # others would wait for the sum of them.
         async with self._reading:
+            await asyncio.sleep(0)
             return self._read(window, response, body)
 
     def _read(self, window: Window, response: httpx.Response, body: bytes | BodyProblem) -> Answer:
@@ -125,6 +129,13 @@ class Exchanger:
         if outcome is None and isinstance(body, BodyProblem):
             outcome = failure_of_body(response.status_code, body)
         return Answer(outcome or _page_or_failure(window, readable), allowance)
+
+
+@asynccontextmanager
+async def _deadline_of_anyio(seconds: float) -> AsyncGenerator[None]:
+    """End the block with TimeoutError, in the way of which httpx's clean-up is shielded."""
+    with anyio.fail_after(seconds):
+        yield
 
 
 def _page_or_failure(window: Window, body: bytes) -> ContactPage | Failure:

@@ -10,20 +10,19 @@ import asyncio
 import math
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import AsyncIterable, AsyncIterator, Callable
 
 import anyio
 import certifi
 import httpcore
 import httpx
 
+from ._network import Network
 from ._ramp import Ramp
 
 # Servers commonly close an idle connection after 5 s; reusing one they are about to close
 # costs a failed request.
 KEEPALIVE_SECONDS = 4.0
-CLOSING_SECONDS = 1.0
 
 # httpx names these errors as httpcore does.
 _ERRORS: dict[type[Exception], type[httpx.TransportError]] = {
@@ -34,6 +33,7 @@ _ERRORS: dict[type[Exception], type[httpx.TransportError]] = {
         httpx.RemoteProtocolError, httpx.UnsupportedProtocol,
     )
 }  # fmt: skip
+_ERROR_TYPES = tuple(_ERRORS)
 
 
 class Lanes:
@@ -48,6 +48,10 @@ class Lanes:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._context: ssl.SSLContext | None = None
         self._idle: list[_Lane] = []
+        # When the request was sent whose connection broke last, until an older connection serves
+        # again. If the server restarts, those that have rested since then are broken too, and a
+        # retry over one of them would only find that out.
+        self._suspected = -math.inf
         self._ramp = Ramp()
         self._reading = anyio.Lock()
 
@@ -63,60 +67,47 @@ class Lanes:
         sent = time.monotonic()
         try:
             response = await lane.send(request)
-        except (httpx.NetworkError, httpx.RemoteProtocolError):
-            # What befell this connection has befallen those that have rested since, if a server
-            # restarts: a retry over another of them would only find that out again.
-            await lane.throw_away()
-            await self._throw_away_idle(sent)
+        except BaseException as error:
+            if isinstance(error, httpx.NetworkError | httpx.RemoteProtocolError):
+                self._suspected = sent
+            lane.throw_away()
             raise
-        except BaseException:
-            await lane.throw_away()
-            raise
-        assert isinstance(response.stream, _Stream)
         return httpx.Response(
             response.status,
             headers=response.headers,
-            stream=_LaneStream(response.stream, lane, self._give_back),
+            stream=_LaneStream(response, lane, self._give_back),
             extensions=response.extensions,
         )
 
     async def aclose(self) -> None:
-        """Close the idle lanes; those in use close with their responses.
-
-        A cancellation meanwhile is passed on afterwards, not before.
-        """
+        """Close the idle lanes; those in use close with their responses."""
         self._enter_loop()
-        await self._throw_away_idle(math.inf)
+        while self._idle:
+            self._idle.pop().throw_away()
+        await asyncio.sleep(0)  # in which the loop closes them
 
     async def _take_lane(self, origin: httpcore.Origin) -> _Lane:
         """Return the lane used last that still leads to *origin*, or a new one in its turn."""
         context = await self._tls()
         while True:
-            if self._idle:
+            if self._idle and self._idle[-1].rests_since > self._suspected:
                 lane = self._idle.pop()
                 if lane.leads_to(origin):
                     return lane
-                await lane.throw_away()
+                lane.throw_away()
             elif self._ramp.has_room:
                 return _Lane(origin, context, self._ramp)
             else:  # whatever comes first: room to open a lane, or one that others give back
                 await self._ramp.wait()
 
     def _give_back(self, lane: _Lane) -> None:
+        if lane.made < self._suspected:
+            self._suspected = -math.inf
         lane.rest()
+        while self._idle and lane.rests_since - self._idle[0].rests_since > KEEPALIVE_SECONDS:
+            self._idle.pop(0).throw_away()
         self._idle.append(lane)
         self._ramp.wake()
-
-    async def _throw_away_idle(self, before: float) -> None:
-        """Throw away the lanes that have rested since *before*, on the monotonic clock."""
-        interruption: asyncio.CancelledError | None = None
-        while self._idle and self._idle[0].rests_since <= before:
-            try:
-                await self._idle.pop(0).throw_away()
-            except asyncio.CancelledError as error:
-                interruption = error
-        if interruption is not None:
-            raise interruption
 
     def _enter_loop(self) -> None:
         """Forget the lanes of an event loop that is closed; connections cannot outlive it."""
@@ -129,6 +120,7 @@ class Lanes:
             )
         self._loop = loop
         self._idle.clear()
+        self._suspected = -math.inf
         self._ramp = Ramp()
         self._reading = anyio.Lock()
 
@@ -147,13 +139,16 @@ class _Lane:
     """One connection, opened when the first request is sent."""
 
     def __init__(self, origin: httpcore.Origin, context: ssl.SSLContext, ramp: Ramp) -> None:
+        self._network = Network(self._end_opening)
         self._connection = httpcore.AsyncHTTPConnection(
-            origin, ssl_context=context, keepalive_expiry=KEEPALIVE_SECONDS
+            origin,
+            ssl_context=context,
+            keepalive_expiry=KEEPALIVE_SECONDS,
+            network_backend=self._network,
         )
-        self._socket: _Socket | None = None
         self._ramp: Ramp | None = ramp  # while the connection is being opened
-        self.rests_since = 0.0
-        self._has_waited = False
+        self.made = time.monotonic()
+        self.rests_since = self.made
         ramp.enter()
 
     def leads_to(self, origin: httpcore.Origin) -> bool:
@@ -166,45 +161,26 @@ class _Lane:
         )
 
     async def send(self, request: httpcore.Request) -> httpcore.Response:
-        request.extensions = {**request.extensions, "trace": self._follow}
         try:
-            return await self._connection.handle_async_request(request)
-        except tuple(_ERRORS) as error:
+            response = await self._connection.handle_async_request(request)
+        except _ERROR_TYPES as error:
             raise _ERRORS[type(error)](str(error)) from error
         finally:
             self._end_opening()
+        stream = self._network.stream
+        if stream is not None and not stream.was_read:
+            # It came with the answer before, and httpcore takes it for the answer to this one.
+            raise httpx.RemoteProtocolError("the answer was there before the request")
+        return response
 
     def rest(self) -> None:
         """Begin to wait for the next request."""
         self.rests_since = time.monotonic()
 
-    async def throw_away(self) -> None:
-        # The socket is told to close before the first point where this can be interrupted.
-        with anyio.move_on_after(CLOSING_SECONDS, shield=True):
-            await self._connection.aclose()
-            if self._socket is not None:
-                await self._socket.aclose()
-
-    async def _follow(self, event: str, info: Mapping[str, Any]) -> None:
-        """Take in what httpcore tells of a request."""
-        match event:
-            case "connection.connect_tcp.complete":
-                # httpcore forgets a socket whose TLS handshake is cancelled, and leaves it open.
-                self._socket = info["return_value"]
-            case "http11.send_request_headers.started":
-                self._end_opening()
-            case "http11.receive_response_headers.started":
-                self._has_waited = False
-                asyncio.get_running_loop().call_soon(self._note_wait)
-            case "http11.receive_response_headers.complete" if not self._has_waited:
-                # No turn of the loop, so nothing was read: these bytes came with the answer
-                # before, and httpcore takes them for the answer to this request.
-                raise httpx.RemoteProtocolError("the answer was there before the request")
-            case _:
-                pass
-
-    def _note_wait(self) -> None:
-        self._has_waited = True
+    def throw_away(self) -> None:
+        """Close the connection, in whatever state it is."""
+        if self._network.stream is not None:
+            self._network.stream.close()
 
     def _end_opening(self) -> None:
         ramp, self._ramp = self._ramp, None
@@ -212,35 +188,27 @@ class _Lane:
             ramp.leave()
 
 
-class _Socket(Protocol):
-    async def aclose(self) -> None: ...
-
-
-@runtime_checkable
-class _Stream(Protocol):
-    def __aiter__(self) -> AsyncIterator[bytes]: ...
-    async def aclose(self) -> None: ...
-
-
 class _LaneStream(httpx.AsyncByteStream):
     """Pass a body on; when it is closed, give the lane back if all of it came, else not."""
 
     def __init__(
         self,
-        stream: _Stream,
+        response: httpcore.Response,
         lane: _Lane,
         give_back: Callable[[_Lane], None],
     ) -> None:
-        self._stream = stream
+        self._response = response
         self._lane: _Lane | None = lane
         self._give_back = give_back
         self._complete = False
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
+        stream = self._response.stream
+        assert isinstance(stream, AsyncIterable)
         try:
-            async for piece in self._stream:
+            async for piece in stream:
                 yield piece
-        except tuple(_ERRORS) as error:
+        except _ERROR_TYPES as error:
             raise _ERRORS[type(error)](str(error)) from error
         self._complete = True
 
@@ -249,12 +217,12 @@ class _LaneStream(httpx.AsyncByteStream):
         if lane is None:
             return
         if not self._complete:
-            await lane.throw_away()
+            lane.throw_away()
             return
         try:
-            await self._stream.aclose()
+            await self._response.aclose()
         except BaseException:
-            await lane.throw_away()
+            lane.throw_away()
             raise
         self._give_back(lane)
 

@@ -51,9 +51,15 @@ class LaneSender:
     is_closed = False
 
     def __init__(self, settings: Settings, lanes: Lanes) -> None:
-        self._settings = settings
         self._lanes = lanes
         self._server = httpx.URL(settings.base_url)
+        self._path = self._server.raw_path.decode().rstrip("/")
+        headers = {"Host": self._server.netloc.decode(), "Connection": "keep-alive"}
+        self._headers = [
+            (name.encode(), value.encode())
+            for name, value in (headers | _headers(settings)).items()
+        ]
+        self._extensions = {"timeout": {"connect": _connect_seconds(settings)}}
 
     async def send(self, query: ContactQuery, window: Window) -> httpx.Response:
         """Return the response, its body unread; it must be closed."""
@@ -64,23 +70,15 @@ class LaneSender:
         await self._lanes.aclose()
 
     def _request(self, query: ContactQuery, window: Window) -> httpcore.Request:
-        server, parameters = self._server, urlencode(query.parameters(window)).encode()
-        path = server.raw_path.rstrip(b"/") + query.path.encode()
-        return httpcore.Request(
-            "GET",
-            httpcore.URL(
-                scheme=server.raw_scheme,
-                host=server.raw_host,
-                port=server.port,
-                target=path + b"?" + parameters,
-            ),
-            headers=[
-                ("Host", server.netloc),
-                ("Connection", "keep-alive"),
-                *_headers(self._settings).items(),
-            ],
-            extensions={"timeout": {"connect": _connect_seconds(self._settings)}},
+        server = self._server
+        parameters = urlencode(query.parameters(window))
+        url = httpcore.URL(
+            scheme=server.raw_scheme,
+            host=server.raw_host,
+            port=server.port,
+            target=f"{self._path}{query.path}?{parameters}".encode(),
         )
+        return httpcore.Request("GET", url, headers=self._headers, extensions=self._extensions)
 
 
 class ClientSender:
