@@ -475,6 +475,24 @@ async def test_faults_cost_no_further_connections() -> None:
     assert server.connections <= 8 + faults
 
 
+async def test_one_broken_connection_does_not_cost_the_others() -> None:
+    """Lanes that rest while another one breaks serve again as soon as an old one has answered."""
+    opened = 0
+
+    def answer(number: int, attempt: int, per_page: int) -> Reply:
+        fault = "close" if opened and number == 2 and attempt == 2 else None
+        return page_reply(number, per_page, 400, fault=fault)
+
+    async with wire_server(answer, latency=0.05) as server:
+        async with BurkiClient(KEY, base_url=server.url, concurrency=8) as burki:
+            contacts = burki.contacts(42, per_page=10)
+            await contacts
+            opened = server.connections
+            await asyncio.gather(contacts.page(1), contacts.page(2))
+            await contacts
+            assert (opened, server.connections) == (8, 9)
+
+
 async def test_lanes_that_nobody_needs_any_more_are_closed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

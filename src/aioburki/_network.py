@@ -94,29 +94,22 @@ class NetworkStream(asyncio.Protocol, httpcore.AsyncNetworkStream):
         server_hostname: str | None = None,
         timeout: float | None = None,
     ) -> NetworkStream:
-        """Encrypt the connection and return it; close it if that fails or is cancelled.
+        """Encrypt the connection and return it; it is of no use if that fails or is cancelled.
 
         Raises:
             httpcore.ConnectTimeout: it took more than *timeout* seconds.
             httpcore.ConnectError: the server is not who it should be, or broke off.
         """
         loop = asyncio.get_running_loop()
-        try:
-            async with _connecting(timeout):
-                self._check_silence()
-                transport = await loop.start_tls(
-                    self._transport, self, ssl_context, server_hostname=server_hostname
-                )
-                assert transport is not None
-                self._transport = transport
-        except BaseException:
-            self.close()
-            raise
+        async with _connecting(timeout):
+            if self._pieces or self._is_over:  # nothing of it was encrypted
+                raise ConnectionError("the server did not wait for TLS")
+            transport = await loop.start_tls(
+                self._transport, self, ssl_context, server_hostname=server_hostname
+            )
+        assert transport is not None
+        self._transport = transport
         return self
-
-    def _check_silence(self) -> None:
-        if self._pieces or self._is_over:  # nothing of it was encrypted
-            raise ConnectionError("the server did not wait for TLS")
 
     async def aclose(self) -> None:
         """Close the connection as `close` does."""
