@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 import sys
 from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
 from typing import Any
 
 import pytest
 import pytest_asyncio
+import trustme
 from canaries import traces, watching
 from faults import FaultServer
 from hypothesis import HealthCheck, settings
 from virtual_clock import VirtualLoop
+
+from aioburki import _lanes
 
 # The same examples every time: a red build must mean a change, not a draw.
 settings.register_profile(
@@ -103,3 +107,20 @@ def faults(fault_process: FaultServer) -> Iterator[FaultServer]:
     """Lend the fault server, and fail a test that leaves a connection to it."""
     yield fault_process
     assert fault_process.settled() == 0
+
+
+@pytest.fixture
+def authority(monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
+    """Let the lanes trust a certificate for localhost, and return its server's context."""
+    authority = trustme.CA()
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(server)
+    make = _lanes._tls_context
+
+    def trusting() -> ssl.SSLContext:
+        context = make()
+        authority.configure_trust(context)
+        return context
+
+    monkeypatch.setattr(_lanes, "_tls_context", trusting)
+    return server

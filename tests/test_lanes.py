@@ -184,23 +184,6 @@ async def test_gzip_is_asked_for_and_understood() -> None:
         assert len(await burki.contacts(42)) == 100
 
 
-@pytest.fixture
-def authority(monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
-    """Let the lanes trust a certificate for localhost, and return its server's context."""
-    authority = trustme.CA()
-    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("localhost").configure_cert(server)
-    make = _lanes._tls_context
-
-    def trusting() -> ssl.SSLContext:
-        context = make()
-        authority.configure_trust(context)
-        return context
-
-    monkeypatch.setattr(_lanes, "_tls_context", trusting)
-    return server
-
-
 async def test_tls_works(authority: ssl.SSLContext) -> None:
     """The same over https."""
     async with wire_server(whole(100), tls=authority) as server:
