@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from datetime import UTC, datetime, timedelta, timezone
+from itertools import accumulate
 from typing import Any
 
 import attrs
@@ -16,7 +17,8 @@ from pages import PHONE, body, contact, page
 
 from aioburki import Contact, ContactData, ContactPage, ContactStatus, _decode, _structure
 from aioburki._decode import decode_page
-from aioburki._parse import MOST_OBJECTS, TOO_MUCH, Undecodable
+from aioburki._parse import DEEPEST, MOST_OBJECTS, TOO_MUCH, Undecodable, parse
+from aioburki._structure import structure_page
 
 REFERENCE_PAGE = b"""{
   "contacts": [
@@ -303,6 +305,19 @@ def test_deep_nesting_is_refused(deep: bytes) -> None:
 CLOSING = bytes.maketrans(b"[{", b"]}")
 
 
+STEPS = {"[": 1, "{": 1, "]": -1, "}": -1}
+TOKENS = [*STEPS, '""', '"{["', '"]}"', r'"\\"', r'"\"["', r'"\\\"}"', "1,"]
+
+
+@given(st.lists(st.sampled_from(TOKENS)), st.integers(0, DEEPEST + 1))
+@settings(max_examples=500)
+def test_depth_is_that_of_brackets_outside_of_texts(inner: list[str], around: int) -> None:
+    """However brackets and texts follow each other, JSON or not, the deepest place counts."""
+    tokens = ["["] * around + ["[", "]"] + inner + ["]"] * around
+    depths = accumulate(STEPS.get(token, 0) for token in tokens)
+    assert (parse("".join(tokens).encode()) == TOO_DEEP) is (max(depths) > DEEPEST)
+
+
 @pytest.mark.parametrize("name", ["John", "\ud800", "\\ud800"])
 @pytest.mark.parametrize("indent", [None, 1])
 @pytest.mark.parametrize(
@@ -331,6 +346,60 @@ def test_keys_of_the_envelope_stand_once(
         text[:end] + b"," + again + text[end:],
     ):
         assert decode_page(twice) == Undecodable((f"{key}: given twice",), broken=False)
+
+
+@pytest.mark.parametrize("key", ["contacts", "pagination"])
+def test_documented_envelope_has_each_key_once(key: str) -> None:
+    """A key too many is seen where nothing else is new, also when another one is absent."""
+    text = body(page(1, 50, [1]))
+    for twice in (
+        text[:-1] + b',"' + key.encode() + b'":[]}',
+        text[:-1].removesuffix(b"}") + b',"page":2}}',
+        text.replace(b'"has_prev": false', b'"page": 2'),
+    ):
+        assert twice != text
+        name = key if twice.endswith(b'":[]}') else "pagination.page"
+        assert decode_page(twice) == Undecodable((f"{name}: given twice",), broken=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("page", 0),
+        ("per_page", 0),
+        ("total_items", -1),
+        ("total_items", _structure.MOST_ITEMS + 1),
+        ("total_pages", -1),
+        ("total_pages", _structure.MOST_PAGES + 1),
+        ("page", True),
+        ("has_next", 1),
+    ],
+)
+def test_quick_pagination_is_no_less_strict(name: str, value: object) -> None:
+    """What the tolerant way refuses of a pagination, the quick way does not deliver."""
+    content = page(1, 50, [1])
+    content["pagination"][name] = value
+    refused = structure_page(content)
+    assert not isinstance(refused, ContactPage)
+    assert problems(content) == refused
+
+
+def test_quick_pagination_has_the_same_limits() -> None:
+    """The largest numbers that the tolerant way takes are delivered by the quickest."""
+    content = page(1, 50, [1])
+    content["pagination"] |= {
+        "page": 10**30,
+        "per_page": 2**64,
+        "total_items": _structure.MOST_ITEMS,
+        "total_pages": _structure.MOST_PAGES,
+    }
+    assert decoded(content) == structure_page(content)
+
+
+def test_documented_envelope_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The careful look at an envelope, half of what a small page costs, is for unusual ones."""
+    monkeypatch.setattr(_decode, "parse", None)
+    assert len(decoded(page(1, 50, [1]))) == 1
 
 
 def test_other_keys_may_stand_twice() -> None:

@@ -11,18 +11,40 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
-import attrs
 import cattrs
+import msgspec
 
-from ._models import Contact, ContactPage
+from ._models import ContactPage, Pagination
 from ._parse import TOO_MUCH, Undecodable, holds_too_much, parse
 from ._rows import documented_contacts, loose_contacts
-from ._structure import MisfitError, structure_page
+from ._structure import MOST_ITEMS, MOST_PAGES, MisfitError, structure_page
 
 _SPACE = b" \t\r\n"
 _OPENING = re.compile(rb'[ \t\r\n]*\{[ \t\r\n]*"contacts"[ \t\r\n]*:')
+
+_PageNumber = Annotated[int, msgspec.Meta(ge=1)]
+
+
+class _Pagination(msgspec.Struct):
+    """What is documented of pagination, all of it required."""
+
+    page: _PageNumber
+    per_page: _PageNumber
+    total_items: Annotated[int, msgspec.Meta(ge=0, le=MOST_ITEMS)]
+    total_pages: Annotated[int, msgspec.Meta(ge=0, le=MOST_PAGES)]
+    has_next: bool
+    has_prev: bool
+
+
+class _Envelope(msgspec.Struct):
+    """What is documented around the contacts."""
+
+    pagination: _Pagination
+
+
+_QUOTES = 2 * (len(_Envelope.__struct_fields__) + len(_Pagination.__struct_fields__))
 
 
 def decode_page(body: bytes) -> ContactPage | Undecodable:
@@ -62,23 +84,38 @@ def _page_from_bytes(body: bytes, _cl: Any) -> ContactPage:
     if opening is None or comma < opening.end() or body[comma + 1 : place].strip(_SPACE):
         raise MisfitError("contacts and pagination expected, in this order")
     # All of the body is one of the two, so that none of its keys goes unseen.
-    envelope = parse(b"{" + body[place:])
-    contacts = memoryview(body)[opening.end() : comma]
+    pagination = _pagination_from_bytes(b"{" + body[place:])
+    contacts = documented_contacts(memoryview(body)[opening.end() : comma])
+    return ContactPage(contacts, pagination)
+
+
+def _pagination_from_bytes(text: bytes) -> Pagination:
+    # With quotes for the documented keys alone, none of which may be absent, each stands once.
+    if text.count(b'"') == _QUOTES:
+        try:
+            documented = _read_envelope(text).pagination
+        except ValueError:
+            pass
+        else:
+            return msgspec.convert(documented, Pagination, from_attributes=True)
+    envelope = parse(text)
     if isinstance(envelope, Undecodable) or "contacts" in envelope:
         raise MisfitError("no plain envelope")
-    return _page(envelope, documented_contacts(contacts))
+    return _pagination_from_data(envelope)
 
 
 def _page_from_data(content: Any, _cl: Any) -> ContactPage:
-    return _page(content, loose_contacts(content["contacts"]))
+    pagination = _pagination_from_data(content)
+    return ContactPage(loose_contacts(content["contacts"]), pagination)
 
 
-def _page(envelope: dict[str, Any], contacts: tuple[Contact, ...]) -> ContactPage:
+def _pagination_from_data(envelope: dict[str, Any]) -> Pagination:
     page = structure_page({**envelope, "contacts": []})
     if not isinstance(page, ContactPage):
         raise MisfitError("no credible pagination")
-    return attrs.evolve(page, contacts=contacts)
+    return page.pagination
 
 
+_read_envelope = msgspec.json.Decoder(_Envelope).decode
 _from_bytes = _converter(_page_from_bytes)
 _from_data = _converter(_page_from_data)

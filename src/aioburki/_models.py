@@ -9,9 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
+
+if TYPE_CHECKING:
+    FreeForm = dict[str, Any]
+else:
+    # Said to msgspec as well, the type would have it copy each dict that it has just built.
+    FreeForm = Any
 
 
 class ContactStatus(StrEnum):
@@ -60,8 +66,8 @@ class ContactData:
 
     company: str | None = None
     source: str | None = None
-    variable_values: dict[str, Any] = attrs.field(factory=dict, hash=False)
-    custom_fields: dict[str, Any] = attrs.field(factory=dict, hash=False)
+    variable_values: FreeForm = attrs.field(factory=dict, hash=False)
+    custom_fields: FreeForm = attrs.field(factory=dict, hash=False)
     extra: dict[str, Any] = attrs.field(factory=dict, hash=False)
 
     def __repr__(self) -> str:

@@ -64,14 +64,15 @@ def parse(body: bytes) -> Any:
 
 def _is_nested_too_deeply(body: bytes) -> bool:
     """Tell whether the JSON in *body* is nested deeper than `DEEPEST`."""
-    if body.count(b"{") + body.count(b"[") <= DEEPEST:
-        return False
     if b"\\" in body:
         body = body.replace(rb"\\", b"").replace(rb"\"", b"")
     # Two quotes side by side are an empty text or the border of two: without them, what is
     # left stands inside or outside of texts as it stood before.
+    structure = body.translate(None, _UNSTRUCTURAL).replace(b'""', b"")
+    if not _without_innermost(structure, DEEPEST):
+        return False
     depth, is_text = 0, False
-    for byte in body.translate(None, _UNSTRUCTURAL).replace(b'""', b""):
+    for byte in structure:
         if byte == _QUOTE:
             is_text = not is_text
         elif not is_text:
@@ -79,6 +80,13 @@ def _is_nested_too_deeply(body: bytes) -> bool:
             if depth > DEEPEST:
                 return True
     return False
+
+
+def _without_innermost(structure: bytes, levels: int) -> bytes:
+    """Return brackets without the empty pairs, and those that are empty then, and so on."""
+    for _ in range(levels // 2):
+        structure = structure.replace(b"{}", b"").replace(b"[]", b"")
+    return structure
 
 
 def _parsed_by_json(body: bytes) -> Any:

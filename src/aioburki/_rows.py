@@ -114,10 +114,11 @@ def _contacts(rows: Sequence[object]) -> tuple[Contact, ...]:
 def _make_aware(row: _Row | _LooseRow[Any]) -> None:
     """Give UTC to the timestamps that came without a zone."""
     created, tried = row.created_at, row.last_attempt_at
+    # `replace` says the same, and takes as long as all the rest of a contact.
     if created is not None and created.tzinfo is None:
-        row.created_at = created.replace(tzinfo=UTC)
+        row.created_at = datetime.combine(created, created.time(), UTC)
     if tried is not None and tried.tzinfo is None:
-        row.last_attempt_at = tried.replace(tzinfo=UTC)
+        row.last_attempt_at = datetime.combine(tried, tried.time(), UTC)
 
 
 _read_rows = msgspec.json.Decoder(list[_Row]).decode
