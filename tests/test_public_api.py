@@ -66,11 +66,12 @@ def test_core_needs_no_extra() -> None:
 
 
 def test_core_dependencies_are_those_promised() -> None:
-    """The core installs eight packages, of which httpx brings two, and what they need."""
+    """The core installs nine packages, of which httpx brings two, and what they need."""
     requires = importlib.metadata.requires("aioburki") or []
     core = {re.split(r"[<>=~ ;\[]", line)[0] for line in requires if "extra ==" not in line}
     assert core == {
         "httpx", "httpcore", "certifi", "attrs", "cattrs", "anyio", "msgspec", "sniffio",
+        "aiohappyeyeballs",
     }  # fmt: skip
 
 
