@@ -30,9 +30,11 @@ def test_agrees_with_a_set(batches: list[list[int]]) -> None:
         assert seen.add(batch) == expected
 
 
-@pytest.mark.parametrize("step", [1, 7, -1, -7])
-def test_ids_in_order_take_two_bytes_each(step: int) -> None:
-    """A rising or falling list of 200,000 ids, a tenth of them repeated, stays below 1 MB."""
+@pytest.mark.parametrize(
+    ("step", "most"), [(1, 0.3), (5, 0.8), (-5, 0.8), (15, 2.2), (50, 2.2), (-50, 2.2), (1000, 4.2)]
+)
+def test_ids_in_order_take_few_bytes(step: int, most: float) -> None:
+    """Rising or falling, a tenth of them repeated, they take bits where they lie close together."""
     tracemalloc.start()
     try:
         seen = SeenIds()
@@ -41,7 +43,24 @@ def test_ids_in_order_take_two_bytes_each(step: int) -> None:
             ids = [start + step * place for place in range(first, first + 1000)]
             new = seen.add(ids)
             assert new.count(True) == (1000 if first == 0 else 900)
+        del ids, new
         size, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert size < 1_000_000
+    assert size < most * 200_000
+
+
+@pytest.mark.parametrize("step", [1, 5, 15, 16, 17, 100, 10**6, 10**20])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_an_id_is_known_wherever_it_stood(step: int, sign: int) -> None:
+    """Of pages long past each id is known, and those between, before and beyond are not."""
+    seen = SeenIds()
+    ids = [sign * step * place for place in range(100, 400)]
+    for first in range(0, 300, 100):
+        assert all(seen.add(ids[first : first + 100]))
+    assert not any(seen.add(ids[::-1]))
+    assert not any(seen.add([number]) == [True] for number in ids)
+    between = [] if step == 1 else [number + sign for number in ids]
+    strangers = [sign, *between, ids[0] - sign, ids[-1] + sign * (step + 1)]
+    assert all(seen.add([number]) == [True] for number in strangers)
+    assert not any(seen.add(strangers))

@@ -1,17 +1,23 @@
 """Seen: the ids that a pull has delivered, so that none is delivered twice.
 
 A set of a million ids takes 80 MB. While ids come in order (rising or falling, gaps or not)
-they are kept page by page as offsets from the page's first id, in the smallest array that
-holds them: one to four bytes an id. Only ids that come out of order go into a set.
+they are kept page by page: as one bit for each number from the page's first id to its last, or
+where these lie further apart, as offsets in the smallest array that holds them. That is one bit
+to four bytes an id. Only ids that come out of order go into a set.
 """
 
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections.abc import Sequence
 from itertools import islice
 from operator import lt
+
+# Two bytes an id, which is what offsets take.
+MOST_BITS = 16
+
+_ONE = ord("1")
 
 _TYPES = (("B", 1 << 8), ("H", 1 << 16), ("I", 1 << 32), ("Q", 1 << 64))
 
@@ -22,8 +28,8 @@ class SeenIds:
     def __init__(self) -> None:
         self._sign = 0  # 1 in a rising list, -1 in a falling one, 0 while one id is all we know
         self._last: int | None = None
-        self._starts: list[int] = []
-        self._blocks: list[Sequence[int]] = []
+        self._ends: list[int] = []  # the last id of each block
+        self._blocks: list[int | Sequence[int]] = []
         self._loose: set[int] = set()
 
     def add(self, ids: Sequence[int]) -> list[bool]:
@@ -43,7 +49,7 @@ class SeenIds:
         other = next((number for number in reversed(ids) if number != first), first)
         self._sign = (other > first) - (other < first)
         if self._sign < 0 and self._last is not None:
-            self._starts, self._blocks = [], []
+            self._ends, self._blocks = [], []
             self._append([-first])
 
     def _continues(self, keys: Sequence[int]) -> bool:
@@ -52,9 +58,10 @@ class SeenIds:
         return all(map(lt, keys, islice(keys, 1, None)))
 
     def _append(self, keys: Sequence[int]) -> None:
-        self._starts.append(keys[0])
-        self._blocks.append(_offsets(keys))
         self._last = keys[-1]
+        self._ends.append(self._last)
+        is_dense = self._last - keys[0] < MOST_BITS * len(keys)
+        self._blocks.append(_bits(keys) if is_dense else _offsets(keys))
 
     def _add_each(self, keys: Sequence[int]) -> list[bool]:
         rising: list[int] = []
@@ -75,8 +82,11 @@ class SeenIds:
         return new
 
     def _in_blocks(self, key: int) -> bool:
-        index = bisect_right(self._starts, key) - 1
-        return index >= 0 and _holds(self._blocks[index], key - self._starts[index])
+        index = bisect_left(self._ends, key)
+        if index == len(self._ends):
+            return False
+        block, offset = self._blocks[index], self._ends[index] - key
+        return bool(block >> offset & 1) if isinstance(block, int) else _holds(block, offset)
 
 
 def _holds(rising: Sequence[int], value: int) -> bool:
@@ -84,10 +94,20 @@ def _holds(rising: Sequence[int], value: int) -> bool:
     return place < len(rising) and rising[place] == value
 
 
-def _offsets(keys: Sequence[int]) -> Sequence[int]:
+def _bits(keys: Sequence[int]) -> int:
+    """Return a bit for each number from the last key (the lowest bit) down to the first."""
     first = keys[0]
-    span = keys[-1] - first
-    offsets = [key - first for key in keys]
+    digits = bytearray(b"0") * (keys[-1] - first + 1)
+    for key in keys:
+        digits[key - first] = _ONE
+    return int(digits, 2)
+
+
+def _offsets(keys: Sequence[int]) -> Sequence[int]:
+    """Return how far each key is below the last one, rising."""
+    last = keys[-1]
+    span = last - keys[0]
+    offsets = [last - key for key in reversed(keys)]
     for code, size in _TYPES:
         if span < size:
             return array(code, offsets)
