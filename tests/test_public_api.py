@@ -65,6 +65,20 @@ def test_core_needs_no_extra() -> None:
     assert done.stdout.split() == []
 
 
+def test_constructing_loads_nothing() -> None:
+    """A client made in a running event loop holds it up for no import."""
+    code = (
+        "import asyncio, sys, aioburki\n"
+        "async def main():\n"
+        "    before = set(sys.modules)\n"
+        "    aioburki.BurkiClient('any')\n"
+        "    print(*set(sys.modules) - before)\n"
+        "asyncio.run(main())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
 def test_core_dependencies_are_those_promised() -> None:
     """The core installs nine packages, of which httpx brings two, and what they need."""
     requires = importlib.metadata.requires("aioburki") or []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from functools import cached_property
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from types import TracebackType
 from typing import Self, SupportsIndex
@@ -89,11 +90,9 @@ class BurkiClient:
             max_body=max_body,
         )
         cut_wire_log()
-        self._owns_sender = http_client is None
-        self._sender = _sender(self._settings, http_client, transport)
-        is_ours = http_client is None and transport is None
-        exchanger = Exchanger(self._settings, self._sender, is_ours=is_ours)
-        self._fetcher = Fetcher(self._settings, exchanger, on_event)
+        self._http_client = http_client
+        self._transport = transport
+        self._on_event = on_event
         self._running: Running = set()
 
     def contacts(
@@ -121,6 +120,17 @@ class BurkiClient:
         self._fetcher.check_open()
         return Contacts(query, self._fetcher, self._running)
 
+    # These two are made when they are needed: the first locks of anyio in a process take it 10 ms.
+    @cached_property
+    def _sender(self) -> Sender:
+        return _sender(self._settings, self._http_client, self._transport)
+
+    @cached_property
+    def _fetcher(self) -> Fetcher:
+        is_ours = self._http_client is None and self._transport is None
+        exchanger = Exchanger(self._settings, self._sender, is_ours=is_ours)
+        return Fetcher(self._settings, exchanger, self._on_event)
+
     async def aclose(self) -> None:
         """Stop all pulls with `ClientClosedError` and close the connections.
 
@@ -132,7 +142,7 @@ class BurkiClient:
         for look_ahead in running:
             look_ahead.fail(ClientClosedError("this BurkiClient was closed during the pull"))
         async with AsyncExitStack() as stack:
-            if self._owns_sender:
+            if self._http_client is None:
                 stack.push_async_callback(self._sender.aclose)
             for look_ahead in running:
                 stack.push_async_callback(look_ahead.aclose)
