@@ -560,5 +560,8 @@ def test_careful_converter_has_the_last_word(monkeypatch: pytest.MonkeyPatch) ->
     broken = cattrs.Converter()
     for cl in (Contact, ContactPage):
         broken.register_structure_hook(cl, lambda *_: 1 / 0)
-    monkeypatch.setattr(_structure, "plain", broken)
+    careful = _structure._converter(detailed=True)
+    monkeypatch.setattr(
+        _structure, "_converter", lambda *, detailed: careful if detailed else broken
+    )
     assert isinstance(_structure.structure_page(json.loads(REFERENCE_PAGE)), ContactPage)

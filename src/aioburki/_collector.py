@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import gc
 import sys
-import sysconfig
 from collections.abc import Generator
 from contextlib import contextmanager
 
 # Without the GIL freezing walks over all there is; from 3.14 on the collector makes no long
 # pauses, and freezing would undo its progress.
-_HAS_GENERATIONS = sys.version_info < (3, 14) and not sysconfig.get_config_var("Py_GIL_DISABLED")
+_HAS_GENERATIONS = sys.version_info < (3, 14) and "free-threading build" not in sys.version
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import attrs
@@ -27,7 +28,7 @@ def to_dict(obj: Any) -> dict[str, Any]:
     kind: type[Any] = type(obj)
     if isinstance(obj, type) or not attrs.has(kind):
         raise TypeError(f"to_dict takes a data object of aioburki, not {kind.__name__}")
-    plain: dict[str, Any] = _converter.unstructure(obj)
+    plain: dict[str, Any] = _converter().unstructure(obj)
     return plain
 
 
@@ -36,21 +37,26 @@ def _iso(moment: datetime) -> str:
     return f"{text.removesuffix('+00:00')}Z" if text.endswith("+00:00") else text
 
 
-_converter = cattrs.Converter(unstruct_collection_overrides={tuple: list})
-_converter.register_unstructure_hook(datetime, _iso)
-# Free-form JSON is plain already, however deep; a copy keeps it from being changed.
-_converter.register_unstructure_hook(
-    ContactData,
-    make_dict_unstructure_fn(
+@cache
+def _converter() -> cattrs.Converter:
+    """Return the converter, which is made when the first object is encoded."""
+    converter = cattrs.Converter(unstruct_collection_overrides={tuple: list})
+    converter.register_unstructure_hook(datetime, _iso)
+    # Free-form JSON is plain already, however deep; a copy keeps it from being changed.
+    converter.register_unstructure_hook(
         ContactData,
-        _converter,
-        variable_values=override(unstruct_hook=dict),
-        custom_fields=override(unstruct_hook=dict),
-        extra=override(unstruct_hook=dict),
-    ),
-)
-# `consistent` follows from `drift`, and cattrs leaves out what `__init__` does not take.
-_converter.register_unstructure_hook(
-    PullReport, make_dict_unstructure_fn(PullReport, _converter, _cattrs_include_init_false=True)
-)
-_converter.register_unstructure_hook(ContactStatus, lambda status: status.value)
+        make_dict_unstructure_fn(
+            ContactData,
+            converter,
+            variable_values=override(unstruct_hook=dict),
+            custom_fields=override(unstruct_hook=dict),
+            extra=override(unstruct_hook=dict),
+        ),
+    )
+    # `consistent` follows from `drift`, and cattrs leaves out what `__init__` does not take.
+    converter.register_unstructure_hook(
+        PullReport,
+        make_dict_unstructure_fn(PullReport, converter, _cattrs_include_init_false=True),
+    )
+    converter.register_unstructure_hook(ContactStatus, lambda status: status.value)
+    return converter

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from typing import SupportsIndex
 
 import attrs
@@ -70,6 +69,8 @@ def known_status(status: ContactStatus | str) -> ContactStatus:
     if not isinstance(status, str):
         raise ConfigurationError(f"status must be one of {', '.join(known)}, not {shown(status)}")
     if status not in known:
+        from difflib import get_close_matches  # noqa: PLC0415 - no import waits for typing errors
+
         close = get_close_matches(status.lower(), known, n=1)
         hint = f"did you mean {close[0]!r}? " if close else ""
         raise ConfigurationError(

@@ -12,8 +12,8 @@ from typing import Annotated, Any, ClassVar, Generic, TypeVar
 
 import msgspec
 
-from ._models import Contact, ContactData
-from ._structure import MOST_ROWS, MisfitError, plain
+from ._models import Contact
+from ._structure import MOST_ROWS, MisfitError, structure_contact_data
 
 Data = TypeVar("Data")
 
@@ -98,7 +98,7 @@ def loose_contacts(values: Any) -> tuple[Contact, ...]:
     except msgspec.ValidationError:
         rows = msgspec.convert(values, list[_LooseRow[Any]])
         for row in rows:
-            row.contact_data = _structure_data(row.contact_data, ContactData)
+            row.contact_data = structure_contact_data(row.contact_data)
     for row in rows:
         row.attempts = row.attempts or 0
         _make_aware(row)
@@ -123,4 +123,3 @@ def _make_aware(row: _Row | _LooseRow[Any]) -> None:
 
 _read_rows = msgspec.json.Decoder(list[_Row]).decode
 _read_naive_rows = msgspec.json.Decoder(list[_NaiveRow]).decode
-_structure_data = plain.get_structure_hook(ContactData)

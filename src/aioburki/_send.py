@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import platform
+import sys
 from typing import Protocol
 from urllib.parse import urlencode
 
@@ -17,7 +17,7 @@ from ._version import __version__
 # A packet lost while connecting is repeated sooner by a new attempt than by the network.
 CONNECT_SECONDS = 10.0
 
-USER_AGENT = f"aioburki/{__version__} Python/{platform.python_version()}"
+USER_AGENT = f"aioburki/{__version__} Python/{'.'.join(map(str, sys.version_info[:3]))}"
 
 
 class Sender(Protocol):

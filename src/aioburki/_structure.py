@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import cache
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -46,14 +47,19 @@ class MisfitError(ValueError):
 
 def structure_page(content: Any) -> ContactPage | tuple[str, ...]:
     """Return the page that parsed JSON holds, or what is wrong with it, each with its place."""
-    page = _structured(plain, content, ContactPage)
+    page = _structured(_converter(detailed=False), content, ContactPage)
     if isinstance(page, ContactPage):
         return page
     problems = tuple(islice(_problems(content), MOST_PROBLEMS + 1))
     if not problems:  # the careful converter has the last word
-        return _careful.structure(content, ContactPage)
+        return _converter(detailed=True).structure(content, ContactPage)
     more = problems[MOST_PROBLEMS:] and ("and more",)
     return (*problems[:MOST_PROBLEMS], *more)
+
+
+def structure_contact_data(content: Any) -> ContactData:
+    """Return the data of one contact, or raise what cattrs says of it."""
+    return _converter(detailed=False).structure(content, ContactData)
 
 
 def _problems(content: Any) -> Iterator[str]:
@@ -71,9 +77,9 @@ def _problems(content: Any) -> Iterator[str]:
 
 
 def _faults(value: Any, cl: type[Any], place: str) -> Iterator[str]:
-    if not isinstance(_structured(plain, value, cl), Exception):
+    if not isinstance(_structured(_converter(detailed=False), value, cl), Exception):
         return
-    error = _structured(_careful, value, cl)
+    error = _structured(_converter(detailed=True), value, cl)
     if isinstance(error, Exception):
         for line in cattrs.transform_error(error, path=place, format_exception=_describe):
             yield _place_first(line)
@@ -157,12 +163,7 @@ def _iso_8601(text: str) -> datetime | None:
 
 
 def _mapping(value: Any, _type: object = None) -> dict[str, Any]:
-    if type(value) is dict:
-        mapping: dict[str, Any] = value
-        return mapping
-    if value is None or value in ("", []):
-        return {}
-    raise _expected("an object", value)
+    return {} if value is None or value in ("", []) else _object(value)
 
 
 def _page_number(value: Any, _type: object = None) -> int:
@@ -196,6 +197,7 @@ def _object(value: Any) -> dict[str, Any]:
     raise _expected("an object", value)
 
 
+@cache
 def _converter(*, detailed: bool) -> cattrs.Converter:
     converter = cattrs.Converter(detailed_validation=detailed)
     converter.register_structure_hook(ContactData, _contact_data_hook(converter))
@@ -294,7 +296,3 @@ def _with_neighbours(pagination: dict[str, Any]) -> dict[str, Any]:
         return {"has_next": False, "has_prev": False, **pagination}
     implied = {"has_next": page < total, "has_prev": page > 1}
     return {**pagination, **{k: v for k, v in implied.items() if pagination.get(k) is None}}
-
-
-plain = _converter(detailed=False)
-_careful = _converter(detailed=True)
