@@ -518,6 +518,12 @@ AWKWARD = st.fixed_dictionaries(
 )
 
 
+def read_by(way: cattrs.Converter, value: object) -> ContactPage | None:
+    """Return the page that one of the quick ways makes of *value*, None if it cannot."""
+    *_, done = _decode._structured_in_steps(way, value)
+    return done
+
+
 @given(st.lists(AWKWARD, max_size=3))
 @settings(max_examples=500)
 def test_all_ways_agree(contacts: list[dict[str, Any]]) -> None:
@@ -527,7 +533,7 @@ def test_all_ways_agree(contacts: list[dict[str, Any]]) -> None:
     tolerant = _structure.structure_page(content)
     assert isinstance(tolerant, ContactPage)
     for way, value in ((_decode._from_bytes, text), (_decode._from_data, content)):
-        quick = _decode._structured(way, value)
+        quick = read_by(way, value)
         assert quick is None or repr(attrs.astuple(quick)) == repr(attrs.astuple(tolerant))
 
 
@@ -536,8 +542,8 @@ def test_documented_pages_take_the_quickest_way() -> None:
     plain = page(1, 50, range(50))
     for change in ({"id": 4}, {"status": "queued"}, {"created_at": "2024-02-01T10:30:00"}):
         plain["contacts"][3] = contact(3, **change)
-        assert _decode._from_bytes.structure(body(plain), ContactPage)
-    assert _decode._from_bytes.structure(REFERENCE_PAGE, ContactPage)
+        assert read_by(_decode._from_bytes, body(plain))
+    assert read_by(_decode._from_bytes, REFERENCE_PAGE)
 
 
 def test_new_and_empty_fields_take_the_second_way() -> None:
@@ -552,7 +558,7 @@ def test_new_and_empty_fields_take_the_second_way() -> None:
     ]
     for change in changes:
         plain["contacts"][3] = contact(3, **change)
-        assert _decode._from_data.structure(plain, ContactPage)
+        assert read_by(_decode._from_data, plain)
 
 
 def test_careful_converter_has_the_last_word(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,9 @@ from ._pull import Pull, Running
 from ._query import ContactQuery, Window
 from ._report import PullReport, Tally
 
+# Contacts of a page that are handed out before all others in the event loop get their turn.
+MOST_IN_A_TURN = 500
+
 
 class ContactList(list[Contact]):
     """Hold all contacts of a pull, in the server's order, with its `report`.
@@ -60,8 +63,11 @@ class Contacts:
     async def __aiter__(self) -> AsyncGenerator[Contact, None]:
         async with aclosing(self.pages()) as pages:
             async for page in pages:
-                for contact in page.contacts:
-                    yield contact
+                for start in range(0, len(page), MOST_IN_A_TURN):
+                    if start > 0:
+                        await asyncio.sleep(0)
+                    for contact in page.contacts[start : start + MOST_IN_A_TURN]:
+                        yield contact
 
     async def pages(self) -> AsyncGenerator[ContactPage, None]:
         """Return an iterator of the pages, in order, as `ContactPage`.
@@ -145,6 +151,7 @@ class ContactStream:
     def __init__(self, pull: Pull) -> None:
         self._pull = pull
         self._rest: Iterator[Contact] = iter(())
+        self._asked_for = 0
         self._refilling = asyncio.Lock()
         self._is_open = False
         self._was_open = False
@@ -175,6 +182,9 @@ class ContactStream:
         return self
 
     async def __anext__(self) -> Contact:
+        self._asked_for += 1
+        if self._asked_for % MOST_IN_A_TURN == 0:
+            await asyncio.sleep(0)  # while nothing is taken that a cancellation could lose
         while True:
             self._check_open()
             for contact in self._rest:

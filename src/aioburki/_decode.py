@@ -10,16 +10,19 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Callable
-from typing import Annotated, Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Annotated, Any, TypeVar
 
+import attrs
 import cattrs
 import msgspec
 
 from ._models import ContactPage, Pagination
 from ._parse import TOO_MUCH, Undecodable, holds_too_much, parse
-from ._rows import documented_contacts, loose_contacts
+from ._rows import contacts_of, documented_rows, loose_rows
 from ._structure import MOST_ITEMS, MOST_PAGES, MisfitError, structure_page
+
+T = TypeVar("T")
 
 _SPACE = b" \t\r\n"
 _OPENING = re.compile(rb'[ \t\r\n]*\{[ \t\r\n]*"contacts"[ \t\r\n]*:')
@@ -47,37 +50,69 @@ class _Envelope(msgspec.Struct):
 _QUOTES = 2 * (len(_Envelope.__struct_fields__) + len(_Pagination.__struct_fields__))
 
 
+@attrs.frozen(eq=False, repr=False)
+class _Draft:
+    """A page of which all is read, and no contact made yet."""
+
+    rows: Sequence[object]
+    pagination: Pagination
+
+
 def decode_page(body: bytes) -> ContactPage | Undecodable:
     """Return the page that *body* holds, or what is wrong with it."""
+    return next(done for done in decode_in_steps(body) if done is not None)
+
+
+def decode_in_steps(body: bytes) -> Iterator[ContactPage | Undecodable | None]:
+    """Yield None between any two steps of decoding, and then what `decode_page` returns.
+
+    No step takes much longer than parsing the JSON, so others can be let in between.
+    """
     if holds_too_much(body):
-        return TOO_MUCH
+        yield TOO_MUCH
+        return
     body = body.removeprefix(codecs.BOM_UTF8)
-    page = _structured(_from_bytes, body)
-    if page is not None:
-        return page
+    yield from _structured_in_steps(_from_bytes, body)
     content = parse(body)
     if isinstance(content, Undecodable):
-        return content
-    page_or_problems = _structured(_from_data, content) or structure_page(content)
+        yield content
+        return
+    yield None
+    yield from _structured_in_steps(_from_data, content)
+    page_or_problems = structure_page(content)
     if isinstance(page_or_problems, ContactPage):
-        return page_or_problems
-    return Undecodable(page_or_problems, broken=False)
+        yield page_or_problems
+    else:
+        yield Undecodable(page_or_problems, broken=False)
 
 
-def _structured(converter: cattrs.Converter, value: Any) -> ContactPage | None:
+def _structured_in_steps(converter: cattrs.Converter, value: Any) -> Iterator[ContactPage | None]:
+    """Yield None after each step, and the page at last if there is one."""
+    draft = _structured(converter, value, _Draft)
+    yield None
+    if draft is not None:
+        yield _structured(converter, draft, ContactPage)
+
+
+def _structured(converter: cattrs.Converter, value: Any, cl: type[T]) -> T | None:
     try:
-        return converter.structure(value, ContactPage)
+        return converter.structure(value, cl)
     except Exception:  # noqa: BLE001 - whatever it was, the next way finds its place
         return None
 
 
-def _converter(structure: Callable[[Any, Any], ContactPage]) -> cattrs.Converter:
+def _converter(draft: Callable[[Any, Any], _Draft]) -> cattrs.Converter:
     converter = cattrs.Converter()
-    converter.register_structure_hook(ContactPage, structure)
+    converter.register_structure_hook(_Draft, draft)
+    converter.register_structure_hook(ContactPage, _page)
     return converter
 
 
-def _page_from_bytes(body: bytes, _cl: Any) -> ContactPage:
+def _page(draft: _Draft, _cl: Any) -> ContactPage:
+    return ContactPage(contacts_of(draft.rows), draft.pagination)
+
+
+def _draft_from_bytes(body: bytes, _cl: Any) -> _Draft:
     opening = _OPENING.match(body)
     place = body.rfind(b'"pagination"')
     comma = body.rfind(b",", 0, place) if place >= 0 else -1
@@ -85,8 +120,7 @@ def _page_from_bytes(body: bytes, _cl: Any) -> ContactPage:
         raise MisfitError("contacts and pagination expected, in this order")
     # All of the body is one of the two, so that none of its keys goes unseen.
     pagination = _pagination_from_bytes(b"{" + body[place:])
-    contacts = documented_contacts(memoryview(body)[opening.end() : comma])
-    return ContactPage(contacts, pagination)
+    return _Draft(documented_rows(memoryview(body)[opening.end() : comma]), pagination)
 
 
 def _pagination_from_bytes(text: bytes) -> Pagination:
@@ -104,9 +138,9 @@ def _pagination_from_bytes(text: bytes) -> Pagination:
     return _pagination_from_data(envelope)
 
 
-def _page_from_data(content: Any, _cl: Any) -> ContactPage:
+def _draft_from_data(content: Any, _cl: Any) -> _Draft:
     pagination = _pagination_from_data(content)
-    return ContactPage(loose_contacts(content["contacts"]), pagination)
+    return _Draft(loose_rows(content["contacts"]), pagination)
 
 
 def _pagination_from_data(envelope: dict[str, Any]) -> Pagination:
@@ -117,5 +151,5 @@ def _pagination_from_data(envelope: dict[str, Any]) -> Pagination:
 
 
 _read_envelope = msgspec.json.Decoder(_Envelope).decode
-_from_bytes = _converter(_page_from_bytes)
-_from_data = _converter(_page_from_data)
+_from_bytes = _converter(_draft_from_bytes)
+_from_data = _converter(_draft_from_data)

@@ -15,7 +15,7 @@ from anyio import Lock  # by name: anyio imports late, and the first client woul
 from ._body import LARGEST_ERROR_BODY, BodyProblem, body_if_read, read_body
 from ._budget import Allowance, read_allowance
 from ._collector import collector_at_rest
-from ._decode import decode_page
+from ._decode import decode_in_steps
 from ._failure import (
     Failure,
     failure_of_body,
@@ -29,6 +29,9 @@ from ._query import ContactQuery, Window
 from ._send import Sender
 from ._settings import Settings
 from ._wirelog import CutWireLog
+
+# Decoded in half a millisecond, even if it takes the longer way.
+SMALL_BODY = 32_768
 
 
 @attrs.frozen
@@ -111,13 +114,15 @@ class Exchanger:
             # What the status says does not depend on the rest of the body, unless it is 200.
             if response is None or response.status_code == 200:
                 return Answer(failure_of_connection(error, self._host))
-        # Answers that land together are read one in each turn of the loop, in this order, or
-        # others would wait for the sum of them.
+        # Answers that land together are read one after another, in this order and in turns of
+        # the loop, or others would wait for the sum of them.
         async with self._reading:
             await asyncio.sleep(0)
-            return self._read(window, response, body)
+            return await self._read(window, response, body)
 
-    def _read(self, window: Window, response: httpx.Response, body: bytes | BodyProblem) -> Answer:
+    async def _read(
+        self, window: Window, response: httpx.Response, body: bytes | BodyProblem
+    ) -> Answer:
         now = datetime.now(UTC)
         # Most servers send none of the headers that would be looked for one by one.
         is_rationed = any(b"ratelimit" in name.lower() for name, _ in response.headers.raw)
@@ -128,7 +133,7 @@ class Exchanger:
         )
         if outcome is None and isinstance(body, BodyProblem):
             outcome = failure_of_body(response.status_code, body)
-        return Answer(outcome or _page_or_failure(window, readable), allowance)
+        return Answer(outcome or await _page_or_failure(window, readable), allowance)
 
 
 @asynccontextmanager
@@ -138,12 +143,23 @@ async def _deadline_of_anyio(seconds: float) -> AsyncGenerator[None]:
         yield
 
 
-def _page_or_failure(window: Window, body: bytes) -> ContactPage | Failure:
-    with collector_at_rest():
-        page = decode_page(body)
+async def _page_or_failure(window: Window, body: bytes) -> ContactPage | Failure:
+    page = await _decoded(body)
     if isinstance(page, Undecodable):
         return failure_of_content(page)
     if page.pagination.page != window.page:
         problem = f"pagination.page: page {page.pagination.page} came instead"
         return failure_of_content(Undecodable((problem,), broken=False))
     return page
+
+
+async def _decoded(body: bytes) -> ContactPage | Undecodable:
+    """Decode *body*, one step in each turn of the loop if it is large."""
+    steps = decode_in_steps(body)
+    while True:
+        with collector_at_rest():
+            page = next(steps)
+        if page is not None:
+            return page
+        if len(body) > SMALL_BODY:
+            await asyncio.sleep(0)

@@ -16,6 +16,7 @@ from ._models import Contact
 from ._structure import MOST_ROWS, MisfitError, structure_contact_data
 
 Data = TypeVar("Data")
+Row = TypeVar("Row")
 
 # Free-form JSON, at most four levels of it: what is nested deeper is looked at the other way.
 _Scalar = str | int | float | bool | None
@@ -66,8 +67,8 @@ class _LooseRow(msgspec.Struct, Generic[Data], gc=False):
     last_attempt_at: datetime | None = None
 
 
-def documented_contacts(text: bytes | memoryview) -> tuple[Contact, ...]:
-    """Return the contacts that a JSON list holds, if all are exactly as the API documents them.
+def documented_rows(text: bytes | memoryview) -> Sequence[object]:
+    """Return the rows of a JSON list, if all are exactly as the API documents contacts.
 
     Only the zone of their timestamps may be missing.
 
@@ -76,16 +77,16 @@ def documented_contacts(text: bytes | memoryview) -> tuple[Contact, ...]:
         RecursionError: the same.
     """
     try:
-        return _contacts(_read_rows(text))
+        return _few_enough(_read_rows(text))
     except msgspec.ValidationError:
-        rows = _read_naive_rows(text)
+        rows = _few_enough(_read_naive_rows(text))
     for row in rows:
         _make_aware(row)
-    return _contacts(rows)
+    return rows
 
 
-def loose_contacts(values: Any) -> tuple[Contact, ...]:
-    """Return the contacts of a parsed JSON list, if what they hold has the documented types.
+def loose_rows(values: Any) -> Sequence[object]:
+    """Return the rows of a parsed JSON list, if what they hold has the documented types.
 
     Fields may be new, timestamps without a zone, and contact_data anything it can be.
 
@@ -99,16 +100,21 @@ def loose_contacts(values: Any) -> tuple[Contact, ...]:
         rows = msgspec.convert(values, list[_LooseRow[Any]])
         for row in rows:
             row.contact_data = structure_contact_data(row.contact_data)
-    for row in rows:
+    for row in _few_enough(rows):
         row.attempts = row.attempts or 0
         _make_aware(row)
-    return _contacts(rows)
+    return rows
 
 
-def _contacts(rows: Sequence[object]) -> tuple[Contact, ...]:
+def contacts_of(rows: Sequence[object]) -> tuple[Contact, ...]:
+    """Return the contacts that *rows* hold."""
+    return msgspec.convert(rows, tuple[Contact, ...], from_attributes=True)
+
+
+def _few_enough(rows: list[Row]) -> list[Row]:
     if len(rows) > MOST_ROWS:
         raise MisfitError("too many contacts")
-    return msgspec.convert(rows, tuple[Contact, ...], from_attributes=True)
+    return rows
 
 
 def _make_aware(row: _Row | _LooseRow[Any]) -> None:
