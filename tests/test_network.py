@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 import httpcore
 import pytest
 
-from aioburki._network import MOST_UNREAD, Network, NetworkStream
+from aioburki._network import MOST_UNREAD, NetworkStream, connect
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.usefixtures("nothing_left")]
 
@@ -29,17 +29,18 @@ async def connected(serve: Serve) -> AsyncIterator[NetworkStream]:
     server = await asyncio.start_server(serve_and_reset, "127.0.0.1", 0)
     async with server:
         port = server.sockets[0].getsockname()[1]
-        stream = await Network(lambda: None).connect_tcp("127.0.0.1", port, timeout=5)
+        stream = await connect(b"127.0.0.1", port, 5)
         try:
             yield stream
         finally:
-            await stream.aclose()
+            stream.close()
+            await asyncio.sleep(0)
 
 
 async def settle(stream: NetworkStream) -> None:
     """Wait until *stream* has something to tell."""
     async with asyncio.timeout(5):
-        while not stream.get_extra_info("is_readable"):
+        while not stream.has_news:
             await asyncio.sleep(0.01)
 
 
@@ -54,9 +55,9 @@ async def test_what_came_before_the_end_is_still_read() -> None:
 
     async with connected(serve) as stream:
         await asyncio.sleep(0.1)
-        assert await stream.read(1) == b"last words"
-        assert await stream.read(1) == b""
-        assert await stream.read(1) == b""
+        assert await stream.read() == b"last words"
+        assert await stream.read() == b""
+        assert await stream.read() == b""
 
 
 async def test_a_broken_connection_is_a_read_error() -> None:
@@ -68,10 +69,10 @@ async def test_a_broken_connection_is_a_read_error() -> None:
         reset.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
 
     async with connected(serve) as stream:
-        await stream.write(b"request")
+        stream.write(b"request")
         for _ in range(2):
             with pytest.raises(httpcore.ReadError):
-                await stream.read(1)
+                await stream.read()
 
 
 async def test_answers_before_the_request_are_refused() -> None:
@@ -86,8 +87,8 @@ async def test_answers_before_the_request_are_refused() -> None:
     async with connected(serve) as stream:
         await settle(stream)
         with pytest.raises(httpcore.RemoteProtocolError, match="before the request"):
-            await stream.write(b"request")
-        await stream.aclose()
+            stream.write(b"request")
+        stream.close()
         await asyncio.sleep(0.05)
     assert received == b""
 
@@ -101,7 +102,7 @@ async def test_nothing_is_written_to_a_closed_connection() -> None:
     async with connected(serve) as stream:
         await settle(stream)
         with pytest.raises(httpcore.WriteError):
-            await stream.write(b"request")
+            stream.write(b"request")
 
 
 async def test_a_server_that_talks_too_much_has_to_wait() -> None:
@@ -118,10 +119,10 @@ async def test_a_server_that_talks_too_much_has_to_wait() -> None:
         assert MOST_UNREAD <= stream._unread < 2 * MOST_UNREAD
         received = 0
         while received < total:
-            received += len(await stream.read(1))
+            received += len(await stream.read())
         assert received == total
         assert stream._unread == 0
-        await stream.write(b"x")
+        stream.write(b"x")
 
 
 @pytest.mark.parametrize("word", [b"220 ready\r\n", b""])
@@ -169,10 +170,10 @@ async def test_the_address_that_answers_is_taken(monkeypatch: pytest.MonkeyPatch
         port = server.sockets[0].getsockname()[1]
         with socket.socket() as dead:  # bound, but it does not listen
             dead.bind(("127.0.0.1", 0))
-            stream = await Network(lambda: None).connect_tcp("two.example", 80)
-        await stream.write(b"request")
-        assert await stream.read(1) == b"request"
-        await stream.aclose()
+            stream = await connect(b"two.example", 80)
+        stream.write(b"request")
+        assert await stream.read() == b"request"
+        stream.close()
 
 
 async def test_a_name_that_cannot_be_looked_up_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -184,11 +185,11 @@ async def test_a_name_that_cannot_be_looked_up_in_time(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", resolve)
     with pytest.raises(httpcore.ConnectTimeout):
-        await Network(lambda: None).connect_tcp("slow.example", 80, timeout=0.05)
+        await connect(b"slow.example", 80, 0.05)
 
 
 @pytest.mark.parametrize("host", ["a" * 70 + ".invalid", "no..invalid", "none.invalid"])
 async def test_a_name_that_does_not_exist(host: str) -> None:
     """A name that nobody has or can have is a server that cannot be reached."""
     with pytest.raises(httpcore.ConnectError):
-        await Network(lambda: None).connect_tcp(host, 80, timeout=5)
+        await connect(host.encode(), 80, 5)

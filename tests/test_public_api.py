@@ -80,12 +80,12 @@ def test_constructing_loads_nothing() -> None:
 
 
 def test_core_dependencies_are_those_promised() -> None:
-    """The core installs nine packages, of which httpx brings two, and what they need."""
+    """The core installs ten packages, of which httpx brings three, and what they need."""
     requires = importlib.metadata.requires("aioburki") or []
     core = {re.split(r"[<>=~ ;\[]", line)[0] for line in requires if "extra ==" not in line}
     assert core == {
         "httpx", "httpcore", "certifi", "attrs", "cattrs", "anyio", "msgspec", "sniffio",
-        "aiohappyeyeballs",
+        "aiohappyeyeballs", "h11",
     }  # fmt: skip
 
 

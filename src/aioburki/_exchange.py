@@ -66,11 +66,11 @@ class Exchanger:
 
     async def exchange(self, query: ContactQuery, window: Window) -> Answer:
         """Ask for *window* once and return what came of it; raise nothing but cancellation."""
+        # A pool of httpx loses a connection for good when a request in it is cancelled, and logs
+        # what it likes; lanes do neither.
+        if self._is_ours:
+            return await self._exchange(query, window)
         with CutWireLog():
-            # A pool of httpx loses a connection for good when a request in it is cancelled;
-            # lanes do not.
-            if self._is_ours:
-                return await self._exchange(query, window)
             return await self._exchange_in_child(query, window)
 
     async def _exchange_in_child(self, query: ContactQuery, window: Window) -> Answer:

@@ -10,6 +10,7 @@ import anyio
 import attrs
 from anyio import Semaphore  # by name: anyio imports late, and the first client would wait for it
 
+from ._clock import loop_time
 from ._errors import ClientClosedError, TransportError
 from ._events import Event, PageFetched, PauseStarted, RetryScheduled
 from ._exchange import Exchanger
@@ -80,7 +81,7 @@ class Fetcher:
         Raises:
             BurkiError: the page cannot be had. Nothing is chained to it.
         """
-        errand = _Errand(query, window, tally, started=anyio.current_time())
+        errand = _Errand(query, window, tally, started=loop_time())
         while True:
             outcome = await self._attempt(errand)
             if isinstance(outcome, ContactPage):
@@ -95,11 +96,11 @@ class Fetcher:
     async def _attempt(self, errand: _Errand) -> ContactPage | Failure:
         """Send one request and return what came of it; the slot is held no longer than this."""
         async with self._slots:
-            asked = anyio.current_time()
+            asked = loop_time()
             errand.is_probe = await self._outage.admit()
             try:
                 errand.number = await self._pacer.wait()
-                errand.sent = anyio.current_time()
+                errand.sent = loop_time()
                 errand.tally.waited += errand.sent - asked
                 try:
                     self.check_open()
@@ -119,7 +120,7 @@ class Fetcher:
         self._pacer.passed(errand.sent)
         self._pacer.forget_refusals()
         self._outage.over()
-        seconds = anyio.current_time() - errand.started
+        seconds = loop_time() - errand.started
         logger.debug(
             "campaign %d page %d: %d contacts, %d attempts, %.3f s",
             errand.query.campaign_id, errand.window.page, len(page), errand.attempts, seconds,

@@ -11,13 +11,14 @@ import math
 import ssl
 import time
 from collections.abc import AsyncIterable, AsyncIterator, Callable
+from contextlib import nullcontext
 
 import anyio
 import certifi
 import httpcore
 import httpx
 
-from ._network import Network
+from ._connection import Connection
 from ._ramp import Ramp
 
 # Servers commonly close an idle connection after 5 s; reusing one they are about to close
@@ -135,17 +136,18 @@ class Lanes:
             return context
 
 
-class _Lane:
-    """One connection, opened when the first request is sent."""
+class _Lane(httpcore.AsyncHTTPConnection):
+    """One connection, opened when the first request is sent.
+
+    Mocks such as respx replace `handle_async_request` of its parent, which as it is passes
+    requests on to `_connection`.
+    """
 
     def __init__(self, origin: httpcore.Origin, context: ssl.SSLContext, ramp: Ramp) -> None:
-        self._network = Network(self._end_opening)
-        self._connection = httpcore.AsyncHTTPConnection(
-            origin,
-            ssl_context=context,
-            keepalive_expiry=KEEPALIVE_SECONDS,
-            network_backend=self._network,
-        )
+        super().__init__(origin)
+        self._connection = self._own = Connection(origin, context, self._end_opening)
+        # Nobody shares a lane, and a lock takes a turn of the event loop although it is free.
+        self._request_lock = nullcontext()  # type: ignore[assignment]
         self._ramp: Ramp | None = ramp  # while the connection is being opened
         self.made = time.monotonic()
         self.rests_since = self.made
@@ -153,25 +155,19 @@ class _Lane:
 
     def leads_to(self, origin: httpcore.Origin) -> bool:
         """Tell whether it may serve a request: neither expired, nor closed, nor talking."""
-        connection = self._connection
         return (
-            connection.can_handle_request(origin)
-            and connection.is_available()
-            and not connection.has_expired()
+            self.can_handle_request(origin)
+            and self._own.is_available()
+            and time.monotonic() - self.rests_since < KEEPALIVE_SECONDS
         )
 
     async def send(self, request: httpcore.Request) -> httpcore.Response:
         try:
-            response = await self._connection.handle_async_request(request)
+            return await self.handle_async_request(request)
         except _ERROR_TYPES as error:
             raise _ERRORS[type(error)](str(error)) from error
         finally:
             self._end_opening()
-        stream = self._network.stream
-        if stream is not None and not stream.was_read:
-            # It came with the answer before, and httpcore takes it for the answer to this one.
-            raise httpx.RemoteProtocolError("the answer was there before the request")
-        return response
 
     def rest(self) -> None:
         """Begin to wait for the next request."""
@@ -179,8 +175,7 @@ class _Lane:
 
     def throw_away(self) -> None:
         """Close the connection, in whatever state it is."""
-        if self._network.stream is not None:
-            self._network.stream.close()
+        self._own.close()
 
     def _end_opening(self) -> None:
         ramp, self._ramp = self._ramp, None
@@ -231,4 +226,5 @@ def _tls_context() -> ssl.SSLContext:
     # Not `ssl.create_default_context`, which opens the file that SSLKEYLOGFILE names.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.load_verify_locations(certifi.where())
+    context.set_alpn_protocols(["http/1.1"])
     return context

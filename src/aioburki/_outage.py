@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 import anyio
 
+from ._clock import loop_time
+
 # Three failures in a row, of more than one page, with nothing answered between: with every
 # tenth request failing by chance that is one case in a thousand, and then costs a tenth of a
 # second. One page alone that keeps failing says nothing of the others.
@@ -73,7 +75,7 @@ class Outage:
 
         Return None, or if the outage is given up what to say of it.
         """
-        now = anyio.current_time()
+        now = loop_time()
         if not self._failures:
             self._first, self._since = page, now
         self._failures += 1
@@ -92,7 +94,7 @@ class Outage:
 
     def probe_delay(self) -> float:
         """Return the seconds until the next probe, or 0 outside an outage."""
-        return 0.0 if self._probes is None else max(0.0, self._due - anyio.current_time())
+        return 0.0 if self._probes is None else max(0.0, self._due - loop_time())
 
     def _is_going_on(self) -> bool:
         return self._probes is not None

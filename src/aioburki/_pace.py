@@ -9,6 +9,7 @@ from collections.abc import Callable
 import anyio
 
 from ._budget import Allowance, Budget
+from ._clock import loop_time
 from ._limit import Limit
 from ._retry import pause_without_advice
 
@@ -91,7 +92,7 @@ class Pacer:
                     await anyio.sleep(min(delay, max(LOOK_AGAIN, delay / 2)))
                 if not self.pause_left():
                     break
-        return self._send(anyio.current_time())
+        return self._send(loop_time())
 
     def answered(self) -> None:
         """Take in that a request is no longer under way, whatever became of it."""
@@ -101,11 +102,11 @@ class Pacer:
         """Take in that the server let a request pass that was sent at *sent*."""
         if self._refused_since is not None and self._refusals > 1:
             self._limit.reopened(sent, self._reacted - self._refused_since)
-        self._limit.passed(anyio.current_time(), sent)
+        self._limit.passed(loop_time(), sent)
 
     def learn(self, allowance: Allowance, number: int) -> None:
         """Take in what the answer to request *number* says is left of the present window."""
-        self._budget.learn(allowance, anyio.current_time(), number)
+        self._budget.learn(allowance, loop_time(), number)
 
     def refuse(self, sent: float, retry_after: float | None) -> bool:
         """Take in a 429 to a request sent at *sent*; tell whether it is news.
@@ -115,7 +116,7 @@ class Pacer:
         than a second, or if nothing has passed since the last refusal; without it, that
         long a back-off that grows.
         """
-        now = anyio.current_time()
+        now = loop_time()
         if sent > max(self._paused_until, self._reacted) + IDLE:
             self.forget_refusals()
         is_again = self._refused_since is not None
@@ -152,11 +153,11 @@ class Pacer:
         """Return the seconds of refusals alone, to the end of the pause and of *wait* from now."""
         if self._refused_since is None:
             return 0.0
-        return max(self._paused_until, anyio.current_time() + wait) - self._refused_since
+        return max(self._paused_until, loop_time() + wait) - self._refused_since
 
     def pause_left(self) -> float:
         """Return the seconds that the present pause will last, or 0."""
-        return max(0.0, self._paused_until - anyio.current_time())
+        return max(0.0, self._paused_until - loop_time())
 
     def forget_refusals(self) -> None:
         """Take in that the server has let a request pass, or that nobody waits any more."""
@@ -172,7 +173,7 @@ class Pacer:
         return 1 / min(self._rate, self._limit.rate(now))
 
     def _delay(self) -> float:
-        now = anyio.current_time()
+        now = loop_time()
         return max(self._last + self._interval(now) - now, self._budget.delay(now, self._in_flight))
 
     def _send(self, now: float) -> int:

@@ -1,0 +1,195 @@
+"""The connection: HTTP as servers speak it, and when it may be used again."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterable, AsyncIterator
+from contextlib import asynccontextmanager
+
+import attrs
+import httpcore
+import pytest
+
+from aioburki._connection import LARGEST_HEAD, Connection
+
+pytestmark = [pytest.mark.asyncio, pytest.mark.usefixtures("nothing_left")]
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+
+
+@attrs.define
+class Server:
+    """Answer each request with the next of *answers*; close after the last one."""
+
+    answers: list[bytes]
+    port: int = 0
+    received: list[bytes] = attrs.field(factory=list)
+    connections: int = 0
+    is_closed_by_client: bool = False
+
+    async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        try:
+            for answer in self.answers:
+                self.received.append(await reader.readuntil(b"\r\n\r\n"))
+                writer.write(answer)
+                await writer.drain()
+            if self.answers:
+                writer.write_eof()
+            self.is_closed_by_client = await reader.read() == b""
+        except (asyncio.IncompleteReadError, ConnectionError):
+            self.is_closed_by_client = True
+        finally:
+            writer.close()
+
+    def request(self, path: str = "/") -> httpcore.Request:
+        return httpcore.Request("GET", f"http://127.0.0.1:{self.port}{path}", headers={"Host": "a"})
+
+
+@asynccontextmanager
+async def connected(*answers: bytes) -> AsyncIterator[tuple[Server, Connection]]:
+    """Yield a server and a connection to it, which is closed in the end."""
+    server = Server(list(answers))
+    listening = await asyncio.start_server(server.handle, "127.0.0.1", 0)
+    async with listening:
+        server.port = listening.sockets[0].getsockname()[1]
+        origin = httpcore.Origin(b"http", b"127.0.0.1", server.port)
+        connection = Connection(origin, ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), lambda: None)
+        try:
+            yield server, connection
+        finally:
+            connection.close()
+            await asyncio.sleep(0.01)
+
+
+async def body_of(response: httpcore.Response) -> bytes:
+    stream = response.stream
+    assert isinstance(stream, AsyncIterable)
+    return b"".join([piece async for piece in stream])
+
+
+async def test_one_request_after_another() -> None:
+    """Answers that end well leave the connection to the next request."""
+    async with connected(OK, OK, OK) as (server, connection):
+        for number in range(3):
+            assert connection.is_available() == (number > 0)
+            response = await connection.handle_async_request(server.request(f"/{number}"))
+            assert not connection.is_available()
+            assert (response.status, await body_of(response)) == (200, b"{}")
+        assert server.connections == 1
+        assert [head.split()[1] for head in server.received] == [b"/0", b"/1", b"/2"]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n1\r\n}\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n\r\n{}",
+        b"HTTP/1.0 200 OK\r\n\r\n{}",
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + OK,
+        b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}",
+        OK.replace(b"\r\n", b"\n"),
+    ],
+    ids=["chunked", "until-the-end", "old", "with-news", "last", "bare-newlines"],
+)
+async def test_bodies_of_all_kinds_are_read(answer: bytes) -> None:
+    """However a server tells where a body ends, it is read whole."""
+    async with connected(answer) as (server, connection):
+        response = await connection.handle_async_request(server.request())
+        assert (response.status, await body_of(response)) == (200, b"{}")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}",
+        b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\n{}",
+        OK + OK,
+        OK + b"\0",
+    ],
+    ids=["last", "old", "answer-behind", "byte-behind"],
+)
+async def test_what_is_over_is_closed_at_once(answer: bytes) -> None:
+    """After a last answer, or bytes that belong to none, the connection does not stay open."""
+    async with connected(answer, OK) as (server, connection):
+        await body_of(await connection.handle_async_request(server.request()))
+        assert not connection.is_available()
+        async with asyncio.timeout(2):
+            while not server.is_closed_by_client:
+                await asyncio.sleep(0.01)
+
+
+async def test_a_connection_with_news_is_not_available() -> None:
+    """While it rests a server may close it or say what nobody asked for: it is of no use then."""
+    async with connected(OK) as (server, connection):
+        await body_of(await connection.handle_async_request(server.request()))
+        async with asyncio.timeout(2):
+            while connection.is_available():
+                await asyncio.sleep(0.01)
+        with pytest.raises((httpcore.WriteError, httpcore.RemoteProtocolError)):
+            await connection.handle_async_request(server.request())
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (b"", "closed without an answer"),
+        (b"HTTP/1.1 200", "without sending complete|closed"),
+        (b"220 ready\r\n\r\n", "illegal"),
+        (b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n", "SWITCH_UPGRADE"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2, 3\r\n\r\n{}", "Content-Length"),
+    ],
+    ids=["nothing", "half-a-head", "no-http", "other-protocol", "two-lengths"],
+)
+async def test_what_is_no_answer_is_an_error(answer: bytes, message: str) -> None:
+    """What cannot be read as HTTP is told from a connection that broke."""
+    async with connected(answer) as (server, connection):
+        with pytest.raises(httpcore.RemoteProtocolError, match=message):
+            await connection.handle_async_request(server.request())
+        assert not connection.is_available()
+
+
+async def test_half_a_body_is_an_error() -> None:
+    """A body that ends before its length is never taken for a whole one."""
+    async with connected(OK[:-1]) as (server, connection):
+        response = await connection.handle_async_request(server.request())
+        with pytest.raises(httpcore.RemoteProtocolError, match="received 1 bytes, expected 2"):
+            await body_of(response)
+        assert not connection.is_available()
+
+
+async def test_a_head_without_end_is_given_up() -> None:
+    """Headers are bounded; what a server sends beyond that is not kept."""
+    endless = b"HTTP/1.1 200 OK\r\n" + b"X-Long: yes\r\n" * (4 * LARGEST_HEAD // 13)
+    async with connected(endless) as (server, connection):
+        with pytest.raises(httpcore.RemoteProtocolError, match="too long"):
+            await connection.handle_async_request(server.request())
+
+
+async def test_a_request_that_is_no_http_is_not_sent() -> None:
+    """What h11 refuses reaches no server."""
+    async with connected(OK) as (server, connection):
+        request = httpcore.Request("GET", server.request().url, headers={"Host": "a\r\nX: y"})
+        with pytest.raises(httpcore.LocalProtocolError):
+            await connection.handle_async_request(request)
+        assert server.received == []
+
+
+async def test_a_closed_connection_stays_closed() -> None:
+    """An answer that had come already is read to its end, and nothing is sent after it."""
+    async with connected(OK, OK) as (server, connection):
+        response = await connection.handle_async_request(server.request())
+        connection.close()
+        assert await body_of(response) == b"{}"
+        assert not connection.is_available()
+        with pytest.raises(httpcore.WriteError):
+            await connection.handle_async_request(server.request())
+
+
+async def test_repr_shows_no_more_than_whether_it_is_idle() -> None:
+    """What logs and tracebacks show of it holds nothing of a request or an answer."""
+    async with connected(OK) as (server, connection):
+        assert connection.info() == "HTTP/1.1, not idle"
+        await body_of(await connection.handle_async_request(server.request("/secret")))
+        assert connection.info() == "HTTP/1.1, idle"
