@@ -14,7 +14,7 @@ from pages import KEY, page
 
 from aioburki import BurkiClient, NotFoundError, ResponseDecodeError, _exchange
 from aioburki._contacts import MOST_IN_A_TURN
-from aioburki._decode import decode_in_steps
+from aioburki._decode import decode_in_steps, decode_page
 
 pytestmark = [
     pytest.mark.asyncio,
@@ -45,16 +45,21 @@ class Together:
 
 @pytest_asyncio.fixture
 async def turns(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Note in which turn of the loop each step of decoding a page is taken."""
+    """Note in which turn of the loop each page is decoded, or each step of a large one."""
     turn = counted_turns(monkeypatch)
     decoded: list[int] = []
 
-    def decode(body: bytes) -> Iterator[object]:
+    def decode(body: bytes) -> object:
+        decoded.append(turn[0])
+        return decode_page(body)
+
+    def decode_large(body: bytes) -> Iterator[object]:
         for done in decode_in_steps(body):
             decoded.append(turn[0])
             yield done
 
-    monkeypatch.setattr(_exchange, "decode_in_steps", decode)
+    monkeypatch.setattr(_exchange, "decode_page", decode)
+    monkeypatch.setattr(_exchange, "decode_in_steps", decode_large)
     return decoded
 
 

@@ -66,24 +66,25 @@ def decode_page(body: bytes) -> ContactPage | Undecodable:
 def decode_in_steps(body: bytes) -> Iterator[ContactPage | Undecodable | None]:
     """Yield None between any two steps of decoding, and then what `decode_page` returns.
 
-    No step takes much longer than parsing the JSON, so others can be let in between.
+    No step takes much longer than parsing the JSON, so others can be let in between. Each way
+    follows the one before; whoever has got an answer asks for no more.
     """
     if holds_too_much(body):
         yield TOO_MUCH
-        return
-    body = body.removeprefix(codecs.BOM_UTF8)
+    else:
+        yield from _read_in_steps(body.removeprefix(codecs.BOM_UTF8))
+
+
+def _read_in_steps(body: bytes) -> Iterator[ContactPage | Undecodable | None]:
     yield from _structured_in_steps(_from_bytes, body)
     content = parse(body)
     if isinstance(content, Undecodable):
         yield content
-        return
-    yield None
-    yield from _structured_in_steps(_from_data, content)
-    page_or_problems = structure_page(content)
-    if isinstance(page_or_problems, ContactPage):
-        yield page_or_problems
     else:
-        yield Undecodable(page_or_problems, broken=False)
+        yield None
+        yield from _structured_in_steps(_from_data, content)
+        page = structure_page(content)
+        yield page if isinstance(page, ContactPage) else Undecodable(page, broken=False)
 
 
 def _structured_in_steps(converter: cattrs.Converter, value: Any) -> Iterator[ContactPage | None]:

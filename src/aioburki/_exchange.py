@@ -15,7 +15,7 @@ from anyio import Lock  # by name: anyio imports late, and the first client woul
 from ._body import LARGEST_ERROR_BODY, BodyProblem, body_if_read, read_body
 from ._budget import Allowance, read_allowance
 from ._collector import collector_at_rest
-from ._decode import decode_in_steps
+from ._decode import decode_in_steps, decode_page
 from ._failure import (
     Failure,
     failure_of_body,
@@ -155,11 +155,13 @@ async def _page_or_failure(window: Window, body: bytes) -> ContactPage | Failure
 
 async def _decoded(body: bytes) -> ContactPage | Undecodable:
     """Decode *body*, one step in each turn of the loop if it is large."""
+    if len(body) <= SMALL_BODY:
+        with collector_at_rest():
+            return decode_page(body)
     steps = decode_in_steps(body)
     while True:
         with collector_at_rest():
             page = next(steps)
         if page is not None:
             return page
-        if len(body) > SMALL_BODY:
-            await asyncio.sleep(0)
+        await asyncio.sleep(0)
