@@ -101,7 +101,7 @@ LAG = tuple(
     for pull in PULLS[:2]
 )
 MEMORY = tuple(
-    Scenario(f"memory-{pages}", pages, 1000, 0, 8, ("aioburki_streamed",), rounds=3)
+    Scenario(f"memory-{pages}", pages, 1000, 0, 8, ("aioburki_streamed",))
     for pages in (1000, 100)
 )
 IN_FLIGHT = tuple(
