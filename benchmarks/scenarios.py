@@ -101,8 +101,7 @@ LAG = tuple(
     for pull in PULLS[:2]
 )
 MEMORY = tuple(
-    Scenario(f"memory-{pages}", pages, 1000, 0, 8, ("aioburki_streamed",))
-    for pages in (1000, 100)
+    Scenario(f"memory-{pages}", pages, 1000, 0, 8, ("aioburki_streamed",)) for pages in (1000, 100)
 )
 IN_FLIGHT = tuple(
     Scenario(f"in-flight-{number}", 2000, 50, 20, number, ("aioburki_kept", "expert"))

@@ -14,7 +14,7 @@ from pages import KEY, ListServer
 
 from aioburki import BurkiClient, _collector, _exchange
 from aioburki._collector import collector_at_rest
-from aioburki._decode import decode_in_steps, decode_page
+from aioburki._decode import decode_in_steps
 from aioburki._parse import Undecodable
 
 THRESHOLDS = (500, 5, 5)
@@ -189,11 +189,7 @@ async def test_pages_are_decoded_at_rest(monkeypatch: pytest.MonkeyPatch, per_pa
     """The collector is off while a page is decoded, and on whenever anybody else runs."""
     seen: list[bool] = []
 
-    def decode(body: bytes) -> object:
-        seen.append(gc.isenabled())
-        return decode_page(body)
-
-    def decode_large(body: bytes) -> Iterator[object]:
+    def decode(body: bytes) -> Iterator[object]:
         for done in decode_in_steps(body):
             seen.append(gc.isenabled())
             yield done
@@ -203,33 +199,28 @@ async def test_pages_are_decoded_at_rest(monkeypatch: pytest.MonkeyPatch, per_pa
             assert gc.isenabled()
             await asyncio.sleep(0)
 
-    monkeypatch.setattr(_exchange, "decode_page", decode)
-    monkeypatch.setattr(_exchange, "decode_in_steps", decode_large)
+    monkeypatch.setattr(_exchange, "decode_in_steps", decode)
     async with BurkiClient(KEY, transport=ListServer(range(5 * per_page)).transport) as burki:
         beating = asyncio.create_task(beat())
         async for _ in burki.contacts(42, per_page=per_page):
             assert gc.isenabled()
         assert not beating.done()
         beating.cancel()
-    assert len(seen) >= 5
+    assert len(seen) >= 10
     assert not any(seen)
 
 
 @pytest.mark.may_show("local variable", why="a fault of ours may leave a body in its frames")
-@pytest.mark.parametrize(("decode", "per_page"), [("decode_page", 10), ("decode_in_steps", 1000)])
 @pytest.mark.asyncio
-async def test_pages_that_cannot_be_decoded_leave_it_on(
-    monkeypatch: pytest.MonkeyPatch, decode: str, per_page: int
-) -> None:
+async def test_pages_that_cannot_be_decoded_leave_it_on(monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither a page that is none nor a fault of ours keeps the collector off."""
     none = Undecodable(("no",), broken=False)
-    done = none if decode == "decode_page" else iter([none])
-    monkeypatch.setattr(_exchange, decode, lambda _: done)
-    async with BurkiClient(KEY, transport=ListServer(range(per_page)).transport) as burki:
+    monkeypatch.setattr(_exchange, "decode_in_steps", lambda _: iter([none]))
+    async with BurkiClient(KEY, transport=ListServer([1]).transport) as burki:
         with pytest.raises(Exception, match="not a page of contacts"):
             await burki.contacts(42)
         assert gc.isenabled()
-        monkeypatch.setattr(_exchange, decode, lambda _: 1 / 0)
+        monkeypatch.setattr(_exchange, "decode_in_steps", lambda _: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             await burki.contacts(42)
         assert gc.isenabled()

@@ -11,7 +11,7 @@ import attrs
 import httpcore
 import pytest
 
-from aioburki._connection import LARGEST_HEAD, Connection
+from aioburki._connection import EVENTS_IN_A_TURN, LARGEST_HEAD, Connection
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.usefixtures("nothing_left")]
 
@@ -177,14 +177,51 @@ async def test_a_request_that_is_no_http_is_not_sent() -> None:
 
 
 async def test_a_closed_connection_stays_closed() -> None:
-    """An answer that had come already is read to its end, and nothing is sent after it."""
+    """What had come of an answer is not read any more, and nothing is sent after it."""
     async with connected(OK, OK) as (server, connection):
         response = await connection.handle_async_request(server.request())
         connection.close()
-        assert await body_of(response) == b"{}"
+        with pytest.raises(httpcore.ReadError, match="this side"):
+            await body_of(response)
         assert not connection.is_available()
-        with pytest.raises(httpcore.WriteError):
+        with pytest.raises(httpcore.LocalProtocolError):
             await connection.handle_async_request(server.request())
+        assert len(server.received) == 1
+
+
+async def test_who_reads_when_it_is_closed_is_told() -> None:
+    """Closing is no end of an answer that lasts until the connection's end."""
+    endless = b"HTTP/1.1 200 OK\r\n\r\n{}"
+    async with connected(endless, OK) as (server, connection):
+        response = await connection.handle_async_request(server.request())
+        reading = asyncio.create_task(body_of(response))
+        await asyncio.sleep(0.01)
+        connection.close()
+        with pytest.raises(httpcore.ReadError, match="this side"):
+            await reading
+
+
+@pytest.mark.parametrize(
+    "grains", [b"1\r\n \r\n", b"HTTP/1.1 100 Continue\r\n\r\n"], ids=["chunks", "interim answers"]
+)
+async def test_answers_in_grains_leave_others_their_turns(grains: bytes) -> None:
+    """Of thousands of tiny pieces that came at once a few hundred are read in one turn."""
+    many = grains * (20 * EVENTS_IN_A_TURN)
+    chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    answer = many + OK if grains.startswith(b"HTTP") else chunked + many + b"0\r\n\r\n"
+    turns = 0
+
+    async def count_turns() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    async with connected(answer) as (server, connection):
+        counting = asyncio.create_task(count_turns())
+        await body_of(await connection.handle_async_request(server.request()))
+        counting.cancel()
+    assert turns >= 20
 
 
 async def test_repr_shows_no_more_than_whether_it_is_idle() -> None:

@@ -10,6 +10,7 @@ import os
 import random
 import ssl
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
@@ -30,7 +31,7 @@ from aioburki import (
     ResponseTooLargeError,
     _lanes,
 )
-from aioburki._ramp import Ramp
+from aioburki._ramp import MOST_OPENING, Ramp
 from aioburki._send import LaneSender
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.usefixtures("nothing_left")]
@@ -490,21 +491,47 @@ async def test_lanes_that_nobody_needs_any_more_are_closed(
             assert server.open_connections == 1
 
 
-async def test_unreadable_bodies_leave_no_generator() -> None:
-    """Generators of httpcore that were left in mid-body are brought to their end at once."""
+@pytest.mark.parametrize("encoding", ["gzip", "identity"])
+async def test_unreadable_bodies_leave_no_generator(encoding: str) -> None:
+    """Generators that were left in mid-body, with much of it unread, have ended with the pull."""
 
     def answer(number: int, attempt: int, per_page: int) -> Reply:
-        return Reply(b"x" * 1_000_000, headers={"content-encoding": "gzip"})
+        # In chunks, each of which is a piece to whoever reads.
+        headers = {"content-encoding": encoding, "transfer-encoding": "chunked"}
+        return Reply(b"3e8\r\n%b\r\n" % (b"x" * 1000) * 4000, headers=headers)
 
     async with wire_server(answer) as server:
-        async with BurkiClient(KEY, base_url=server.url, attempts=2) as burki:
+        client = BurkiClient(KEY, base_url=server.url, attempts=2, max_body=2_000_000)
+        async with client as burki:
             with pytest.raises(ResponseDecodeError):
                 await burki.contacts(42)
-    suspended = [
-        thing
-        for thing in gc.get_objects()
-        if inspect.isasyncgen(thing)
-        and thing.ag_frame is not None
-        and "httpcore" in thing.ag_code.co_filename
-    ]
-    assert suspended == []
+            suspended = [
+                thing.__qualname__
+                for thing in gc.get_objects()
+                if inspect.isasyncgen(thing)
+                and thing.ag_frame is not None
+                and "aioburki" in thing.ag_code.co_filename
+            ]
+            tasks = [task for task in asyncio.all_tasks() if "async_generator" in repr(task)]
+    assert not suspended
+    assert not tasks
+
+
+async def test_nobody_waits_for_a_lane_that_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever is woken wakes the next, as long as a lane rests or may be opened."""
+    monkeypatch.setattr(_lanes._Lane, "leads_to", lambda *_: True)
+    lanes = _lanes.Lanes()
+    lanes._enter_loop()
+    lanes._context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    origin = httpcore.Origin(b"http", b"127.0.0.1", 9)
+    opening = [await lanes._take_lane(origin) for _ in range(MOST_OPENING)]
+    rested = [new_lane() for _ in range(6)]
+    lanes._idle.extend(rested[1:])
+    lanes._suspected = time.monotonic()
+    waiting = [asyncio.create_task(lanes._take_lane(origin)) for _ in range(8)]
+    await asyncio.sleep(0)
+    lanes._give_back(rested[0])  # one that is older than what broke, so that all may be used again
+    for lane in opening:
+        lane._end_opening()
+    await asyncio.wait_for(asyncio.gather(*waiting), 1)
+    await lanes.aclose()

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 import httpcore
 import pytest
 
+from aioburki import _network
 from aioburki._network import MOST_UNREAD, NetworkStream, connect
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.usefixtures("nothing_left")]
@@ -193,3 +194,17 @@ async def test_a_name_that_does_not_exist(host: str) -> None:
     """A name that nobody has or can have is a server that cannot be reached."""
     with pytest.raises(httpcore.ConnectError):
         await connect(host.encode(), 80, 5)
+
+
+@pytest.mark.parametrize("error", [ConnectionRefusedError, RuntimeError])
+async def test_whatever_keeps_from_connecting_is_a_connect_error(
+    monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    """Event loops other than asyncio's own raise RuntimeError for sockets that are gone."""
+
+    async def start_connection(*_: object, **__: object) -> socket.socket:
+        raise error("gone")
+
+    monkeypatch.setattr(_network, "start_connection", start_connection)
+    with pytest.raises(httpcore.ConnectError, match="gone"):
+        await connect(b"127.0.0.1", 9, 5)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import httpx
@@ -14,7 +15,7 @@ from pages import KEY, page
 
 from aioburki import BurkiClient, NotFoundError, ResponseDecodeError, _exchange
 from aioburki._contacts import MOST_IN_A_TURN
-from aioburki._decode import decode_in_steps, decode_page
+from aioburki._decode import decode_in_steps
 
 pytestmark = [
     pytest.mark.asyncio,
@@ -45,21 +46,16 @@ class Together:
 
 @pytest_asyncio.fixture
 async def turns(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Note in which turn of the loop each page is decoded, or each step of a large one."""
+    """Note in which turn of the loop each step of decoding a page is taken."""
     turn = counted_turns(monkeypatch)
     decoded: list[int] = []
 
-    def decode(body: bytes) -> object:
-        decoded.append(turn[0])
-        return decode_page(body)
-
-    def decode_large(body: bytes) -> Iterator[object]:
+    def decode(body: bytes) -> Iterator[object]:
         for done in decode_in_steps(body):
             decoded.append(turn[0])
             yield done
 
-    monkeypatch.setattr(_exchange, "decode_page", decode)
-    monkeypatch.setattr(_exchange, "decode_in_steps", decode_large)
+    monkeypatch.setattr(_exchange, "decode_in_steps", decode)
     return decoded
 
 
@@ -110,6 +106,20 @@ async def test_a_large_page_is_decoded_in_several_turns(
         else:
             await burki.contacts(42)
     assert len(set(turns)) == len(turns) >= 2
+
+
+@pytest.mark.parametrize(("change", "expected"), [({}, 1), ({"new": 1}, 3), ({"id": "1"}, 3)])
+async def test_a_small_page_is_decoded_in_one_turn_if_it_is_as_documented(
+    turns: list[int], change: dict[str, Any], expected: int
+) -> None:
+    """The longer ways take up to ten milliseconds even for a small page, and so take turns."""
+    content = page(1, 50, range(1, 51))
+    content["contacts"][-1] |= change
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, json=content))
+    async with BurkiClient(KEY, transport=transport) as burki:
+        with suppress(ResponseDecodeError):
+            await burki.contacts(42)
+    assert len(set(turns)) == expected
 
 
 @pytest.mark.parametrize("way", ["contacts", "stream"])

@@ -6,6 +6,7 @@ it may be shared, watched and upgraded, which nobody asks of this one.
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from collections.abc import AsyncGenerator, Callable
 
@@ -16,6 +17,10 @@ from ._network import NetworkStream, connect
 
 # Of a status line and headers, or of the size of a chunk.
 LARGEST_HEAD = 100 * 1024
+
+# A page is five events. A server that sends byte by byte makes tens of thousands of a piece that
+# came at once; others get their turn, and the deadline its time, after a few milliseconds of it.
+EVENTS_IN_A_TURN = 200
 
 
 class Connection(httpcore.AsyncConnectionInterface):
@@ -39,6 +44,7 @@ class Connection(httpcore.AsyncConnectionInterface):
         self._stream: NetworkStream | None = None
         self._protocol = h11.Connection(h11.CLIENT, max_incomplete_event_size=LARGEST_HEAD)
         self._is_idle = False
+        self._events = 0
 
     def is_available(self) -> bool:
         """Tell whether the last answer has ended well, and nothing has come since, nor an end."""
@@ -51,7 +57,8 @@ class Connection(httpcore.AsyncConnectionInterface):
     async def handle_async_request(self, request: httpcore.Request) -> httpcore.Response:
         """Send *request*, which has no body, and return the response, whose stream is its body.
 
-        Opens the connection first, within ``extensions["timeout"]["connect"]`` seconds.
+        Opens the connection first, if need be; neither connecting nor encrypting takes more than
+        ``extensions["timeout"]["connect"]`` seconds.
 
         Raises:
             httpcore.ConnectError: the server cannot be reached.
@@ -119,7 +126,12 @@ class Connection(httpcore.AsyncConnectionInterface):
 
     async def _next_event(self) -> h11.Event | type[h11.NEED_DATA | h11.PAUSED]:
         assert self._stream is not None
+        self._events += 1
+        if self._events % EVENTS_IN_A_TURN == 0:
+            await asyncio.sleep(0)
         while True:
+            if self._stream.is_closed:  # what is left of the answer is of no use to anybody
+                raise httpcore.ReadError("the connection was closed on this side")
             try:
                 event = self._protocol.next_event()
             except h11.RemoteProtocolError as error:

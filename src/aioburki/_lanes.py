@@ -90,16 +90,24 @@ class Lanes:
     async def _take_lane(self, origin: httpcore.Origin) -> _Lane:
         """Return the lane used last that still leads to *origin*, or a new one in its turn."""
         context = await self._tls()
-        while True:
-            if self._idle and self._idle[-1].rests_since > self._suspected:
-                lane = self._idle.pop()
-                if lane.leads_to(origin):
-                    return lane
-                lane.throw_away()
-            elif self._ramp.has_room:
-                return _Lane(origin, context, self._ramp)
-            else:  # whatever comes first: room to open a lane, or one that others give back
-                await self._ramp.wait()
+        while (lane := self._free_lane(origin, context)) is None:
+            # Whatever comes first: room to open a lane, or one that others give back.
+            await self._ramp.wait()
+        if self._has_idle or self._ramp.has_room:
+            self._ramp.wake()  # whoever is woken wakes the next, as long as there is something
+        return lane
+
+    def _free_lane(self, origin: httpcore.Origin, context: ssl.SSLContext) -> _Lane | None:
+        while self._has_idle:
+            lane = self._idle.pop()
+            if lane.leads_to(origin):
+                return lane
+            lane.throw_away()
+        return _Lane(origin, context, self._ramp) if self._ramp.has_room else None
+
+    @property
+    def _has_idle(self) -> bool:
+        return bool(self._idle) and self._idle[-1].rests_since > self._suspected
 
     def _give_back(self, lane: _Lane) -> None:
         if lane.made < self._suspected:

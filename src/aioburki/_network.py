@@ -50,6 +50,7 @@ class NetworkStream(asyncio.Protocol):
         self._unread = 0
         self._is_paused = False
         self._is_over = False
+        self._is_closed = False
         self._failure: Exception | None = None
         self._arrival: asyncio.Future[None] | None = None
 
@@ -57,6 +58,11 @@ class NetworkStream(asyncio.Protocol):
     def has_news(self) -> bool:
         """Tell whether there is something to read, if only the connection's end."""
         return bool(self._pieces) or self._is_over
+
+    @property
+    def is_closed(self) -> bool:
+        """Tell whether it was closed on this side."""
+        return self._is_closed
 
     async def read(self) -> bytes:
         """Return the next piece, as large as it came, or nothing at the connection's end.
@@ -113,7 +119,8 @@ class NetworkStream(asyncio.Protocol):
 
     def close(self) -> None:
         """Close the connection in the next turn of the loop, whatever is under way in it."""
-        self._is_over = True
+        self._is_over = self._is_closed = True
+        self._pieces.clear()
         self._transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -153,5 +160,5 @@ async def _connecting(seconds: float | None) -> AsyncGenerator[None]:
             yield
     except TimeoutError as error:
         raise httpcore.ConnectTimeout(str(error)) from error
-    except OSError as error:
+    except (OSError, RuntimeError) as error:  # uvloop may raise the second for the first
         raise httpcore.ConnectError(str(error)) from error
