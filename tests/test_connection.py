@@ -176,6 +176,18 @@ async def test_a_request_that_is_no_http_is_not_sent() -> None:
         assert server.received == []
 
 
+async def test_each_request_carries_its_own_headers() -> None:
+    """Headers that are checked once are those of the requests that share them, and of no other."""
+    async with connected(OK, OK, OK, OK) as (server, connection):
+        shared = [(b"Host", b"a"), (b"X-Who", b"shared")]
+        for headers in (shared, shared, [(b"Host", b"a"), (b"X-Who", b"other")], shared):
+            request = httpcore.Request("GET", server.request().url)
+            request.headers = headers
+            await body_of(await connection.handle_async_request(request))
+    sent = [head.split(b"X-Who: ")[1].split(b"\r\n")[0] for head in server.received]
+    assert sent == [b"shared", b"shared", b"other", b"shared"]
+
+
 async def test_a_closed_connection_stays_closed() -> None:
     """What had come of an answer is not read any more, and nothing is sent after it."""
     async with connected(OK, OK) as (server, connection):

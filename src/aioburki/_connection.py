@@ -43,6 +43,8 @@ class Connection(httpcore.AsyncConnectionInterface):
         self._opened = opened
         self._stream: NetworkStream | None = None
         self._protocol = h11.Connection(h11.CLIENT, max_incomplete_event_size=LARGEST_HEAD)
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._last: h11.Request | None = None
         self._is_idle = False
         self._events = 0
 
@@ -102,16 +104,21 @@ class Connection(httpcore.AsyncConnectionInterface):
 
     def _head(self, request: httpcore.Request) -> bytes:
         try:
-            head = self._protocol.send(
-                h11.Request(
-                    method=request.method, target=request.url.target, headers=request.headers
-                )
-            )
+            head = self._protocol.send(self._event(request))
         except h11.LocalProtocolError as error:
             raise httpcore.LocalProtocolError(str(error)) from error
         self._protocol.send(h11.EndOfMessage())
         assert head is not None
         return head
+
+    def _event(self, request: httpcore.Request) -> h11.Request:
+        method, target = request.method, request.url.target
+        if self._last is None or request.headers is not self._headers:
+            self._last = h11.Request(method=method, target=target, headers=request.headers)
+            self._headers = request.headers
+        else:  # the very same list, which h11 need not check again
+            self._last = h11.Request(method=method, target=target, headers=self._last.headers)
+        return self._last
 
     async def _body(self) -> AsyncGenerator[bytes]:
         while isinstance(event := await self._next_event(), h11.Data):

@@ -125,6 +125,8 @@ class Fetcher:
             "campaign %d page %d: %d contacts, %d attempts, %.3f s",
             errand.query.campaign_id, errand.window.page, len(page), errand.attempts, seconds,
         )  # fmt: skip
+        if self._on_event is None:
+            return
         self._tell(
             PageFetched(
                 campaign_id=errand.query.campaign_id,

@@ -78,7 +78,9 @@ class LaneSender:
             port=server.port,
             target=f"{self._path}{query.path}?{parameters}".encode(),
         )
-        return httpcore.Request("GET", url, headers=self._headers, extensions=self._extensions)
+        request = httpcore.Request("GET", url, extensions=self._extensions)
+        request.headers = self._headers  # one list for all of them, checked once
+        return request
 
 
 class ClientSender:
