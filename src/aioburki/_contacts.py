@@ -18,8 +18,9 @@ from ._pull import Pull, Running
 from ._query import ContactQuery, Window
 from ._report import PullReport, Tally
 
-# Contacts of a page that are handed out before all others in the event loop get their turn.
-MOST_IN_A_TURN = 500
+# Contacts that are handed out before all others in the event loop get their turn: with what a loop
+# body does with them, a small part of the time that decoding their page takes.
+MOST_IN_A_TURN = 100
 
 
 class ContactList(list[Contact]):
