@@ -21,7 +21,8 @@ import time
 from contextlib import nullcontext
 from typing import Any
 
-from aioburki import BurkiClient, _exchange
+from aioburki import BurkiClient
+from aioburki._requests import attempt
 from aioburki.sandbox import Sandbox
 
 PER_PAGE = 1000
@@ -96,7 +97,7 @@ def peak() -> int:
 async def measure(way: str, port: int) -> dict[str, float]:
     """Pull everything and return seconds, milliseconds late, and MiB."""
     if "bare" in way:
-        _exchange.collector_at_rest = nullcontext
+        attempt.gc_paused = nullcontext
     late: list[float] = []
     async with BurkiClient("any", base_url=f"http://127.0.0.1:{port}") as burki:
         contacts = burki.contacts(42)

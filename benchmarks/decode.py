@@ -21,9 +21,9 @@ import attrs
 import msgspec
 
 from aioburki import ContactStatus
-from aioburki._decode import decode_page
-from aioburki._parse import parse
-from aioburki._structure import structure_page
+from aioburki._decoding.json_checks import parse
+from aioburki._decoding.page import decode_page
+from aioburki._decoding.tolerant import structure_page
 from aioburki.sandbox import Sandbox
 
 ROUNDS = 15

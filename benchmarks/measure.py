@@ -83,7 +83,7 @@ def decode(job: Job) -> dict[str, float]:
     from decode import BarePage  # noqa: PLC0415
     from peers.expert import Page  # noqa: PLC0415
 
-    from aioburki._decode import decode_page  # noqa: PLC0415
+    from aioburki._decoding.page import decode_page  # noqa: PLC0415
 
     request = urllib.request.Request(f"{job.url}?per_page={job.per_page}", headers=job.headers)  # noqa: S310 - our own server
     with urllib.request.urlopen(request) as answer:  # noqa: S310

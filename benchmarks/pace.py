@@ -18,9 +18,9 @@ from pathlib import Path
 
 import attrs
 
-from aioburki._budget import Allowance
-from aioburki._pace import Pacer
-from aioburki._retry import pause_without_advice
+from aioburki._throttle.back_off import pause_without_advice
+from aioburki._throttle.pacer import Pacer
+from aioburki._throttle.server_quota import QuotaHeaders
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
@@ -40,7 +40,7 @@ from limiters import (
 from virtual_clock import VirtualLoop
 
 SECONDS = 60.0
-FEWEST_IN_FLIGHT = 8  # the client's default
+MIN_IN_FLIGHT = 8  # the client's default
 
 
 def adaptive(_rate: float) -> Adaptive:
@@ -63,7 +63,7 @@ class Jitter:
         """Wait for nothing."""
         return 0
 
-    def passed(self, _sent: float, _number: int, _allowance: Allowance | None) -> None:
+    def passed(self, _sent: float, _number: int, _allowance: QuotaHeaders | None) -> None:
         """Learn nothing."""
 
     def refused(self, _sent: float, refusals: int, retry_after: float | None) -> float:
@@ -88,7 +88,7 @@ class Aimd:
         await asyncio.sleep(self._due - now)
         return 0
 
-    def passed(self, _sent: float, _number: int, _allowance: Allowance | None) -> None:
+    def passed(self, _sent: float, _number: int, _allowance: QuotaHeaders | None) -> None:
         """Go faster."""
         self._rate += 5 / self._rate
 
@@ -158,7 +158,7 @@ def shapes() -> list[Shape]:
 
 def in_flight_for(rate: float, latency: float) -> int:
     """Return as much concurrency as a user would set for this rate at this distance."""
-    in_flight = FEWEST_IN_FLIGHT
+    in_flight = MIN_IN_FLIGHT
     while in_flight < 1.3 * rate * latency:
         in_flight *= 2
     return in_flight

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator
 import httpx
 
 from aioburki import BurkiClient, BurkiError
-from aioburki._body import GZIP
+from aioburki._http.body import GZIP
 
 PIECE = b'{"contacts": [' + b" " * (2**20 - 14)
 

@@ -37,7 +37,7 @@ PACKAGE = str(Path(aioburki.__file__).parent)
 TESTS = str(Path(__file__).parent)
 
 # So many objects of one class are looked at, and so many of what hangs on an error.
-MOST_OF_A_KIND = 200
+MAX_OF_A_KIND = 200
 FOREIGN = ("httpx", "httpcore", "h11", "anyio", "ssl")
 
 _PIECE = 8
@@ -120,7 +120,7 @@ class Watch:
     def note_object(self, thing: object) -> None:
         """Note the `repr` of an object of the package."""
         self._looked_at[type(thing)] += 1
-        if self._looked_at[type(thing)] <= MOST_OF_A_KIND:
+        if self._looked_at[type(thing)] <= MAX_OF_A_KIND:
             try:
                 self.note(f"repr of {type(thing).__name__}", repr(thing), str(thing))
             except AttributeError:
@@ -176,7 +176,7 @@ def _reachable(error: BaseException) -> Iterator[object]:
     """Yield *error* and all that its attributes, its cause and its context lead to."""
     waiting: list[object] = [error]
     seen: dict[int, object] = {}
-    while waiting and len(seen) < MOST_OF_A_KIND:
+    while waiting and len(seen) < MAX_OF_A_KIND:
         thing = waiting.pop()
         if id(thing) in seen or isinstance(thing, _NO_DATA):
             continue
@@ -248,7 +248,7 @@ def _classes() -> set[type]:
 def _watch_first(patch: pytest.MonkeyPatch, watch: Watch, kind: Any) -> None:
     """Note the first objects of a class; of those that come by the thousand, not all."""
     original = kind.__init__
-    left = iter(range(MOST_OF_A_KIND))
+    left = iter(range(MAX_OF_A_KIND))
 
     def look(_: None, thing: object, *__: object, **___: object) -> None:
         if next(left, None) is None:

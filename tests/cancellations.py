@@ -31,7 +31,7 @@ from faults import FaultServer
 from pages import KEY
 
 from aioburki import BurkiClient
-from aioburki._send import LaneSender
+from aioburki._requests.sender import LaneSender
 
 TOTAL = 400
 PER_PAGE = 20

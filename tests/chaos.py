@@ -45,11 +45,11 @@ from aioburki import (
     UnexpectedResponseError,
     UnprocessableError,
 )
-from aioburki._send import LaneSender
+from aioburki._requests.sender import LaneSender
 
 SHARE = 0.2
 A_DAY = 86_400.0
-MOST_MOVES = 20  # a list of small pages may grow faster than it can be read
+MAX_MOVES = 20  # a list of small pages may grow faster than it can be read
 STATUSES = [status.value for status in ContactStatus]
 DATE = "Mon, 01 Jan 2024 00:00:0{} GMT"
 
@@ -357,7 +357,7 @@ class Server:
 
     def _move(self) -> None:
         draw = self._draw
-        if self.scenario.moves == "not" or self.moved == MOST_MOVES or draw.random() < 0.7:
+        if self.scenario.moves == "not" or self.moved == MAX_MOVES or draw.random() < 0.7:
             return
         self.moved += 1
         if self.scenario.moves in ("grows", "churns"):

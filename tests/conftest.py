@@ -17,7 +17,7 @@ from faults import FaultServer
 from hypothesis import HealthCheck, settings
 from virtual_clock import VirtualLoop
 
-from aioburki import _lanes
+from aioburki._http import connection_pool
 
 # The same examples every time: a red build must mean a change, not a draw.
 settings.register_profile(
@@ -115,12 +115,12 @@ def authority(monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
     authority = trustme.CA()
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("localhost").configure_cert(server)
-    make = _lanes._tls_context
+    make = connection_pool._tls_context
 
     def trusting() -> ssl.SSLContext:
         context = make()
         authority.configure_trust(context)
         return context
 
-    monkeypatch.setattr(_lanes, "_tls_context", trusting)
+    monkeypatch.setattr(connection_pool, "_tls_context", trusting)
     return server

@@ -28,10 +28,10 @@ import httpx
 from pages import KEY, PHONE, page
 
 from aioburki import ContactPage
-from aioburki._body import BodyProblem, read_body
-from aioburki._decode import _from_bytes, _from_data, _structured_in_steps, decode_page
-from aioburki._parse import DEEPEST, Undecodable, parse
-from aioburki._structure import structure_page
+from aioburki._decoding.json_checks import MAX_DEPTH, Undecodable, parse
+from aioburki._decoding.page import _from_bytes, _from_data, _structured_in_steps, decode_page
+from aioburki._decoding.tolerant import structure_page
+from aioburki._http.body import BodyProblem, read_body
 
 LARGEST = 2**20
 SECONDS = 2.0
@@ -249,7 +249,7 @@ def told(page: Any) -> str:
 def compare(result: ContactPage, text: bytes) -> None:
     """Compare a page with what Python's own JSON finds in its text."""
     content = json.loads(text, object_pairs_hook=Object, parse_constant=refuse)
-    assert depth(content) <= DEEPEST, "nested too deeply"
+    assert depth(content) <= MAX_DEPTH, "nested too deeply"
     assert not {"contacts", "pagination"} & content.repeated, "a key of the envelope stands twice"
     known = {field.name for field in attrs.fields(type(result.pagination))}
     assert not known & content["pagination"].repeated, "a key of pagination stands twice"

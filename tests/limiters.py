@@ -13,8 +13,8 @@ from typing import Protocol
 
 import attrs
 
-from aioburki._budget import Allowance
-from aioburki._pace import Pacer
+from aioburki._throttle.pacer import Pacer
+from aioburki._throttle.server_quota import QuotaHeaders
 
 
 class Limiter(Protocol):
@@ -28,7 +28,7 @@ class Limiter(Protocol):
         """Return how many requests the limit allows in the first *seconds*, without a burst."""
         ...
 
-    def allowance(self, now: float) -> Allowance | None:
+    def quota(self, now: float) -> QuotaHeaders | None:
         """Return what the headers of an answer say, if any."""
         ...
 
@@ -58,7 +58,7 @@ class Bucket:
             since, rate = change, new_rate
         return total + max(0.0, seconds - since) * rate
 
-    def allowance(self, now: float) -> Allowance | None:
+    def quota(self, now: float) -> QuotaHeaders | None:
         return None
 
     def _rate(self, now: float) -> float:
@@ -86,12 +86,12 @@ class FixedWindow:
     def capacity(self, seconds: float) -> float:
         return self.limit * math.ceil(seconds / self.seconds + self.phase)
 
-    def allowance(self, now: float) -> Allowance | None:
+    def quota(self, now: float) -> QuotaHeaders | None:
         if not self.says:
             return None
         self._enter(now)
         # Headers hold whole seconds, as does the Date they are read against.
-        return Allowance(self.limit - self._used, math.ceil(self._rest(now)), self.limit)
+        return QuotaHeaders(self.limit - self._used, math.ceil(self._rest(now)), self.limit)
 
     def _enter(self, now: float) -> None:
         number = math.floor(now / self.seconds + self.phase)
@@ -121,7 +121,7 @@ class SlidingLog:
     def capacity(self, seconds: float) -> float:
         return self.limit * max(1.0, seconds / self.seconds)
 
-    def allowance(self, now: float) -> Allowance | None:
+    def quota(self, now: float) -> QuotaHeaders | None:
         return None
 
 
@@ -144,7 +144,7 @@ class Controller(Protocol):
     """What decides when requests go."""
 
     async def wait(self) -> int: ...
-    def passed(self, sent: float, number: int, allowance: Allowance | None) -> None: ...
+    def passed(self, sent: float, number: int, quota: QuotaHeaders | None) -> None: ...
     def refused(self, sent: float, refusals: int, retry_after: float | None) -> float:
         """Return the seconds that the refused request waits before it asks again."""
         ...
@@ -159,12 +159,12 @@ class Adaptive:
     async def wait(self) -> int:
         return await self.pacer.wait()
 
-    def passed(self, sent: float, number: int, allowance: Allowance | None) -> None:
+    def passed(self, sent: float, number: int, quota: QuotaHeaders | None) -> None:
         self.pacer.answered()
         self.pacer.passed(sent)
         self.pacer.forget_refusals()
-        if allowance is not None:
-            self.pacer.learn(allowance, number)
+        if quota is not None:
+            self.pacer.learn(quota, number)
 
     def refused(self, sent: float, refusals: int, retry_after: float | None) -> float:
         self.pacer.answered()
@@ -222,10 +222,10 @@ async def crowd(
             await travel()
             now = loop.time() - start
             wait = limiter.take(now)
-            allowance = limiter.allowance(now)
+            quota = limiter.quota(now)
             await travel()
             if wait is None:
-                controller.passed(sent, number, allowance)
+                controller.passed(sent, number, quota)
                 result.passed += 1
                 result.passed_at.append(now)
                 return None

@@ -1,4 +1,4 @@
-"""The house: who may import whom, how long things are, and how tests are written."""
+"""Architecture: which room may import which, how long things are, and how tests are written."""
 
 from __future__ import annotations
 
@@ -11,76 +11,67 @@ import aioburki
 
 PACKAGE = Path(aioburki.__file__).parent
 
-# From the bottom up; each module imports only what stands before it. Beside the core stand
-# those of the last row: they import it, never the other way round.
-LAYERS = [
+# From the bottom up: a room is a folder, or a module that stands by itself. Each imports only what
+# stands before it.
+ROOMS = [
     "_version",
+    "_clock",
     "_errors",
-    "_arguments",
+    "_validation",
     "_models",
     "_query",
     "_settings",
     "_events",
     "_report",
-    "_encode",
-    "_seen",
-    "_plan",
-    "_retry",
-    "_budget",
-    "_limit",
-    "_detail",
-    "_parse",
-    "_structure",
-    "_rows",
-    "_decode",
-    "_collector",
-    "_body",
-    "_failure",
-    "_clock",
-    "_ramp",
-    "_network",
-    "_connection",
-    "_lanes",
-    "_send",
-    "_wirelog",
-    "_exchange",
-    "_pace",
-    "_outage",
-    "_fetch",
-    "_lookahead",
-    "_pull",
+    "_serialize",
+    "_throttle",
+    "_http",
+    "_decoding",
+    "_requests",
+    "_paging",
     "_contacts",
     "_client",
     "__init__",
     "export",
-    "_campaign",
-    "_answer",
-    "_faults",
     "sandbox",
-    "_sandbox_server",
     "cli",
     "__main__",
 ]
 
-# What decides something without waiting for anything: no event loop, no HTTP.
-PURE = ["_errors", "_models", "_query", "_events", "_encode", "_seen", "_plan", "_retry", "_budget",
-        "_limit", "_detail", "_parse", "_structure", "_rows", "_decode", "_collector",
-        "_arguments", "_wirelog"]  # fmt: skip
+# Rooms that decide and count: they send nothing and know no contact.
+FOREIGN = {
+    "_paging": {"httpx", "httpcore", "h11"},
+    "_throttle": {"httpx", "httpcore", "h11", "asyncio"},
+    "_decoding": {"httpx", "httpcore", "h11", "asyncio", "anyio"},
+}
 
 TASKS = ("create_task", "ensure_future", "TaskGroup", "create_task_group", "gather")
 
-
-def tree(module: str) -> ast.Module:
-    return ast.parse((PACKAGE / f"{module}.py").read_text(encoding="utf-8"))
+MODULES = sorted(PACKAGE.rglob("*.py"))
 
 
-def imported(module: str) -> tuple[set[str], set[str]]:
-    """Return the modules of the package, and the others, that *module* imports."""
+def name_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).with_suffix("").as_posix()
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def imported(path: Path) -> tuple[set[str], set[str]]:
+    """Return the modules of the package, with dots, and the other packages that *path* imports."""
     own: set[str] = set()
     others: set[str] = set()
-    for node in ast.walk(tree(module)):
+    here = [] if path.parent == PACKAGE else [path.parent.name]
+    for node in ast.walk(tree(path)):
         if isinstance(node, ast.ImportFrom) and node.level:
-            own |= {node.module.split(".")[0]} if node.module else {a.name for a in node.names}
+            base = here[: len(here) + 1 - node.level]
+            named = node.module.split(".") if node.module else [node.names[0].name]
+            own.add(".".join(base + named))
         elif isinstance(node, ast.ImportFrom):
             others.add((node.module or "").split(".")[0])
         elif isinstance(node, ast.Import):
@@ -88,49 +79,53 @@ def imported(module: str) -> tuple[set[str], set[str]]:
     return own, others
 
 
-def test_every_module_has_its_place() -> None:
-    """No module stands outside the order."""
-    assert {path.stem for path in PACKAGE.glob("*.py")} == set(LAYERS)
+def test_every_room_has_its_place() -> None:
+    """No room stands outside the order, and none is named that is not there."""
+    assert {room_of(path) for path in MODULES} == set(ROOMS)
 
 
-@pytest.mark.parametrize("module", LAYERS)
-def test_modules_import_only_what_is_below(module: str) -> None:
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_rooms_import_only_what_is_below(path: Path) -> None:
     """Data flows one way, and there is no cycle to hide."""
-    own, others = imported(module)
-    assert own <= set(LAYERS[: LAYERS.index(module)])
+    own, others = imported(path)
+    rooms = {module.split(".")[0] for module in own} - {room_of(path)}
+    assert rooms <= set(ROOMS[: ROOMS.index(room_of(path))])
     assert "aioburki" not in others
 
 
-@pytest.mark.parametrize("module", PURE)
-def test_pure_modules_neither_wait_nor_send(module: str) -> None:
-    """What decides something can be tested as a plain function."""
-    assert not imported(module)[1] & {"asyncio", "anyio", "httpx"}
-    assert not any(
-        isinstance(node, ast.AsyncFunctionDef | ast.Await) for node in ast.walk(tree(module))
-    )
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_rooms_are_entered_by_their_door(path: Path) -> None:
+    """What is inside a folder is imported from its `__init__`, which names what others may use."""
+    inside = {
+        module
+        for module in imported(path)[0]
+        if "." in module and module.split(".")[0] != room_of(path)
+    }
+    assert not inside
+
+
+@pytest.mark.parametrize("room", FOREIGN)
+def test_rooms_that_decide_know_no_http(room: str) -> None:
+    """What decides something can be tested without a network."""
+    for path in (PACKAGE / room).glob("*.py"):
+        assert not imported(path)[1] & FOREIGN[room], path
 
 
 def test_tasks_are_created_in_one_place() -> None:
-    """Whoever looks for what runs side by side finds it in the look-ahead."""
+    """Whoever looks for what runs side by side finds it in the prefetch."""
     creating = set()
-    for module in LAYERS:
-        for node in ast.walk(tree(module)):
+    for path in MODULES:
+        for node in ast.walk(tree(path)):
             if isinstance(node, ast.Attribute) and node.attr in TASKS:
-                creating.add(module)
-    # The second waits for its one child on the spot, and only for a client of the user's.
-    assert creating == {"_lookahead", "_exchange"}
+                creating.add(name_of(path))
+    # The second waits for its one child on the spot, and only where httpx's own pool needs it.
+    assert creating == {"_paging/prefetch", "_requests/attempt"}
 
 
-def test_connections_are_known_in_one_place() -> None:
-    """Only the lanes open connections."""
-    opening = {module for module in LAYERS if "AsyncHTTP" in ast.dump(tree(module))}
-    assert opening == {"_lanes"}
-
-
-@pytest.mark.parametrize("module", LAYERS)
-def test_modules_and_functions_fit_on_a_screen(module: str) -> None:
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_modules_and_functions_fit_on_a_screen(path: Path) -> None:
     """No module over 300 lines, no function over 45 without its docstring."""
-    source = (PACKAGE / f"{module}.py").read_text(encoding="utf-8")
+    source = path.read_text(encoding="utf-8")
     assert source.count("\n") <= 300
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):

@@ -16,10 +16,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aioburki._body import GZIP, BodyProblem, _Gzip, read_body
-from aioburki._decode import decode_page
-from aioburki._parse import Undecodable
-from aioburki._settings import LARGEST_BODY
+from aioburki._decoding.json_checks import Undecodable
+from aioburki._decoding.page import decode_page
+from aioburki._http.body import GZIP, BodyProblem, _Gzip, read_body
+from aioburki._settings import DEFAULT_MAX_BODY
 
 pytestmark = pytest.mark.asyncio
 
@@ -123,7 +123,7 @@ async def test_memory_is_bounded_while_a_body_is_refused(kind: str) -> None:
     done = subprocess.run([*command, kind], capture_output=True, text=True, check=True)
     error, growth = done.stdout.split()
     assert error == ("UnexpectedResponseError" if "of" in kind else "ResponseTooLargeError")
-    assert int(growth) < 2 * LARGEST_BODY
+    assert int(growth) < 2 * DEFAULT_MAX_BODY
 
 
 @pytest.mark.parametrize("rubbish", [b"garbage", bytes(8), b"\x1f\x8b", b'{"contacts": []}'])

@@ -22,8 +22,9 @@ from canaries import PACKAGE, traces, watching
 from pages import KEY, PASSWORD, PHONE, body, contact
 
 import aioburki
-from aioburki import BurkiClient, BurkiError, _answer, sandbox
+from aioburki import BurkiClient, BurkiError, sandbox
 from aioburki._settings import Settings
+from aioburki.sandbox import _response
 
 pytestmark = pytest.mark.may_show("", why="here canaries are let loose, to be found by a watch")
 
@@ -197,7 +198,7 @@ PUBLIC = [
 
 @pytest.mark.asyncio
 @pytest.mark.virtual_clock
-@pytest.mark.parametrize("kind", [*PUBLIC, Settings, _answer.Answer])
+@pytest.mark.parametrize("kind", [*PUBLIC, Settings, _response.Answer])
 async def test_objects_are_found(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every public object that a pull makes is looked at, however it came into being."""
     monkeypatch.setattr(kind, "__repr__", lambda _: KEY)

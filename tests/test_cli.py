@@ -170,7 +170,7 @@ def test_key_comes_from_the_environment(
     """Key and base URL are those of the library; nobody listens there."""
     monkeypatch.setenv("BURKI_API_KEY", KEY)
     monkeypatch.setenv("BURKI_BASE_URL", "http://127.0.0.1:9")
-    monkeypatch.setattr("aioburki._fetch.back_off", lambda *_: 0.0)
+    monkeypatch.setattr("aioburki._requests.fetcher.back_off", lambda *_: 0.0)
     assert cli.run(["contacts", "42"]) == 1
     assert "could not connect to 127.0.0.1" in capsys.readouterr().err
 
@@ -202,7 +202,7 @@ def test_missing_extras_are_named(
 ) -> None:
     """Without an extra the command says what to install."""
     for name in [*sys.modules]:
-        if name in ("aioburki.cli", "aioburki._sandbox_server"):
+        if name in ("aioburki.cli", "aioburki.sandbox._http_server"):
             monkeypatch.delitem(sys.modules, name)
     monkeypatch.delattr("aioburki.cli", raising=False)
     monkeypatch.setitem(sys.modules, missing, None)

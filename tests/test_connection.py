@@ -11,7 +11,7 @@ import attrs
 import httpcore
 import pytest
 
-from aioburki._connection import EVENTS_IN_A_TURN, LARGEST_HEAD, Connection
+from aioburki._http.connection import EVENTS_IN_A_TURN, MAX_HEAD, Connection
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.usefixtures("nothing_left")]
 
@@ -161,7 +161,7 @@ async def test_half_a_body_is_an_error() -> None:
 
 async def test_a_head_without_end_is_given_up() -> None:
     """Headers are bounded; what a server sends beyond that is not kept."""
-    endless = b"HTTP/1.1 200 OK\r\n" + b"X-Long: yes\r\n" * (4 * LARGEST_HEAD // 13)
+    endless = b"HTTP/1.1 200 OK\r\n" + b"X-Long: yes\r\n" * (4 * MAX_HEAD // 13)
     async with connected(endless) as (server, connection):
         with pytest.raises(httpcore.RemoteProtocolError, match="too long"):
             await connection.handle_async_request(server.request())

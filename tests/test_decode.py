@@ -15,10 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pages import PHONE, body, contact, page
 
-from aioburki import Contact, ContactData, ContactPage, ContactStatus, _decode, _structure
-from aioburki._decode import decode_page
-from aioburki._parse import DEEPEST, MOST_OBJECTS, TOO_MUCH, Undecodable, parse
-from aioburki._structure import structure_page
+from aioburki import Contact, ContactData, ContactPage, ContactStatus
+from aioburki._decoding import page as page_module
+from aioburki._decoding import tolerant
+from aioburki._decoding.json_checks import MAX_DEPTH, MAX_OBJECTS, TOO_MUCH, Undecodable, parse
+from aioburki._decoding.page import decode_page
+from aioburki._decoding.tolerant import structure_page
 
 REFERENCE_PAGE = b"""{
   "contacts": [
@@ -309,13 +311,13 @@ STEPS = {"[": 1, "{": 1, "]": -1, "}": -1}
 TOKENS = [*STEPS, '""', '"{["', '"]}"', r'"\\"', r'"\"["', r'"\\\"}"', "1,"]
 
 
-@given(st.lists(st.sampled_from(TOKENS)), st.integers(0, DEEPEST + 1))
+@given(st.lists(st.sampled_from(TOKENS)), st.integers(0, MAX_DEPTH + 1))
 @settings(max_examples=500)
 def test_depth_is_that_of_brackets_outside_of_texts(inner: list[str], around: int) -> None:
     """However brackets and texts follow each other, JSON or not, the deepest place counts."""
     tokens = ["["] * around + ["[", "]"] + inner + ["]"] * around
     depths = accumulate(STEPS.get(token, 0) for token in tokens)
-    assert (parse("".join(tokens).encode()) == TOO_DEEP) is (max(depths) > DEEPEST)
+    assert (parse("".join(tokens).encode()) == TOO_DEEP) is (max(depths) > MAX_DEPTH)
 
 
 @pytest.mark.parametrize("name", ["John", "\ud800", "\\ud800"])
@@ -368,9 +370,9 @@ def test_documented_envelope_has_each_key_once(key: str) -> None:
         ("page", 0),
         ("per_page", 0),
         ("total_items", -1),
-        ("total_items", _structure.MOST_ITEMS + 1),
+        ("total_items", tolerant.MAX_ITEMS + 1),
         ("total_pages", -1),
-        ("total_pages", _structure.MOST_PAGES + 1),
+        ("total_pages", tolerant.MAX_PAGES + 1),
         ("page", True),
         ("has_next", 1),
     ],
@@ -390,15 +392,15 @@ def test_quick_pagination_has_the_same_limits() -> None:
     content["pagination"] |= {
         "page": 10**30,
         "per_page": 2**64,
-        "total_items": _structure.MOST_ITEMS,
-        "total_pages": _structure.MOST_PAGES,
+        "total_items": tolerant.MAX_ITEMS,
+        "total_pages": tolerant.MAX_PAGES,
     }
     assert decoded(content) == structure_page(content)
 
 
 def test_documented_envelope_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """The careful look at an envelope, half of what a small page costs, is for unusual ones."""
-    monkeypatch.setattr(_decode, "parse", None)
+    monkeypatch.setattr(page_module, "parse", None)
     assert len(decoded(page(1, 50, [1]))) == 1
 
 
@@ -440,7 +442,7 @@ def test_what_is_skipped_is_text_all_the_same() -> None:
 @pytest.mark.parametrize("item", [b"[]", b'{"id":1}', b'"{"', b'"\\"["'])
 def test_more_objects_than_a_page_has_are_refused(item: bytes) -> None:
     """What would take twenty times its size in memory is not even read."""
-    many = (item + b",") * (MOST_OBJECTS + 1)
+    many = (item + b",") * (MAX_OBJECTS + 1)
     for text in (b"[" + many[:-1] + b"]", b'{"contacts":[' + many):
         assert decode_page(text) == TOO_MUCH
 
@@ -520,7 +522,7 @@ AWKWARD = st.fixed_dictionaries(
 
 def read_by(way: cattrs.Converter, value: object) -> ContactPage | None:
     """Return the page that one of the quick ways makes of *value*, None if it cannot."""
-    *_, done = _decode._structured_in_steps(way, value)
+    *_, done = page_module._structured_in_steps(way, value)
     return done
 
 
@@ -530,11 +532,11 @@ def test_all_ways_agree(contacts: list[dict[str, Any]]) -> None:
     """What msgspec makes of a page is what cattrs makes of it, to the microsecond and the zone."""
     text = body(page(1, 50, []) | {"contacts": contacts})
     content = json.loads(text)
-    tolerant = _structure.structure_page(content)
-    assert isinstance(tolerant, ContactPage)
-    for way, value in ((_decode._from_bytes, text), (_decode._from_data, content)):
+    expected = structure_page(content)
+    assert isinstance(expected, ContactPage)
+    for way, value in ((page_module._from_bytes, text), (page_module._from_data, content)):
         quick = read_by(way, value)
-        assert quick is None or repr(attrs.astuple(quick)) == repr(attrs.astuple(tolerant))
+        assert quick is None or repr(attrs.astuple(quick)) == repr(attrs.astuple(expected))
 
 
 def test_documented_pages_take_the_quickest_way() -> None:
@@ -542,8 +544,8 @@ def test_documented_pages_take_the_quickest_way() -> None:
     plain = page(1, 50, range(50))
     for change in ({"id": 4}, {"status": "queued"}, {"created_at": "2024-02-01T10:30:00"}):
         plain["contacts"][3] = contact(3, **change)
-        assert read_by(_decode._from_bytes, body(plain))
-    assert read_by(_decode._from_bytes, REFERENCE_PAGE)
+        assert read_by(page_module._from_bytes, body(plain))
+    assert read_by(page_module._from_bytes, REFERENCE_PAGE)
 
 
 def test_new_and_empty_fields_take_the_second_way() -> None:
@@ -558,7 +560,7 @@ def test_new_and_empty_fields_take_the_second_way() -> None:
     ]
     for change in changes:
         plain["contacts"][3] = contact(3, **change)
-        assert read_by(_decode._from_data, plain)
+        assert read_by(page_module._from_data, plain)
 
 
 def test_careful_converter_has_the_last_word(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -566,8 +568,6 @@ def test_careful_converter_has_the_last_word(monkeypatch: pytest.MonkeyPatch) ->
     broken = cattrs.Converter()
     for cl in (Contact, ContactPage):
         broken.register_structure_hook(cl, lambda *_: 1 / 0)
-    careful = _structure._converter(detailed=True)
-    monkeypatch.setattr(
-        _structure, "_converter", lambda *, detailed: careful if detailed else broken
-    )
-    assert isinstance(_structure.structure_page(json.loads(REFERENCE_PAGE)), ContactPage)
+    careful = tolerant._converter(detailed=True)
+    monkeypatch.setattr(tolerant, "_converter", lambda *, detailed: careful if detailed else broken)
+    assert isinstance(tolerant.structure_page(json.loads(REFERENCE_PAGE)), ContactPage)

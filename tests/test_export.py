@@ -31,7 +31,8 @@ from aioburki import (
     Pagination,
     to_dict,
 )
-from aioburki.export import FIELDS, _cell, export_csv, export_jsonl
+from aioburki.export import FIELDS, export_csv, export_jsonl
+from aioburki.export._files import _cell
 
 pytestmark = [pytest.mark.long, pytest.mark.asyncio, pytest.mark.usefixtures("nothing_left")]
 

@@ -45,9 +45,9 @@ from aioburki import (
     ResponseDecodeError,
     ResponseTooLargeError,
     UnexpectedResponseError,
-    _lanes,
-    _send,
 )
+from aioburki._http import connection_pool
+from aioburki._requests import sender
 
 pytestmark = [pytest.mark.long, pytest.mark.asyncio, pytest.mark.usefixtures("nothing_left")]
 
@@ -256,7 +256,7 @@ async def test_black_hole_costs_its_timeout_and_no_more(
 ) -> None:
     """A connection that nobody answers is given up in time, every time."""
     faults.listen(black_hole=True)
-    monkeypatch.setattr(_send, "CONNECT_SECONDS", 0.3)
+    monkeypatch.setattr(sender, "CONNECT_SECONDS", 0.3)
     start = time.monotonic()
     with pytest.raises(RequestTimeoutError, match=r"no connection to 127\.0\.0\.1 in") as caught:
         await pull(faults.url.replace("localhost", "127.0.0.1"), timeout=5, attempts=2)
@@ -324,14 +324,14 @@ async def test_certificates_are_read_once(
     faults: FaultServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Fifty first requests at once do not read the certificates fifty times."""
-    make, made = _lanes._tls_context, 0
+    make, made = connection_pool._tls_context, 0
 
     def counted() -> ssl.SSLContext:
         nonlocal made
         made += 1
         return make()
 
-    monkeypatch.setattr(_lanes, "_tls_context", counted)
+    monkeypatch.setattr(connection_pool, "_tls_context", counted)
     faults.listen()
     async with BurkiClient(KEY, base_url=faults.url, concurrency=50) as burki:
         await asyncio.gather(*(burki.contacts(42).count() for _ in range(50)))
@@ -381,7 +381,7 @@ async def test_connections_are_opened_again_a_few_at_a_time(
     """Connections that the server closes, or that rested too long, are no way round the bound."""
     payload = body(page(1, 1, range(1, TOTAL + 1)))
     if how == "expire":
-        monkeypatch.setattr(_lanes, "KEEPALIVE_SECONDS", 0.0)
+        monkeypatch.setattr(connection_pool, "KEEPALIVE_SECONDS", 0.0)
     headers = {"connection": "close"} if how == "say so" else {}
     end: Steps = [] if how == "expire" else [["close"]]
     faults.listen({1: [[*says(200, payload, **headers), *end]] * 24}, latency=0.1)

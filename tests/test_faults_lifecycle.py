@@ -22,8 +22,8 @@ from aioburki import (
     NotFoundError,
     ResponseDecodeError,
     ServerError,
-    _lanes,
 )
+from aioburki._http import connection_pool
 from aioburki.sandbox import Sandbox
 
 pytestmark = [pytest.mark.long, pytest.mark.asyncio, pytest.mark.usefixtures("nothing_left")]
@@ -78,7 +78,10 @@ asyncio.run(main())
 def fresh(program: str, *arguments: str, warnings: str = "error") -> subprocess.Popen[str]:
     """Start *program* in a process where nothing is overlooked."""
     command = [sys.executable, "-X", "dev", "-W", warnings, "-c", program, *arguments]
-    environment = {"PYTHONPATH": str(Path(_lanes.__file__).parents[1]), "PATH": os.environ["PATH"]}
+    environment = {
+        "PYTHONPATH": str(Path(connection_pool.__file__).parents[1]),
+        "PATH": os.environ["PATH"],
+    }
     return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
 
 
@@ -130,7 +133,7 @@ async def test_connections_that_expire_under_a_slow_consumer_cost_nothing(
     faults: FaultServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A connection that rested too long, or that the server has closed, is replaced unnoticed."""
-    monkeypatch.setattr(_lanes, "KEEPALIVE_SECONDS", 0.02)
+    monkeypatch.setattr(connection_pool, "KEEPALIVE_SECONDS", 0.02)
     closing = [["note", "200"], ["page"], ["close"]]
     faults.listen({page: [closing] for page in (2, 4, 6)})
     got = []

@@ -15,7 +15,9 @@ import trustme
 from faults import CLOSE, RESET, STALL, TOTAL, FaultServer, Steps, complete, raw, whole
 from pages import KEY, body, page
 
-from aioburki import BurkiClient, ConnectionFailedError, RequestTimeoutError, _lanes, _send
+from aioburki import BurkiClient, ConnectionFailedError, RequestTimeoutError
+from aioburki._http import connection_pool
+from aioburki._requests import sender
 
 pytestmark = [pytest.mark.long, pytest.mark.asyncio, pytest.mark.usefixtures("nothing_left")]
 
@@ -46,14 +48,14 @@ def certificate(authority: trustme.CA, tmp_path: Path) -> Callable[..., Files]:
 @pytest.fixture
 def trusting(authority: trustme.CA, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the lanes trust the authority."""
-    make = _lanes._tls_context
+    make = connection_pool._tls_context
 
     def context() -> ssl.SSLContext:
         context = make()
         authority.configure_trust(context)
         return context
 
-    monkeypatch.setattr(_lanes, "_tls_context", context)
+    monkeypatch.setattr(connection_pool, "_tls_context", context)
 
 
 async def test_unknown_authority_is_refused(
@@ -186,7 +188,7 @@ async def test_handshake_that_stalls_ends_in_time(
     faults: FaultServer, certificate: Callable[..., Files], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A server that never answers the handshake costs the time for connecting, each time."""
-    monkeypatch.setattr(_send, "CONNECT_SECONDS", 0.3)
+    monkeypatch.setattr(sender, "CONNECT_SECONDS", 0.3)
     faults.listen(greetings=[[["deaf"]]] * 2, tls=certificate())
     async with BurkiClient(KEY, base_url=faults.url, attempts=1) as burki:
         for _ in range(2):

@@ -11,8 +11,8 @@ from contextlib import asynccontextmanager
 import httpcore
 import pytest
 
-from aioburki import _network
-from aioburki._network import MOST_UNREAD, NetworkStream, connect
+from aioburki._http import network
+from aioburki._http.network import MAX_UNREAD, NetworkStream, connect
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.usefixtures("nothing_left")]
 
@@ -41,7 +41,7 @@ async def connected(serve: Serve) -> AsyncIterator[NetworkStream]:
 async def settle(stream: NetworkStream) -> None:
     """Wait until *stream* has something to tell."""
     async with asyncio.timeout(5):
-        while not stream.has_news:
+        while not stream.has_unread:
             await asyncio.sleep(0.01)
 
 
@@ -117,7 +117,7 @@ async def test_a_server_that_talks_too_much_has_to_wait() -> None:
 
     async with connected(serve) as stream:
         await asyncio.sleep(0.3)
-        assert MOST_UNREAD <= stream._unread < 2 * MOST_UNREAD
+        assert MAX_UNREAD <= stream._unread < 2 * MAX_UNREAD
         received = 0
         while received < total:
             received += len(await stream.read())
@@ -205,6 +205,6 @@ async def test_whatever_keeps_from_connecting_is_a_connect_error(
     async def start_connection(*_: object, **__: object) -> socket.socket:
         raise error("gone")
 
-    monkeypatch.setattr(_network, "start_connection", start_connection)
+    monkeypatch.setattr(network, "start_connection", start_connection)
     with pytest.raises(httpcore.ConnectError, match="gone"):
         await connect(b"127.0.0.1", 9, 5)

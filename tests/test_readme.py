@@ -13,8 +13,7 @@ import pytest
 from pages import KEY
 
 from aioburki import BurkiClient, _errors, cli
-from aioburki._sandbox_server import serve
-from aioburki.sandbox import FAULTS, Sandbox
+from aioburki.sandbox import FAULTS, Sandbox, serve
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -70,7 +69,7 @@ def test_sandbox_is_served_as_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
     async def note(_: Sandbox, port: int, __: object) -> None:
         asked.append(port)
 
-    monkeypatch.setattr("aioburki._sandbox_server.serve", note)
+    monkeypatch.setattr("aioburki.sandbox._http_server.serve_http", note)
     (command,) = (line for line in COMMANDS if line.startswith("aioburki sandbox"))
     assert cli.run(shlex.split(command)[1:]) == 0
     assert asked == [8042]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from aioburki import Contact, ContactData, ContactPage, ContactStatus, Pagination
-from aioburki._report import Drift
+from aioburki._report import DriftDetector
 
 
 def page(
@@ -25,7 +25,7 @@ def page(
 
 
 def sentences(*pages: ContactPage, duplicates: int = 0) -> tuple[str, ...]:
-    drift = Drift()
+    drift = DriftDetector()
     for each in pages:
         drift.learn(each, rows=len(each))
     drift.complete()
@@ -34,7 +34,7 @@ def sentences(*pages: ContactPage, duplicates: int = 0) -> tuple[str, ...]:
 
 def test_nothing_is_said_before_the_first_page() -> None:
     """A pull that has read nothing has seen nothing move."""
-    assert Drift().sentences(0) == ()
+    assert DriftDetector().sentences(0) == ()
 
 
 def test_nothing_is_said_of_a_list_that_stands_still() -> None:
@@ -85,7 +85,7 @@ def test_changed_page_size_is_told() -> None:
 
 def test_sums_are_compared_only_at_the_end_of_the_list() -> None:
     """A pull that stops early is not told off for what it did not read."""
-    drift = Drift()
+    drift = DriftDetector()
     drift.learn(page(1, 10, 25), rows=10)
     assert drift.sentences(0) == ()
 

@@ -11,8 +11,8 @@ import pytest
 from pages import KEY
 
 from aioburki import BurkiClient, NotFoundError, TransportError
-from aioburki._sandbox_server import asgi_app, serve
-from aioburki.sandbox import Sandbox
+from aioburki.sandbox import Sandbox, serve
+from aioburki.sandbox._http_server import asgi_app
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.usefixtures("nothing_left")]
 

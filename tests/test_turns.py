@@ -13,9 +13,10 @@ import pytest
 import pytest_asyncio
 from pages import KEY, page
 
-from aioburki import BurkiClient, NotFoundError, ResponseDecodeError, _exchange
-from aioburki._contacts import MOST_IN_A_TURN
-from aioburki._decode import decode_in_steps
+from aioburki import BurkiClient, NotFoundError, ResponseDecodeError
+from aioburki._contacts import MAX_PER_TURN
+from aioburki._decoding.page import decode_in_steps
+from aioburki._requests import attempt
 
 pytestmark = [
     pytest.mark.asyncio,
@@ -55,7 +56,7 @@ async def turns(monkeypatch: pytest.MonkeyPatch) -> list[int]:
             decoded.append(turn[0])
             yield done
 
-    monkeypatch.setattr(_exchange, "decode_in_steps", decode)
+    monkeypatch.setattr(attempt, "decode_in_steps", decode)
     return decoded
 
 
@@ -140,7 +141,7 @@ async def test_who_iterates_without_waiting_lets_others_run(
                 async for _ in stream:
                     got[turn[0]] += 1
     assert sum(got.values()) == 1000
-    assert max(got.values()) <= MOST_IN_A_TURN
+    assert max(got.values()) <= MAX_PER_TURN
 
 
 async def test_a_deadline_between_two_contacts_loses_none() -> None:

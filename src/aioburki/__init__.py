@@ -2,7 +2,6 @@
 
 from ._client import BurkiClient
 from ._contacts import ContactList, Contacts, ContactStream
-from ._encode import to_dict
 from ._errors import (
     APIError,
     AuthenticationError,
@@ -25,6 +24,7 @@ from ._errors import (
 from ._events import Event, PageFetched, PauseStarted, RetryScheduled
 from ._models import Contact, ContactData, ContactPage, ContactStatus, Pagination
 from ._report import PullReport
+from ._serialize import to_dict
 from ._version import __version__
 
 __all__ = [

@@ -15,15 +15,12 @@ import httpx
 from ._contacts import Contacts
 from ._errors import ClientClosedError, ConfigurationError
 from ._events import Event
-from ._exchange import Exchanger
-from ._fetch import Fetcher
-from ._lanes import Lanes
+from ._http import ConnectionPool, redact_http_logs
 from ._models import ContactStatus
-from ._pull import Running
-from ._query import MOST_PER_PAGE, contact_query
-from ._send import ClientSender, LaneSender, Sender
-from ._settings import LARGEST_BODY, Secret, Settings, client_settings
-from ._wirelog import cut_wire_log
+from ._paging import Running
+from ._query import MAX_PER_PAGE, contact_query
+from ._requests import AttemptRunner, ClientSender, Fetcher, LaneSender, Sender
+from ._settings import DEFAULT_MAX_BODY, Secret, Settings, client_settings
 
 
 class BurkiClient:
@@ -71,7 +68,7 @@ class BurkiClient:
         attempts: SupportsIndex = 6,
         timeout: float = 30.0,
         max_wait: float = 120.0,
-        max_body: SupportsIndex = LARGEST_BODY,
+        max_body: SupportsIndex = DEFAULT_MAX_BODY,
         http_client: httpx.AsyncClient | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
         on_event: Callable[[Event], object] | None = None,
@@ -89,7 +86,7 @@ class BurkiClient:
             max_wait=max_wait,
             max_body=max_body,
         )
-        cut_wire_log()
+        redact_http_logs()
         self._http_client = http_client
         self._transport = transport
         self._on_event = on_event
@@ -100,7 +97,7 @@ class BurkiClient:
         campaign_id: SupportsIndex,
         *,
         status: ContactStatus | str | None = None,
-        per_page: SupportsIndex = MOST_PER_PAGE,
+        per_page: SupportsIndex = MAX_PER_PAGE,
         limit: SupportsIndex | None = None,
     ) -> Contacts:
         """Return the contacts of a campaign; nothing is sent until they are asked for.
@@ -128,8 +125,8 @@ class BurkiClient:
     @cached_property
     def _fetcher(self) -> Fetcher:
         is_ours = self._http_client is None and self._transport is None
-        exchanger = Exchanger(self._settings, self._sender, is_ours=is_ours)
-        return Fetcher(self._settings, exchanger, self._on_event)
+        attempt_runner = AttemptRunner(self._settings, self._sender, is_ours=is_ours)
+        return Fetcher(self._settings, attempt_runner, self._on_event)
 
     async def aclose(self) -> None:
         """Stop all pulls with `ClientClosedError` and close the connections.
@@ -139,13 +136,13 @@ class BurkiClient:
         """
         self._fetcher.close()
         running = list(self._running)
-        for look_ahead in running:
-            look_ahead.fail(ClientClosedError("this BurkiClient was closed during the pull"))
+        for prefetch in running:
+            prefetch.fail(ClientClosedError("this BurkiClient was closed during the pull"))
         async with AsyncExitStack() as stack:
             if self._http_client is None:
                 stack.push_async_callback(self._sender.aclose)
-            for look_ahead in running:
-                stack.push_async_callback(look_ahead.aclose)
+            for prefetch in running:
+                stack.push_async_callback(prefetch.aclose)
 
     async def __aenter__(self) -> Self:
         self._fetcher.check_open()
@@ -178,7 +175,7 @@ def _sender(
     if http_client is not None:
         return ClientSender(settings, http_client)
     if transport is None:
-        return LaneSender(settings, Lanes())
+        return LaneSender(settings, ConnectionPool())
     no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=()))
     http = httpx.AsyncClient(transport=transport, trust_env=False, cookies=no_cookies)
     return ClientSender(settings, http)

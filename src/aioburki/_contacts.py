@@ -10,17 +10,16 @@ from typing import Self, SupportsIndex
 
 import attrs
 
-from ._arguments import whole_number
-from ._fetch import Fetcher
-from ._lookahead import LookAhead
 from ._models import Contact, ContactPage
-from ._pull import Pull, Running
-from ._query import ContactQuery, Window
+from ._paging import Prefetch, Pull, Running
+from ._query import ContactQuery, PageWindow
 from ._report import PullReport, Tally
+from ._requests import Fetcher
+from ._validation import whole_number
 
 # Contacts that are handed out before all others in the event loop get their turn: with what a loop
 # body does with them, a small part of the time that decoding their page takes.
-MOST_IN_A_TURN = 100
+MAX_PER_TURN = 100
 
 
 class ContactList(list[Contact]):
@@ -64,10 +63,10 @@ class Contacts:
     async def __aiter__(self) -> AsyncGenerator[Contact, None]:
         async with aclosing(self.pages()) as pages:
             async for page in pages:
-                for start in range(0, len(page), MOST_IN_A_TURN):
+                for start in range(0, len(page), MAX_PER_TURN):
                     if start > 0:
                         await asyncio.sleep(0)
-                    for contact in page.contacts[start : start + MOST_IN_A_TURN]:
+                    for contact in page.contacts[start : start + MAX_PER_TURN]:
                         yield contact
 
     async def pages(self) -> AsyncGenerator[ContactPage, None]:
@@ -87,7 +86,7 @@ class Contacts:
 
     async def count(self) -> int:
         """Return how many contacts there are, at most ``limit``; one request of one contact."""
-        page = await self._fetch_one(Window(page=1, per_page=1))
+        page = await self._fetch_one(PageWindow(page=1, per_page=1))
         total = page.pagination.total_items
         return total if self._query.limit is None else min(total, self._query.limit)
 
@@ -101,7 +100,7 @@ class Contacts:
             ConfigurationError: *number* is no whole number of at least 1.
         """
         page = whole_number("page", number, low=1)
-        return await self._fetch_one(Window(page=page, per_page=self._query.per_page))
+        return await self._fetch_one(PageWindow(page=page, per_page=self._query.per_page))
 
     def __repr__(self) -> str:
         query = self._query
@@ -120,22 +119,22 @@ class Contacts:
         contacts.report = pull.tally.report()
         return contacts
 
-    async def _fetch_one(self, window: Window) -> ContactPage:
+    async def _fetch_one(self, window: PageWindow) -> ContactPage:
         self._fetcher.check_open()
         windows = iter((window,))
         tally = Tally()
-        look_ahead = LookAhead(
+        prefetch = Prefetch(
             lambda wanted: self._fetcher.fetch(self._query, wanted, tally),
             lambda: next(windows, None),
             1,
         )
-        self._running.add(look_ahead)
+        self._running.add(prefetch)
         try:
-            async with aclosing(look_ahead):
-                look_ahead.top_up()
-                page = await look_ahead.next()
+            async with aclosing(prefetch):
+                prefetch.top_up()
+                page = await prefetch.next()
         finally:
-            self._running.discard(look_ahead)
+            self._running.discard(prefetch)
         assert page is not None
         return page
 
@@ -184,7 +183,7 @@ class ContactStream:
 
     async def __anext__(self) -> Contact:
         self._asked_for += 1
-        if self._asked_for % MOST_IN_A_TURN == 0:
+        if self._asked_for % MAX_PER_TURN == 0:
             await asyncio.sleep(0)  # while nothing is taken that a cancellation could lose
         while True:
             self._check_open()

@@ -6,16 +6,16 @@ from typing import SupportsIndex
 
 import attrs
 
-from ._arguments import shown, whole_number
 from ._errors import ConfigurationError
 from ._models import ContactStatus
+from ._validation import shown, whole_number
 
 # The API's reference page: per_page is 50 by default and 1,000 at most.
-MOST_PER_PAGE = 1000
+MAX_PER_PAGE = 1000
 
 
 @attrs.frozen
-class Window:
+class PageWindow:
     """Name a stretch of the list by the only means the API has: page number and page size."""
 
     page: int
@@ -36,7 +36,7 @@ class ContactQuery:
         """Return the endpoint's path."""
         return f"/api/v1/campaigns/{self.campaign_id}/contacts"
 
-    def parameters(self, window: Window) -> dict[str, str]:
+    def parameters(self, window: PageWindow) -> dict[str, str]:
         """Return the URL parameters that ask for *window*."""
         parameters = {"page": str(window.page), "per_page": str(window.per_page)}
         if self.status is not None:
@@ -58,7 +58,7 @@ def contact_query(
     return ContactQuery(
         campaign_id=whole_number("campaign_id", campaign_id, low=1),
         status=None if status is None else known_status(status),
-        per_page=whole_number("per_page", per_page, low=1, high=MOST_PER_PAGE),
+        per_page=whole_number("per_page", per_page, low=1, high=MAX_PER_PAGE),
         limit=None if limit is None else whole_number("limit", limit, low=0),
     )
 

@@ -9,7 +9,7 @@ import attrs
 
 from ._models import ContactPage
 
-MOST_NAMED_PAGES = 5
+MAX_NAMED_PAGES = 5
 
 
 @attrs.frozen(kw_only=True)
@@ -56,7 +56,7 @@ class Tally:
         self.contacts = 0
         self.duplicates = 0
         self.pages = 0
-        self.drift = Drift()
+        self.drift = DriftDetector()
         self._clock: Callable[[], float] | None = None
         self._started = 0.0
         self._ended: float | None = None
@@ -96,7 +96,7 @@ class Tally:
         return (self._clock() if self._ended is None else self._ended) - self._started
 
 
-class Drift:
+class DriftDetector:
     """Compare what the pages of one pull say of the list; facts are added up, not listed."""
 
     def __init__(self) -> None:
@@ -108,7 +108,7 @@ class Drift:
         self._uneven_count = 0
         self._resized = False
         self._complete = False
-        self.strays = 0
+        self.status_mismatches = 0
         """Contacts that came with another status than the one asked for."""
 
     def learn(self, page: ContactPage, *, rows: int) -> None:
@@ -127,7 +127,7 @@ class Drift:
         before = (said.page - 1) * said.per_page
         if len(page) != max(0, min(said.per_page, said.total_items - before)):
             self._uneven_count += 1
-            self._uneven += [said.page][: MOST_NAMED_PAGES - len(self._uneven)]
+            self._uneven += [said.page][: MAX_NAMED_PAGES - len(self._uneven)]
 
     def complete(self) -> None:
         """Note that the end of the list was reached, so that sums can be compared."""
@@ -157,8 +157,8 @@ class Drift:
             )
         if duplicates:
             said.append(f"{_count(duplicates, 'contact')} came twice and went out once")
-        if self.strays:
-            said.append(f"{_count(self.strays, 'contact')} came with another status than asked for")
+        if self.status_mismatches:
+            said.append(f"{_count(self.status_mismatches, 'contact')} came with another status than asked for")
         if self._uneven:
             pages = _pages(self._uneven, self._uneven_count)
             said.append(f"{pages} did not hold as many contacts as announced")

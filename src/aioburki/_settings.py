@@ -9,17 +9,17 @@ from typing import SupportsIndex
 import attrs
 import httpx
 
-from ._arguments import requests_per_second, seconds, whole_number
 from ._errors import ConfigurationError
+from ._validation import requests_per_second, seconds, whole_number
 
 DEFAULT_BASE_URL = "https://api.burki.dev"
-MOST_CONCURRENCY = 1000
-LONGEST_KEY = 8192
+MAX_CONCURRENCY = 1000
+MAX_KEY_LENGTH = 8192
 A_DAY = 86_400.0
 
 # A page of 1,000 contacts is about 300 KB; with generous imported fields a few MB.
-LARGEST_BODY = 64 * 1024 * 1024
-LEAST_BODY, MOST_BODY = 1024, 1024 * 1024 * 1024
+DEFAULT_MAX_BODY = 64 * 1024 * 1024
+MIN_BODY, MAX_BODY = 1024, 1024 * 1024 * 1024
 
 
 @attrs.frozen(repr=False)
@@ -65,12 +65,12 @@ def client_settings(
     return Settings(
         api_key=_usable_key(api_key),
         base_url=_usable_url(base_url),
-        concurrency=whole_number("concurrency", concurrency, low=1, high=MOST_CONCURRENCY),
+        concurrency=whole_number("concurrency", concurrency, low=1, high=MAX_CONCURRENCY),
         rate=requests_per_second("rate", rate),
         attempts=whole_number("attempts", attempts, low=1, high=100),
         timeout=seconds("timeout", timeout, low=0.001, high=A_DAY),
         max_wait=seconds("max_wait", max_wait, low=0, high=A_DAY),
-        max_body=whole_number("max_body", max_body, low=LEAST_BODY, high=MOST_BODY),
+        max_body=whole_number("max_body", max_body, low=MIN_BODY, high=MAX_BODY),
     )
 
 
@@ -104,7 +104,7 @@ def _problem_of_key(text: str) -> str | None:
             "has a character that no API key has: white space (often a line break at its end), "
             "a control character, or one outside ASCII"
         )
-    return f"is longer than {LONGEST_KEY:,} characters" if len(text) > LONGEST_KEY else None
+    return f"is longer than {MAX_KEY_LENGTH:,} characters" if len(text) > MAX_KEY_LENGTH else None
 
 
 def _usable_url(base_url: str | None) -> str:

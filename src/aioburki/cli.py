@@ -27,7 +27,7 @@ from ._events import Event, PageFetched, PauseStarted
 from ._models import ContactPage
 from ._version import __version__
 from .export import export_csv, export_jsonl, write_jsonl
-from .sandbox import Sandbox
+from .sandbox import Sandbox, serve
 
 app = App(
     name="aioburki",
@@ -150,10 +150,6 @@ async def serve_sandbox(
     faults
         Share of requests that fail, 0 to 1.
     """
-    try:
-        from ._sandbox_server import serve  # noqa: PLC0415 - an extra that may be missing
-    except ModuleNotFoundError:
-        return _complain("serving needs more packages: pip install 'aioburki[sandbox]'", 2)
     if not 0 <= port <= 65_535:
         raise ConfigurationError(f"port must be a whole number from 0 to 65,535, not {port}")
     box = Sandbox(contacts, seed=seed, latency=latency, rate=rate, faults=faults)
@@ -163,6 +159,8 @@ async def serve_sandbox(
         await asyncio.sleep(0)  # uvicorn passes the signal on when it has stopped; it arrives here
     except asyncio.CancelledError:
         pass
+    except ModuleNotFoundError:
+        return _complain("serving needs more packages: pip install 'aioburki[sandbox]'", 2)
     except OSError as error:
         return _complain(f"port {port} cannot be used: {error.strerror}", 1)
     return 0

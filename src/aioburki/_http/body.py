@@ -1,0 +1,132 @@
+"""Body: the bytes of an answer, decompressed piece by piece and never beyond a bound."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from enum import Enum
+
+import anyio
+import httpx
+
+MAX_ERROR_BODY = 256 * 1024
+PIECE = 256 * 1024
+ABANDON_SECONDS = 0.1
+BUFFERED_PIECES = 100  # more than httpcore may have read before the connection was closed
+
+GZIP = 16 + zlib.MAX_WBITS
+
+
+class BodyProblem(Enum):
+    """Why a body could not be had; the value says it in words."""
+
+    TOO_LARGE = "the answer is larger than max_body allows"
+    BROKEN = "the compressed body is not complete"
+    ENCODED = "the body is in an encoding that was not asked for"
+    TAKEN = "something else has read the body, such as a hook of http_client"
+
+
+class _UnreadableError(Exception):
+    def __init__(self, problem: BodyProblem) -> None:
+        self.problem = problem
+
+
+async def read_body(response: httpx.Response, largest: int) -> bytes | BodyProblem:
+    """Return the decompressed body of *response*, at most *largest* bytes, or why there is none.
+
+    Reads the stream itself: httpx would decompress without a bound and drop all but the
+    first of several gzip members. A body that is there already, of a mock or because a
+    hook has read it, is taken as it is. Errors of the connection come as httpx raises them.
+    """
+    assert isinstance(response.stream, httpx.AsyncByteStream)
+    pieces = aiter(response.stream)
+    try:
+        reader = _reader(response.headers.get("content-encoding", ""), largest)
+        if response.is_stream_consumed:
+            reader = _Plain(largest)
+            reader.feed(response.content)
+            return reader.finish()
+        async for piece in pieces:
+            reader.feed(piece)
+        return reader.finish()
+    except httpx.ResponseNotRead:
+        return BodyProblem.TAKEN
+    except _UnreadableError as error:
+        problem = error.problem
+    await _abandon(response, pieces)
+    return problem
+
+
+def body_if_read(response: httpx.Response) -> bytes:
+    """Return the body of a response that somebody else has closed, if they have read it."""
+    try:
+        return response.content
+    except httpx.ResponseNotRead:
+        return b""
+
+
+async def _abandon(response: httpx.Response, pieces: AsyncIterator[bytes]) -> None:
+    """Close the connection, and let the generators that read from it come to their end.
+
+    Suspended, they would wait for the garbage collector and end in tasks of the event loop.
+    """
+    await response.aclose()
+    with (
+        anyio.move_on_after(ABANDON_SECONDS),  # HTTP/2 of a user's client tells nobody
+        suppress(httpx.HTTPError, httpx.StreamError, OSError),
+    ):
+        for _ in range(BUFFERED_PIECES):
+            await anext(pieces, None)
+
+
+def _reader(encoding: str, largest: int) -> _Plain | _Gzip:
+    match encoding.strip().lower():
+        case "" | "identity":
+            return _Plain(largest)
+        case "gzip" | "x-gzip":
+            return _Gzip(largest)
+        case _:
+            raise _UnreadableError(BodyProblem.ENCODED)
+
+
+class _Plain:
+    def __init__(self, largest: int) -> None:
+        self._left = largest
+        self._pieces: list[bytes] = []
+
+    def feed(self, piece: bytes) -> None:
+        self._left -= len(piece)
+        if self._left < 0:
+            raise _UnreadableError(BodyProblem.TOO_LARGE)
+        self._pieces.append(piece)
+
+    def finish(self) -> bytes:
+        return b"".join(self._pieces)
+
+
+class _Gzip:
+    def __init__(self, largest: int) -> None:
+        self._plain = _Plain(largest)
+        self._member = zlib.decompressobj(GZIP)
+        self._empty = True
+
+    def feed(self, piece: bytes) -> None:
+        more = False
+        while piece or more:
+            self._empty = False
+            if self._member.eof:  # another member follows; together they are one body
+                self._member = zlib.decompressobj(GZIP)
+            try:
+                plain = self._member.decompress(piece, PIECE)
+            except zlib.error:
+                raise _UnreadableError(BodyProblem.BROKEN) from None
+            self._plain.feed(plain)
+            piece = self._member.unconsumed_tail or self._member.unused_data
+            # A full piece may have left output behind although all input was taken.
+            more = len(plain) == PIECE and not self._member.eof
+
+    def finish(self) -> bytes:
+        if not self._empty and not self._member.eof:
+            raise _UnreadableError(BodyProblem.BROKEN)
+        return self._plain.finish()

@@ -1,0 +1,92 @@
+"""Plan: which windows of the list are still to be asked for, as the pages tell it.
+
+Today's plan is page 1, then 2 … total_pages with one page size. The API states no order and
+has no cursor, the list moves while it is read, and a short page in the middle is not its end.
+"""
+
+from __future__ import annotations
+
+from .._models import ContactPage
+from .._query import ContactQuery, PageWindow
+
+# Contacts that enter before the reader's place repeat whole pages, and the list grows; so many
+# in a row are no import any more, but a server that counts on and on.
+MAX_FRUITLESS_PAGES = 1000
+
+
+class Planner:
+    """Hand out the windows of one pull in order, page 1 first; grow with the list."""
+
+    def __init__(self, query: ContactQuery) -> None:
+        self._per_page = query.per_page
+        self._limit = query.limit
+        self._next = 1
+        # Until page 1 says more, it is the only page there is to ask for.
+        self._end_of_list = 1
+        self._end_of_need = 1 if query.limit is None or query.limit > 0 else 0
+        self._fruitless = 0  # pages in a row without a new contact
+        self._most_items = 0
+        self._items_when_asked: dict[int, int] = {}
+        self._second_readings: set[int] = set()
+
+    def next_window(self) -> PageWindow | None:
+        """Return the next window to ask for, or None if no more are known or needed now."""
+        if self._next > min(self._end_of_list, self._end_of_need):
+            return None
+        self._next += 1
+        return self._window(self._next - 1)
+
+    def learn(self, page: ContactPage, *, new: int, delivered: int) -> PageWindow | None:
+        """Take in the next page, in order; return a window to be read before all others.
+
+        That is the page itself, where it was the short end of the list when it was read and
+        another page tells that the list has grown since: what filled it up is nowhere else.
+
+        Args:
+            page: the page as it came.
+            new: contacts on it that no page before had.
+            delivered: contacts handed out so far.
+        """
+        said = page.pagination
+        items_when_asked = self._items_when_asked.pop(said.page)
+        self._most_items = max(self._most_items, said.total_items)
+        self._fruitless = 0 if new else self._fruitless + 1
+        if self._fruitless < MAX_FRUITLESS_PAGES:
+            self._end_of_list = max(self._end_of_list, said.total_pages)
+        if said.has_next and new:
+            # `new` keeps a server that always claims a next page from being asked for ever.
+            self._end_of_list = max(self._end_of_list, said.page + 1)
+        missing = None if self._limit is None else self._limit - delivered
+        if missing is None:
+            self._end_of_need = self._end_of_list
+        else:
+            self._end_of_need = said.page + -(-max(0, missing) // said.per_page)
+        if missing != 0 and self._has_filled_up_since(page, items_when_asked):
+            self._second_readings.add(said.page)
+            return self._window(said.page)
+        return None
+
+    def _has_filled_up_since(self, page: ContactPage, items_when_asked: int) -> bool:
+        said = page.pagination
+        if said.page in self._second_readings:
+            return False
+        was_end = said.page >= said.total_pages and not said.has_next
+        is_short = len(page) < said.per_page
+        others_know_more = self._most_items > max(items_when_asked, said.total_items)
+        # Rows and count may come from two statements, with an import between them.
+        announced = min(said.per_page, said.total_items - (said.page - 1) * said.per_page)
+        itself_knows_more = len(page) < announced and 0 < items_when_asked < said.total_items
+        return (was_end and is_short and others_know_more) or itself_knows_more
+
+    def is_second_reading(self, page: int) -> bool:
+        """Tell whether *page* has been read before."""
+        return page in self._second_readings
+
+    @property
+    def reached_end(self) -> bool:
+        """Tell whether every page of the list has been handed out."""
+        return self._next > self._end_of_list
+
+    def _window(self, page: int) -> PageWindow:
+        self._items_when_asked[page] = self._most_items
+        return PageWindow(page=page, per_page=self._per_page)

@@ -1,0 +1,208 @@
+"""What a failed attempt means: which error, and whether it is worth another try."""
+
+from __future__ import annotations
+
+import ssl
+from datetime import UTC, datetime
+
+import httpcore
+import httpx
+import pytest
+from pages import KEY, body
+
+from aioburki import (
+    APIError,
+    AuthenticationError,
+    BadRequestError,
+    BurkiError,
+    ConnectionFailedError,
+    NotFoundError,
+    PermissionDeniedError,
+    RateLimitError,
+    RequestTimeoutError,
+    ResponseDecodeError,
+    ResponseTooLargeError,
+    ServerError,
+    TransportError,
+    UnexpectedResponseError,
+    UnprocessableError,
+)
+from aioburki._http.body import BodyProblem
+from aioburki._requests.failures import (
+    Failure,
+    failure_of_body,
+    failure_of_connection,
+    failure_of_status,
+)
+
+NOW = datetime(2024, 2, 1, 10, 30, tzinfo=UTC)
+
+
+def failed(status: int, content: bytes = b"", headers: dict[str, str] | None = None) -> Failure:
+    response = httpx.Response(status, headers=headers)
+    result = failure_of_status(response, content, KEY, NOW)
+    assert result is not None
+    return result
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "transient"),
+    [
+        (400, BadRequestError, False),
+        (401, AuthenticationError, False),
+        (402, APIError, False),
+        (403, PermissionDeniedError, False),
+        (404, NotFoundError, False),
+        (405, APIError, False),
+        (408, APIError, True),
+        (409, APIError, False),
+        (418, APIError, False),
+        (422, UnprocessableError, False),
+        (425, APIError, True),
+        (429, RateLimitError, True),
+        (500, ServerError, True),
+        (501, ServerError, False),
+        (502, ServerError, True),
+        (503, ServerError, True),
+        (504, ServerError, True),
+        (505, ServerError, False),
+        (520, ServerError, True),
+        (527, ServerError, True),
+        (530, ServerError, True),
+        (531, ServerError, False),
+    ],
+)
+def test_statuses_have_their_errors(status: int, kind: type[APIError], transient: bool) -> None:
+    """Each status becomes its error, with the server's reason, and is retried or not."""
+    failure = failed(status, body({"detail": "because"}))
+    assert type(failure.error) is kind
+    assert isinstance(failure.error, APIError)
+    assert failure.transient is transient
+    assert failure.error.status_code == status
+    assert failure.error.detail == "because"
+    assert str(failure.error).startswith(f"HTTP {status}: because")
+    assert failure.refused is (status == 429)
+    bare = failed(status).error
+    assert type(bare) is kind
+    assert isinstance(bare, APIError)
+    assert bare.detail is None
+
+
+def test_wait_of_the_server_is_kept() -> None:
+    """Retry-After is on the failure, and on the error of a 429."""
+    failure = failed(429, headers={"retry-after": "1.5"})
+    assert failure.retry_after == 1.5
+    assert isinstance(failure.error, RateLimitError)
+    assert failure.error.retry_after == 1.5
+    assert failed(503, headers={"retry-after": "7"}).retry_after == 7.0
+
+
+def test_dates_go_by_the_clock_of_the_server() -> None:
+    """A server that is an hour off asks for no other wait, if it says what time it has."""
+    headers = {
+        "date": "Thu, 01 Feb 2024 12:00:00 GMT",
+        "retry-after": "Thu, 01 Feb 2024 12:00:09 GMT",
+    }
+    assert failed(429, headers=headers).retry_after == 9.0
+    assert failed(429, headers=headers | {"date": "now"}).retry_after == 5409.0
+
+
+def test_problems_of_a_422_are_kept() -> None:
+    """An UnprocessableError carries each problem."""
+    error = failed(422, body({"detail": [{"loc": ["query", "page"], "msg": "no"}]})).error
+    assert isinstance(error, UnprocessableError)
+    assert error.problems == ("query.page: no",)
+
+
+@pytest.mark.parametrize("status", [201, 202, 204, 206, 300, 301, 304, 308, 600, 999])
+def test_other_successes_and_redirects_are_unexpected(status: int) -> None:
+    """Nothing but a 200 is a page, and a redirect is not followed."""
+    failure = failed(status, b'{"contacts": []}', {"location": "https://evil.example/?key"})
+    assert type(failure.error) is UnexpectedResponseError
+    assert failure.error.status_code == status
+    assert not failure.transient
+    assert "evil" not in str(failure.error)
+
+
+@pytest.mark.parametrize("kind", ["text/html; charset=utf-8", "application/xhtml+xml", ""])
+def test_html_is_not_this_api(kind: str) -> None:
+    """A login page or a firewall's answer is told from the API's, and not shown."""
+    page = b"\n <html>Attention required</html>"
+    for status in (200, 400, 401, 403, 404, 410):
+        failure = failed(status, page, {"content-type": kind})
+        assert type(failure.error) is UnexpectedResponseError
+        assert not failure.transient
+        assert "Attention" not in str(failure.error)
+    for status in (408, 429, 503):
+        failure = failed(status, page, {"content-type": kind})
+        assert isinstance(failure.error, APIError)
+        assert failure.transient
+
+
+def test_json_by_any_other_name_may_be_a_page() -> None:
+    """A missing or odd content type does not matter, the content does."""
+    for kind in ("text/plain", "text/html"):
+        response = httpx.Response(200, headers={"content-type": kind})
+        assert failure_of_status(response, b" {}", KEY, NOW) is None
+
+
+@pytest.mark.parametrize(
+    ("problem", "kind", "transient"),
+    [
+        (BodyProblem.BROKEN, ResponseDecodeError, True),
+        (BodyProblem.TOO_LARGE, ResponseTooLargeError, False),
+        (BodyProblem.ENCODED, UnexpectedResponseError, False),
+        (BodyProblem.TAKEN, UnexpectedResponseError, False),
+    ],
+)
+def test_bodies_that_cannot_be_read(
+    problem: BodyProblem, kind: type[BurkiError], transient: bool
+) -> None:
+    """Half a body may be whole next time, a huge or oddly encoded one will not."""
+    failure = failure_of_body(200, problem)
+    assert type(failure.error) is kind
+    assert failure.transient is transient
+
+
+def _subclasses(kind: type[Exception]) -> list[type[Exception]]:
+    return [each for sub in kind.__subclasses__() for each in (sub, *_subclasses(sub))]
+
+
+@pytest.mark.parametrize("kind", _subclasses(httpx.TransportError))
+def test_every_transport_error_of_httpx_is_ours(kind: type[httpx.TransportError]) -> None:
+    """Each of them becomes a TransportError that shows nothing of its text."""
+    failure = failure_of_connection(kind("secret"), "burki.example")
+    assert isinstance(failure.error, TransportError)
+    assert "secret" not in str(failure.error)
+    assert "burki.example" in str(failure.error)
+    timeout = issubclass(kind, httpx.TimeoutException)
+    assert isinstance(failure.error, RequestTimeoutError) is timeout
+    lasting = kind in (httpx.ProtocolError, httpx.LocalProtocolError, httpx.UnsupportedProtocol)
+    assert failure.transient is not lasting
+
+
+def test_deadline_is_a_timeout() -> None:
+    """The deadline of an attempt means the same as a timeout of httpx."""
+    failure = failure_of_connection(TimeoutError(), "burki.example")
+    assert type(failure.error) is RequestTimeoutError
+    assert failure.transient
+
+
+@pytest.mark.parametrize("error", [ssl.SSLError("secret"), ConnectionResetError("secret")])
+def test_errors_that_httpx_lets_through_are_broken_connections(error: OSError) -> None:
+    """A damaged TLS record or a bare socket error may pass."""
+    failure = failure_of_connection(error, "burki.example")
+    assert type(failure.error) is ConnectionFailedError
+    assert failure.transient
+    assert "secret" not in str(failure.error)
+
+
+def test_refused_certificate_is_not_retried() -> None:
+    """What a certificate says does not change by asking again."""
+    error = httpx.ConnectError("x")
+    error.__cause__ = httpcore.ConnectError()
+    error.__cause__.__context__ = ssl.SSLCertVerificationError()
+    failure = failure_of_connection(error, "burki.example")
+    assert type(failure.error) is ConnectionFailedError
+    assert "certificate" in str(failure.error)
+    assert not failure.transient

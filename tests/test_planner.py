@@ -1,0 +1,185 @@
+"""The plan: which pages are asked for, and when it ends."""
+
+from __future__ import annotations
+
+from aioburki import Contact, ContactData, ContactPage, ContactStatus, Pagination
+from aioburki._paging.planner import Planner
+from aioburki._query import ContactQuery, PageWindow
+
+
+def plan(per_page: int = 100, limit: int | None = None) -> Planner:
+    return Planner(ContactQuery(campaign_id=42, status=None, per_page=per_page, limit=limit))
+
+
+def page(
+    number: int,
+    total_pages: int,
+    held: int = 100,
+    *,
+    has_next: bool | None = None,
+    per_page: int = 100,
+    total_items: int | None = None,
+) -> ContactPage:
+    contact = Contact(1, "+1", ContactData(), ContactStatus.BUSY)
+    return ContactPage(
+        contacts=(contact,) * held,
+        pagination=Pagination(
+            page=number,
+            per_page=per_page,
+            total_items=total_pages * per_page if total_items is None else total_items,
+            total_pages=total_pages,
+            has_next=number < total_pages if has_next is None else has_next,
+            has_prev=number > 1,
+        ),
+    )
+
+
+def drain(plan: Planner) -> list[int]:
+    pages = []
+    while (window := plan.next_window()) is not None:
+        pages.append(window.page)
+    return pages
+
+
+def test_page_one_first_then_the_rest() -> None:
+    """Nothing but page 1 is known until it has come."""
+    pages = plan()
+    assert pages.next_window() == PageWindow(page=1, per_page=100)
+    assert pages.next_window() is None
+    pages.learn(page(1, 4), new=100, delivered=100)
+    assert drain(pages) == [2, 3, 4]
+    assert pages.reached_end
+
+
+def test_no_pages_beyond_an_empty_list() -> None:
+    """Zero pages or one page mean one request."""
+    for total in (0, 1):
+        pages = plan()
+        assert drain(pages) == [1]
+        pages.learn(page(1, total), new=0, delivered=0)
+        assert drain(pages) == []
+        assert pages.reached_end
+
+
+def test_growing_list_is_followed() -> None:
+    """A later page that announces more pages, or a next one, extends the plan."""
+    pages = plan()
+    drain(pages)
+    pages.learn(page(1, 2), new=100, delivered=100)
+    assert drain(pages) == [2]
+    pages.learn(page(2, 3), new=100, delivered=200)
+    assert drain(pages) == [3]
+    pages.learn(page(3, 3, has_next=True), new=100, delivered=300)
+    assert drain(pages) == [4]
+
+
+def test_shrinking_list_is_read_to_its_old_end() -> None:
+    """A smaller total may come from a stale replica, so the planned pages are still read."""
+    pages = plan()
+    drain(pages)
+    pages.learn(page(1, 4), new=100, delivered=100)
+    pages.next_window()
+    pages.learn(page(2, 2), new=100, delivered=200)
+    assert drain(pages) == [3, 4]
+
+
+def test_server_that_always_claims_a_next_page_is_not_followed_for_ever() -> None:
+    """A page without a single new contact does not lead to another."""
+    pages = plan()
+    drain(pages)
+    pages.learn(page(1, 1, has_next=True), new=100, delivered=100)
+    assert drain(pages) == [2]
+    pages.learn(page(2, 1, has_next=True), new=0, delivered=100)
+    assert drain(pages) == []
+
+
+def test_limit_asks_for_no_page_too_many() -> None:
+    """Only the pages that the limit needs are asked for."""
+    pages = plan(limit=250)
+    drain(pages)
+    pages.learn(page(1, 10), new=100, delivered=100)
+    assert drain(pages) == [2, 3]
+    assert not pages.reached_end
+    pages.learn(page(2, 10), new=100, delivered=200)
+    pages.learn(page(3, 10), new=100, delivered=250)
+    assert drain(pages) == []
+
+
+def test_limit_asks_for_more_if_pages_bring_less() -> None:
+    """Repeats and short pages are made up for, up to the end of the list."""
+    pages = plan(limit=150)
+    drain(pages)
+    pages.learn(page(1, 3), new=100, delivered=100)
+    assert drain(pages) == [2]
+    pages.learn(page(2, 3), new=20, delivered=120)
+    assert drain(pages) == [3]
+    pages.learn(page(3, 3), new=10, delivered=130)
+    assert drain(pages) == []
+
+
+def test_limit_counts_with_the_page_size_of_the_server() -> None:
+    """A server that caps per_page needs more pages for the same limit."""
+    pages = plan(per_page=1000, limit=250)
+    drain(pages)
+    pages.learn(page(1, 10), new=100, delivered=100)
+    assert drain(pages) == [2, 3]
+
+
+def test_limit_zero_asks_for_nothing() -> None:
+    """At most no contacts need no request."""
+    assert drain(plan(limit=0)) == []
+
+
+def test_short_end_that_filled_up_is_read_again() -> None:
+    """The page that was the short end when the list grew beyond it holds contacts unread."""
+    pages = plan()
+    drain(pages)
+    assert pages.learn(page(1, 3), new=100, delivered=100) is None
+    assert drain(pages) == [2, 3]
+    assert pages.learn(page(2, 5), new=100, delivered=200) is None
+    assert drain(pages) == [4, 5]
+    again = pages.learn(page(3, 3, 40), new=40, delivered=240)
+    assert again == PageWindow(page=3, per_page=100)
+    assert pages.is_second_reading(3)
+    assert pages.learn(page(3, 5), new=60, delivered=300) is None
+    assert pages.learn(page(4, 5), new=100, delivered=400) is None
+    assert pages.learn(page(5, 5, 10), new=10, delivered=410) is None
+    assert pages.reached_end
+
+
+def test_short_page_is_read_again_only_if_the_list_grew_since() -> None:
+    """A list that shrinks, or a limit that is reached, asks for nothing twice."""
+    pages = plan()
+    drain(pages)
+    pages.learn(page(1, 4), new=100, delivered=100)
+    assert drain(pages) == [2, 3, 4]
+    assert pages.learn(page(2, 2, 50), new=50, delivered=150) is None
+    assert pages.learn(page(3, 2, 0), new=0, delivered=150) is None
+    limited = plan(limit=140)
+    drain(limited)
+    limited.learn(page(1, 2), new=100, delivered=100)
+    assert drain(limited) == [2]
+    assert limited.learn(page(2, 2, 40), new=40, delivered=140) is None
+
+
+def test_short_end_is_read_again_though_it_stays_the_end() -> None:
+    """A contact that is appended to the last page is not missed for want of a new page."""
+    pages = plan()
+    drain(pages)
+    pages.learn(page(1, 3, total_items=250), new=100, delivered=100)
+    assert drain(pages) == [2, 3]
+    pages.learn(page(2, 3, total_items=251), new=100, delivered=200)
+    again = pages.learn(page(3, 3, 50, total_items=250), new=50, delivered=250)
+    assert again == PageWindow(page=3, per_page=100)
+    assert pages.learn(page(3, 3, 51, total_items=251), new=1, delivered=251) is None
+
+
+def test_last_page_that_is_short_of_its_own_count_is_read_again() -> None:
+    """An import between rows and count of the last page is followed too, but only once."""
+    pages = plan()
+    drain(pages)
+    pages.learn(page(1, 2, total_items=140), new=100, delivered=100)
+    assert drain(pages) == [2]
+    again = pages.learn(page(2, 2, 40, total_items=145), new=40, delivered=140)
+    assert again == PageWindow(page=2, per_page=100)
+    assert pages.learn(page(2, 2, 45, total_items=150), new=5, delivered=145) is None
