@@ -83,7 +83,7 @@ def decode(job: Job) -> dict[str, float]:
     from decode import BarePage  # noqa: PLC0415
     from peers.expert import Page  # noqa: PLC0415
 
-    from aioburki._decoding.page import decode_page  # noqa: PLC0415
+    from aioburki._list_contacts import CONTACTS  # noqa: PLC0415
 
     request = urllib.request.Request(f"{job.url}?per_page={job.per_page}", headers=job.headers)  # noqa: S310 - our own server
     with urllib.request.urlopen(request) as answer:  # noqa: S310
@@ -91,7 +91,7 @@ def decode(job: Job) -> dict[str, float]:
     ways: dict[str, Callable[[bytes], Any]] = {
         "struct": msgspec.json.Decoder(Page).decode,
         "attrs": msgspec.json.Decoder(BarePage).decode,
-        "aioburki": decode_page,
+        "aioburki": CONTACTS.decoder.decode,
     }
     times: dict[str, list[float]] = {name: [] for name in ways}
     gc.disable()

@@ -27,11 +27,15 @@ import cattrs
 import httpx
 from pages import KEY, PHONE, page
 
-from aioburki import ContactPage
+from aioburki import Contact
 from aioburki._decoding.json_checks import MAX_DEPTH, Undecodable, parse
-from aioburki._decoding.page import _from_bytes, _from_data, _structured_in_steps, decode_page
-from aioburki._decoding.tolerant import structure_page
 from aioburki._http.body import BodyProblem, read_body
+from aioburki._list_contacts import CONTACTS
+from aioburki._page import Page
+
+DECODER = CONTACTS.decoder
+assert DECODER.fast is not None
+FROM_BYTES, FROM_DATA = DECODER.fast.from_bytes, DECODER.fast.from_data
 
 LARGEST = 2**20
 SECONDS = 2.0
@@ -214,47 +218,47 @@ async def throw(seed: int, number: int) -> str:
 
 def judge(body: bytes) -> str:
     """Decode a body in all ways, compare them with each other and with Python's own JSON."""
-    result = decode_page(body)
+    result = DECODER.decode(body)
     text = body.removeprefix(codecs.BOM_UTF8)
-    content = parse(text)
+    content = parse(text, "contacts")
     is_json = not isinstance(content, Undecodable)
-    quick = attempt(_from_bytes, text)
-    loose = attempt(_from_data, content) if is_json else None
+    quick = attempt(FROM_BYTES, text)
+    loose = attempt(FROM_DATA, content) if is_json else None
     if isinstance(result, Undecodable):
         assert quick is loose is None, "refused although a quicker way takes it"
         assert result.problems, "refused without a reason"
         said = " ".join(result.problems)
         assert not any(secret in said for secret in (PHONE, KEY, PHONE[-7:])), "a secret was told"
         return "broken" if result.broken else "refused"
-    assert isinstance(result, ContactPage), "neither a page nor a problem"
+    assert isinstance(result, Page), "neither a page nor a problem"
     assert is_json, "only the quick way takes it"
-    tolerant = structure_page(content)
+    tolerant = DECODER.tolerant.read(content)
     for other in (quick, loose, tolerant):
         assert other is None or told(other) == told(result), "the ways differ"
     compare(result, text)
     return "documented" if quick else "loose" if loose else "tolerated"
 
 
-def attempt(converter: cattrs.Converter, value: Any) -> ContactPage | None:
+def attempt(converter: cattrs.Converter, value: Any) -> Page[Contact] | None:
     """Return what one of the quick ways makes of *value*; None leaves it to the next one."""
-    *_, done = _structured_in_steps(converter, value)
+    *_, done = DECODER.fast_steps(converter, value)
     return done
 
 
 def told(page: Any) -> str:
-    assert isinstance(page, ContactPage), "a quicker way takes what the tolerant one refuses"
+    assert isinstance(page, Page), "a quicker way takes what the tolerant one refuses"
     return repr(attrs.astuple(page))
 
 
-def compare(result: ContactPage, text: bytes) -> None:
+def compare(result: Page[Contact], text: bytes) -> None:
     """Compare a page with what Python's own JSON finds in its text."""
     content = json.loads(text, object_pairs_hook=Object, parse_constant=refuse)
     assert depth(content) <= MAX_DEPTH, "nested too deeply"
     assert not {"contacts", "pagination"} & content.repeated, "a key of the envelope stands twice"
     known = {field.name for field in attrs.fields(type(result.pagination))}
     assert not known & content["pagination"].repeated, "a key of pagination stands twice"
-    assert len(result) == len(content["contacts"]), "contacts were lost"
-    for one, raw in zip(result, content["contacts"], strict=True):
+    assert len(result.items) == len(content["contacts"]), "contacts were lost"
+    for one, raw in zip(result.items, content["contacts"], strict=True):
         assert (one.id, one.phone_number, one.status.value) == (
             raw["id"], raw["phone_number"], raw["status"],
         ), "a contact is another one"  # fmt: skip

@@ -17,8 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aioburki._decoding.json_checks import Undecodable
-from aioburki._decoding.page import decode_page
 from aioburki._http.body import GZIP, BodyProblem, _Gzip, read_body
+from aioburki._list_contacts import CONTACTS
 from aioburki._settings import DEFAULT_MAX_BODY
 
 pytestmark = pytest.mark.asyncio
@@ -138,7 +138,7 @@ async def test_gzip_is_unpacked_once() -> None:
     """What is packed twice and declared once comes out packed, and is no page."""
     once = gzip.compress(TEXT)
     assert await read(gzip.compress(once), "gzip") == once
-    assert isinstance(decode_page(once), Undecodable)
+    assert isinstance(CONTACTS.decoder.decode(once), Undecodable)
 
 
 @given(st.lists(st.binary(max_size=400), min_size=1, max_size=4), st.integers(1, 300))

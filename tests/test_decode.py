@@ -15,12 +15,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pages import PHONE, body, contact, page
 
-from aioburki import Contact, ContactData, ContactPage, ContactStatus
-from aioburki._decoding import page as page_module
-from aioburki._decoding import tolerant
+from aioburki import Contact, ContactData, ContactStatus
+from aioburki._decoding import fast, fields
 from aioburki._decoding.json_checks import MAX_DEPTH, MAX_OBJECTS, TOO_MUCH, Undecodable, parse
-from aioburki._decoding.page import decode_page
-from aioburki._decoding.tolerant import structure_page
+from aioburki._list_contacts import CONTACTS
+from aioburki._page import Page
+
+DECODER = CONTACTS.decoder
+assert DECODER.fast is not None
+FROM_BYTES, FROM_DATA = DECODER.fast.from_bytes, DECODER.fast.from_data
+decode_page = DECODER.decode
+read_tolerantly = DECODER.tolerant.read
 
 REFERENCE_PAGE = b"""{
   "contacts": [
@@ -41,9 +46,9 @@ REFERENCE_PAGE = b"""{
 }"""
 
 
-def decoded(content: object) -> ContactPage:
+def decoded(content: object) -> Page[Contact]:
     result = decode_page(body(content))
-    assert isinstance(result, ContactPage)
+    assert isinstance(result, Page)
     return result
 
 
@@ -55,14 +60,14 @@ def problems(content: object) -> tuple[str, ...]:
 
 
 def one(**changes: Any) -> Contact:
-    return decoded(page(1, 50, [1]) | {"contacts": [contact(1, **changes)]}).contacts[0]
+    return decoded(page(1, 50, [1]) | {"contacts": [contact(1, **changes)]}).items[0]
 
 
 def test_reference_page_is_decoded_whole() -> None:
     """The vendor's own example comes out field by field."""
     result = decode_page(REFERENCE_PAGE)
-    assert isinstance(result, ContactPage)
-    first, second = result
+    assert isinstance(result, Page)
+    first, second = result.items
     assert first == Contact(
         id=101,
         phone_number="+15551234567",
@@ -97,7 +102,7 @@ def test_contact_data_may_be_null_or_empty(data: Any) -> None:
 def test_three_fields_are_enough() -> None:
     """id, phone_number and status make a contact."""
     bare = {"id": 1, "phone_number": PHONE, "status": "busy"}
-    result = decoded(page(1, 50, [1]) | {"contacts": [bare]}).contacts[0]
+    result = decoded(page(1, 50, [1]) | {"contacts": [bare]}).items[0]
     assert result == Contact(1, PHONE, ContactData(), ContactStatus.BUSY)
 
 
@@ -156,7 +161,7 @@ def test_any_text_arrives_unchanged(name: str) -> None:
 
 def test_byte_order_mark_is_tolerated() -> None:
     """A BOM before the JSON does no harm."""
-    assert isinstance(decode_page(b"\xef\xbb\xbf" + REFERENCE_PAGE), ContactPage)
+    assert isinstance(decode_page(b"\xef\xbb\xbf" + REFERENCE_PAGE), Page)
 
 
 def test_missing_neighbours_follow_from_the_page_numbers() -> None:
@@ -317,7 +322,7 @@ def test_depth_is_that_of_brackets_outside_of_texts(inner: list[str], around: in
     """However brackets and texts follow each other, JSON or not, the deepest place counts."""
     tokens = ["["] * around + ["[", "]"] + inner + ["]"] * around
     depths = accumulate(STEPS.get(token, 0) for token in tokens)
-    assert (parse("".join(tokens).encode()) == TOO_DEEP) is (max(depths) > MAX_DEPTH)
+    assert (parse("".join(tokens).encode(), "contacts") == TOO_DEEP) is (max(depths) > MAX_DEPTH)
 
 
 @pytest.mark.parametrize("name", ["John", "\ud800", "\\ud800"])
@@ -339,7 +344,7 @@ def test_keys_of_the_envelope_stand_once(
     content = page(1, 50, [1], new={"page": 1, "pagination": {}})
     content["contacts"][0]["contact_data"]["variable_values"] = {"name": name, "contacts": []}
     text = json.dumps(content, indent=indent).encode()
-    assert isinstance(decode_page(text), ContactPage)
+    assert isinstance(decode_page(text), Page)
     start, end = 1, len(text) - 1
     if "." in key:
         start, end = text.index(b"{", text.index(b'"pagination"')) + 1, text.rindex(b"}", 0, end)
@@ -370,9 +375,9 @@ def test_documented_envelope_has_each_key_once(key: str) -> None:
         ("page", 0),
         ("per_page", 0),
         ("total_items", -1),
-        ("total_items", tolerant.MAX_ITEMS + 1),
+        ("total_items", fields.MAX_ITEMS + 1),
         ("total_pages", -1),
-        ("total_pages", tolerant.MAX_PAGES + 1),
+        ("total_pages", fields.MAX_PAGES + 1),
         ("page", True),
         ("has_next", 1),
     ],
@@ -381,8 +386,8 @@ def test_quick_pagination_is_no_less_strict(name: str, value: object) -> None:
     """What the tolerant way refuses of a pagination, the quick way does not deliver."""
     content = page(1, 50, [1])
     content["pagination"][name] = value
-    refused = structure_page(content)
-    assert not isinstance(refused, ContactPage)
+    refused = read_tolerantly(content)
+    assert not isinstance(refused, Page)
     assert problems(content) == refused
 
 
@@ -392,16 +397,16 @@ def test_quick_pagination_has_the_same_limits() -> None:
     content["pagination"] |= {
         "page": 10**30,
         "per_page": 2**64,
-        "total_items": tolerant.MAX_ITEMS,
-        "total_pages": tolerant.MAX_PAGES,
+        "total_items": fields.MAX_ITEMS,
+        "total_pages": fields.MAX_PAGES,
     }
-    assert decoded(content) == structure_page(content)
+    assert decoded(content) == read_tolerantly(content)
 
 
 def test_documented_envelope_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """The careful look at an envelope, half of what a small page costs, is for unusual ones."""
-    monkeypatch.setattr(page_module, "parse", None)
-    assert len(decoded(page(1, 50, [1]))) == 1
+    monkeypatch.setattr(fast, "parse", None)
+    assert len(decoded(page(1, 50, [1])).items) == 1
 
 
 def test_other_keys_may_stand_twice() -> None:
@@ -409,8 +414,8 @@ def test_other_keys_may_stand_twice() -> None:
     text = REFERENCE_PAGE.replace(b'"attempts": 1', b'"attempts": 1, "attempts": 7')
     text = text.replace(b'"per_page"', b'"new": 1, "new": 2, "per_page"')
     result = decode_page(text)
-    assert isinstance(result, ContactPage)
-    assert result.contacts[0].attempts == 7
+    assert isinstance(result, Page)
+    assert result.items[0].attempts == 7
 
 
 def test_pagination_may_come_first() -> None:
@@ -425,7 +430,7 @@ def test_no_two_contacts_share_a_dict() -> None:
     bare = [contact(number, contact_data={"company": "A"}) for number in range(2)]
     for content in (bare, [*bare, contact(3, new=1)], [*bare, contact(3, attempts=None)]):
         result = decoded(page(1, 50, []) | {"contacts": content})
-        data = [one.contact_data for one in result]
+        data = [one.contact_data for one in result.items]
         parts = [[d.variable_values, d.custom_fields, d.extra] for d in data]
         assert len({id(part) for three in parts for part in three}) == 3 * len(content)
 
@@ -456,7 +461,7 @@ def test_large_pages_are_pages() -> None:
 def test_unknown_keys_of_the_envelope_are_ignored() -> None:
     """New fields of page and pagination break nothing."""
     content = page(1, 50, [1], links={}) | {"meta": 1}
-    assert len(decoded(content)) == 1
+    assert len(decoded(content).items) == 1
 
 
 JSON = st.recursive(
@@ -483,8 +488,8 @@ def test_any_json_is_a_contact_or_a_named_problem(item: dict[str, Any]) -> None:
     if isinstance(result, Undecodable):
         assert all(problem.startswith("contacts[0]") for problem in result.problems)
     else:
-        assert result.contacts[0].id == item["id"]
-        assert result.contacts[0].phone_number == item["phone_number"]
+        assert result.items[0].id == item["id"]
+        assert result.items[0].phone_number == item["phone_number"]
 
 
 def test_zone_of_other_kinds_is_kept() -> None:
@@ -520,9 +525,9 @@ AWKWARD = st.fixed_dictionaries(
 )
 
 
-def read_by(way: cattrs.Converter, value: object) -> ContactPage | None:
+def read_by(way: cattrs.Converter, value: object) -> Page[Contact] | None:
     """Return the page that one of the quick ways makes of *value*, None if it cannot."""
-    *_, done = page_module._structured_in_steps(way, value)
+    *_, done = DECODER.fast_steps(way, value)
     return done
 
 
@@ -532,9 +537,9 @@ def test_all_ways_agree(contacts: list[dict[str, Any]]) -> None:
     """What msgspec makes of a page is what cattrs makes of it, to the microsecond and the zone."""
     text = body(page(1, 50, []) | {"contacts": contacts})
     content = json.loads(text)
-    expected = structure_page(content)
-    assert isinstance(expected, ContactPage)
-    for way, value in ((page_module._from_bytes, text), (page_module._from_data, content)):
+    expected = read_tolerantly(content)
+    assert isinstance(expected, Page)
+    for way, value in ((FROM_BYTES, text), (FROM_DATA, content)):
         quick = read_by(way, value)
         assert quick is None or repr(attrs.astuple(quick)) == repr(attrs.astuple(expected))
 
@@ -544,8 +549,8 @@ def test_documented_pages_take_the_quickest_way() -> None:
     plain = page(1, 50, range(50))
     for change in ({"id": 4}, {"status": "queued"}, {"created_at": "2024-02-01T10:30:00"}):
         plain["contacts"][3] = contact(3, **change)
-        assert read_by(page_module._from_bytes, body(plain))
-    assert read_by(page_module._from_bytes, REFERENCE_PAGE)
+        assert read_by(FROM_BYTES, body(plain))
+    assert read_by(FROM_BYTES, REFERENCE_PAGE)
 
 
 def test_new_and_empty_fields_take_the_second_way() -> None:
@@ -560,14 +565,13 @@ def test_new_and_empty_fields_take_the_second_way() -> None:
     ]
     for change in changes:
         plain["contacts"][3] = contact(3, **change)
-        assert read_by(page_module._from_data, plain)
+        assert read_by(FROM_DATA, plain)
 
 
 def test_careful_converter_has_the_last_word(monkeypatch: pytest.MonkeyPatch) -> None:
     """A page that only the quick converter cannot read is a page."""
     broken = cattrs.Converter()
-    for cl in (Contact, ContactPage):
+    for cl in (Contact, Page):
         broken.register_structure_hook(cl, lambda *_: 1 / 0)
-    careful = tolerant._converter(detailed=True)
-    monkeypatch.setattr(tolerant, "_converter", lambda *, detailed: careful if detailed else broken)
-    assert isinstance(tolerant.structure_page(json.loads(REFERENCE_PAGE)), ContactPage)
+    monkeypatch.setitem(vars(DECODER.tolerant), "_quick", broken)
+    assert isinstance(read_tolerantly(json.loads(REFERENCE_PAGE)), Page)

@@ -16,8 +16,7 @@ from aioburki import BurkiClient
 from aioburki._decoding import gc_pause
 from aioburki._decoding.gc_pause import gc_paused
 from aioburki._decoding.json_checks import Undecodable
-from aioburki._decoding.page import decode_in_steps
-from aioburki._requests import attempt
+from aioburki._list_contacts import CONTACTS
 
 THRESHOLDS = (500, 5, 5)
 
@@ -191,8 +190,10 @@ async def test_pages_are_decoded_at_rest(monkeypatch: pytest.MonkeyPatch, per_pa
     """The collector is off while a page is decoded, and on whenever anybody else runs."""
     seen: list[bool] = []
 
+    steps = CONTACTS.decoder.steps
+
     def decode(body: bytes) -> Iterator[object]:
-        for done in decode_in_steps(body):
+        for done in steps(body):
             seen.append(gc.isenabled())
             yield done
 
@@ -201,7 +202,7 @@ async def test_pages_are_decoded_at_rest(monkeypatch: pytest.MonkeyPatch, per_pa
             assert gc.isenabled()
             await asyncio.sleep(0)
 
-    monkeypatch.setattr(attempt, "decode_in_steps", decode)
+    monkeypatch.setattr(CONTACTS.decoder, "steps", decode)
     async with BurkiClient(KEY, transport=ListServer(range(5 * per_page)).transport) as burki:
         beating = asyncio.create_task(beat())
         async for _ in burki.contacts(42, per_page=per_page):
@@ -217,12 +218,12 @@ async def test_pages_are_decoded_at_rest(monkeypatch: pytest.MonkeyPatch, per_pa
 async def test_pages_that_cannot_be_decoded_leave_it_on(monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither a page that is none nor a fault of ours keeps the collector off."""
     none = Undecodable(("no",), broken=False)
-    monkeypatch.setattr(attempt, "decode_in_steps", lambda _: iter([none]))
+    monkeypatch.setattr(CONTACTS.decoder, "steps", lambda _: iter([none]))
     async with BurkiClient(KEY, transport=ListServer([1]).transport) as burki:
         with pytest.raises(Exception, match="not a page of contacts"):
             await burki.contacts(42)
         assert gc.isenabled()
-        monkeypatch.setattr(attempt, "decode_in_steps", lambda _: 1 / 0)
+        monkeypatch.setattr(CONTACTS.decoder, "steps", lambda _: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             await burki.contacts(42)
         assert gc.isenabled()

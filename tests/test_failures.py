@@ -159,7 +159,7 @@ def test_bodies_that_cannot_be_read(
     problem: BodyProblem, kind: type[BurkiError], transient: bool
 ) -> None:
     """Half a body may be whole next time, a huge or oddly encoded one will not."""
-    failure = failure_of_body(200, problem)
+    failure = failure_of_body(200, problem, "contact")
     assert type(failure.error) is kind
     assert failure.transient is transient
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from aioburki import Contact, ContactData, ContactPage, ContactStatus, Pagination
+from aioburki import Pagination
+from aioburki._page import Page, PageWindow
 from aioburki._paging.planner import Planner
-from aioburki._query import ContactQuery, PageWindow
 
 
 def plan(per_page: int = 100, limit: int | None = None) -> Planner:
-    return Planner(ContactQuery(campaign_id=42, status=None, per_page=per_page, limit=limit))
+    return Planner(per_page, limit)
 
 
 def page(
@@ -19,10 +19,9 @@ def page(
     has_next: bool | None = None,
     per_page: int = 100,
     total_items: int | None = None,
-) -> ContactPage:
-    contact = Contact(1, "+1", ContactData(), ContactStatus.BUSY)
-    return ContactPage(
-        contacts=(contact,) * held,
+) -> Page[int]:
+    return Page(
+        items=(1,) * held,
         pagination=Pagination(
             page=number,
             per_page=per_page,
@@ -46,7 +45,7 @@ def test_page_one_first_then_the_rest() -> None:
     pages = plan()
     assert pages.next_window() == PageWindow(page=1, per_page=100)
     assert pages.next_window() is None
-    pages.learn(page(1, 4), new=100, delivered=100)
+    pages.record_page(page(1, 4), new=100, delivered=100)
     assert drain(pages) == [2, 3, 4]
     assert pages.reached_end
 
@@ -56,7 +55,7 @@ def test_no_pages_beyond_an_empty_list() -> None:
     for total in (0, 1):
         pages = plan()
         assert drain(pages) == [1]
-        pages.learn(page(1, total), new=0, delivered=0)
+        pages.record_page(page(1, total), new=0, delivered=0)
         assert drain(pages) == []
         assert pages.reached_end
 
@@ -65,11 +64,11 @@ def test_growing_list_is_followed() -> None:
     """A later page that announces more pages, or a next one, extends the plan."""
     pages = plan()
     drain(pages)
-    pages.learn(page(1, 2), new=100, delivered=100)
+    pages.record_page(page(1, 2), new=100, delivered=100)
     assert drain(pages) == [2]
-    pages.learn(page(2, 3), new=100, delivered=200)
+    pages.record_page(page(2, 3), new=100, delivered=200)
     assert drain(pages) == [3]
-    pages.learn(page(3, 3, has_next=True), new=100, delivered=300)
+    pages.record_page(page(3, 3, has_next=True), new=100, delivered=300)
     assert drain(pages) == [4]
 
 
@@ -77,9 +76,9 @@ def test_shrinking_list_is_read_to_its_old_end() -> None:
     """A smaller total may come from a stale replica, so the planned pages are still read."""
     pages = plan()
     drain(pages)
-    pages.learn(page(1, 4), new=100, delivered=100)
+    pages.record_page(page(1, 4), new=100, delivered=100)
     pages.next_window()
-    pages.learn(page(2, 2), new=100, delivered=200)
+    pages.record_page(page(2, 2), new=100, delivered=200)
     assert drain(pages) == [3, 4]
 
 
@@ -87,9 +86,9 @@ def test_server_that_always_claims_a_next_page_is_not_followed_for_ever() -> Non
     """A page without a single new contact does not lead to another."""
     pages = plan()
     drain(pages)
-    pages.learn(page(1, 1, has_next=True), new=100, delivered=100)
+    pages.record_page(page(1, 1, has_next=True), new=100, delivered=100)
     assert drain(pages) == [2]
-    pages.learn(page(2, 1, has_next=True), new=0, delivered=100)
+    pages.record_page(page(2, 1, has_next=True), new=0, delivered=100)
     assert drain(pages) == []
 
 
@@ -97,11 +96,11 @@ def test_limit_asks_for_no_page_too_many() -> None:
     """Only the pages that the limit needs are asked for."""
     pages = plan(limit=250)
     drain(pages)
-    pages.learn(page(1, 10), new=100, delivered=100)
+    pages.record_page(page(1, 10), new=100, delivered=100)
     assert drain(pages) == [2, 3]
     assert not pages.reached_end
-    pages.learn(page(2, 10), new=100, delivered=200)
-    pages.learn(page(3, 10), new=100, delivered=250)
+    pages.record_page(page(2, 10), new=100, delivered=200)
+    pages.record_page(page(3, 10), new=100, delivered=250)
     assert drain(pages) == []
 
 
@@ -109,11 +108,11 @@ def test_limit_asks_for_more_if_pages_bring_less() -> None:
     """Repeats and short pages are made up for, up to the end of the list."""
     pages = plan(limit=150)
     drain(pages)
-    pages.learn(page(1, 3), new=100, delivered=100)
+    pages.record_page(page(1, 3), new=100, delivered=100)
     assert drain(pages) == [2]
-    pages.learn(page(2, 3), new=20, delivered=120)
+    pages.record_page(page(2, 3), new=20, delivered=120)
     assert drain(pages) == [3]
-    pages.learn(page(3, 3), new=10, delivered=130)
+    pages.record_page(page(3, 3), new=10, delivered=130)
     assert drain(pages) == []
 
 
@@ -121,7 +120,7 @@ def test_limit_counts_with_the_page_size_of_the_server() -> None:
     """A server that caps per_page needs more pages for the same limit."""
     pages = plan(per_page=1000, limit=250)
     drain(pages)
-    pages.learn(page(1, 10), new=100, delivered=100)
+    pages.record_page(page(1, 10), new=100, delivered=100)
     assert drain(pages) == [2, 3]
 
 
@@ -134,16 +133,16 @@ def test_short_end_that_filled_up_is_read_again() -> None:
     """The page that was the short end when the list grew beyond it holds contacts unread."""
     pages = plan()
     drain(pages)
-    assert pages.learn(page(1, 3), new=100, delivered=100) is None
+    assert pages.record_page(page(1, 3), new=100, delivered=100) is None
     assert drain(pages) == [2, 3]
-    assert pages.learn(page(2, 5), new=100, delivered=200) is None
+    assert pages.record_page(page(2, 5), new=100, delivered=200) is None
     assert drain(pages) == [4, 5]
-    again = pages.learn(page(3, 3, 40), new=40, delivered=240)
+    again = pages.record_page(page(3, 3, 40), new=40, delivered=240)
     assert again == PageWindow(page=3, per_page=100)
     assert pages.is_second_reading(3)
-    assert pages.learn(page(3, 5), new=60, delivered=300) is None
-    assert pages.learn(page(4, 5), new=100, delivered=400) is None
-    assert pages.learn(page(5, 5, 10), new=10, delivered=410) is None
+    assert pages.record_page(page(3, 5), new=60, delivered=300) is None
+    assert pages.record_page(page(4, 5), new=100, delivered=400) is None
+    assert pages.record_page(page(5, 5, 10), new=10, delivered=410) is None
     assert pages.reached_end
 
 
@@ -151,35 +150,35 @@ def test_short_page_is_read_again_only_if_the_list_grew_since() -> None:
     """A list that shrinks, or a limit that is reached, asks for nothing twice."""
     pages = plan()
     drain(pages)
-    pages.learn(page(1, 4), new=100, delivered=100)
+    pages.record_page(page(1, 4), new=100, delivered=100)
     assert drain(pages) == [2, 3, 4]
-    assert pages.learn(page(2, 2, 50), new=50, delivered=150) is None
-    assert pages.learn(page(3, 2, 0), new=0, delivered=150) is None
+    assert pages.record_page(page(2, 2, 50), new=50, delivered=150) is None
+    assert pages.record_page(page(3, 2, 0), new=0, delivered=150) is None
     limited = plan(limit=140)
     drain(limited)
-    limited.learn(page(1, 2), new=100, delivered=100)
+    limited.record_page(page(1, 2), new=100, delivered=100)
     assert drain(limited) == [2]
-    assert limited.learn(page(2, 2, 40), new=40, delivered=140) is None
+    assert limited.record_page(page(2, 2, 40), new=40, delivered=140) is None
 
 
 def test_short_end_is_read_again_though_it_stays_the_end() -> None:
     """A contact that is appended to the last page is not missed for want of a new page."""
     pages = plan()
     drain(pages)
-    pages.learn(page(1, 3, total_items=250), new=100, delivered=100)
+    pages.record_page(page(1, 3, total_items=250), new=100, delivered=100)
     assert drain(pages) == [2, 3]
-    pages.learn(page(2, 3, total_items=251), new=100, delivered=200)
-    again = pages.learn(page(3, 3, 50, total_items=250), new=50, delivered=250)
+    pages.record_page(page(2, 3, total_items=251), new=100, delivered=200)
+    again = pages.record_page(page(3, 3, 50, total_items=250), new=50, delivered=250)
     assert again == PageWindow(page=3, per_page=100)
-    assert pages.learn(page(3, 3, 51, total_items=251), new=1, delivered=251) is None
+    assert pages.record_page(page(3, 3, 51, total_items=251), new=1, delivered=251) is None
 
 
 def test_last_page_that_is_short_of_its_own_count_is_read_again() -> None:
     """An import between rows and count of the last page is followed too, but only once."""
     pages = plan()
     drain(pages)
-    pages.learn(page(1, 2, total_items=140), new=100, delivered=100)
+    pages.record_page(page(1, 2, total_items=140), new=100, delivered=100)
     assert drain(pages) == [2]
-    again = pages.learn(page(2, 2, 40, total_items=145), new=40, delivered=140)
+    again = pages.record_page(page(2, 2, 40, total_items=145), new=40, delivered=140)
     assert again == PageWindow(page=2, per_page=100)
-    assert pages.learn(page(2, 2, 45, total_items=150), new=5, delivered=145) is None
+    assert pages.record_page(page(2, 2, 45, total_items=150), new=5, delivered=145) is None

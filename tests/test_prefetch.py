@@ -9,8 +9,8 @@ from itertools import count
 
 import pytest
 
+from aioburki._page import PageWindow
 from aioburki._paging.prefetch import Prefetch
-from aioburki._query import PageWindow
 
 pytestmark = [
     pytest.mark.asyncio,

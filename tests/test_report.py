@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from aioburki import Contact, ContactData, ContactPage, ContactStatus, Pagination
-from aioburki._report import DriftDetector
+from aioburki import Pagination
+from aioburki._page import Page
+from aioburki._paging.drift import DriftDetector
 
 
 def page(
     number: int, held: int, total: int, *, per_page: int = 10, total_pages: int | None = None
-) -> ContactPage:
-    contact = Contact(1, "+1", ContactData(), ContactStatus.BUSY)
+) -> Page[int]:
     pages = -(-total // per_page) if total_pages is None else total_pages
-    return ContactPage(
-        contacts=(contact,) * held,
+    return Page(
+        items=(1,) * held,
         pagination=Pagination(
             page=number,
             per_page=per_page,
@@ -24,17 +24,18 @@ def page(
     )
 
 
-def sentences(*pages: ContactPage, duplicates: int = 0) -> tuple[str, ...]:
-    drift = DriftDetector()
+def sentences(*pages: Page[int], duplicates: int = 0) -> tuple[str, ...]:
+    drift = DriftDetector("contact")
     for each in pages:
-        drift.learn(each, rows=len(each))
-    drift.complete()
+        length = len(each.items)
+        drift.record_page(each.pagination, length=length, rows=length)
+    drift.record_end()
     return drift.sentences(duplicates)
 
 
 def test_nothing_is_said_before_the_first_page() -> None:
     """A pull that has read nothing has seen nothing move."""
-    assert DriftDetector().sentences(0) == ()
+    assert DriftDetector("contact").sentences(0) == ()
 
 
 def test_nothing_is_said_of_a_list_that_stands_still() -> None:
@@ -85,8 +86,8 @@ def test_changed_page_size_is_told() -> None:
 
 def test_sums_are_compared_only_at_the_end_of_the_list() -> None:
     """A pull that stops early is not told off for what it did not read."""
-    drift = DriftDetector()
-    drift.learn(page(1, 10, 25), rows=10)
+    drift = DriftDetector("contact")
+    drift.record_page(page(1, 10, 25).pagination, length=10, rows=10)
     assert drift.sentences(0) == ()
 
 

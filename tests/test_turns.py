@@ -15,8 +15,7 @@ from pages import KEY, page
 
 from aioburki import BurkiClient, NotFoundError, ResponseDecodeError
 from aioburki._contacts import MAX_PER_TURN
-from aioburki._decoding.page import decode_in_steps
-from aioburki._requests import attempt
+from aioburki._list_contacts import CONTACTS
 
 pytestmark = [
     pytest.mark.asyncio,
@@ -51,12 +50,14 @@ async def turns(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     turn = counted_turns(monkeypatch)
     decoded: list[int] = []
 
+    steps = CONTACTS.decoder.steps
+
     def decode(body: bytes) -> Iterator[object]:
-        for done in decode_in_steps(body):
+        for done in steps(body):
             decoded.append(turn[0])
             yield done
 
-    monkeypatch.setattr(attempt, "decode_in_steps", decode)
+    monkeypatch.setattr(CONTACTS.decoder, "steps", decode)
     return decoded
 
 

@@ -22,7 +22,8 @@ from ._errors import (
     UnprocessableError,
 )
 from ._events import Event, PageFetched, PauseStarted, RetryScheduled
-from ._models import Contact, ContactData, ContactPage, ContactStatus, Pagination
+from ._models import Contact, ContactData, ContactPage, ContactStatus
+from ._page import Pagination
 from ._report import PullReport
 from ._serialize import to_dict
 from ._version import __version__

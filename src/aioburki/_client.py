@@ -8,17 +8,17 @@ from contextlib import AsyncExitStack
 from functools import cached_property
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from types import TracebackType
-from typing import Self, SupportsIndex
+from typing import Any, Self, SupportsIndex
 
 import httpx
 
-from ._contacts import Contacts
+from ._contacts import Contacts, contacts_of
 from ._errors import ClientClosedError, ConfigurationError
 from ._events import Event
 from ._http import ConnectionPool, redact_http_logs
+from ._list_contacts import MAX_PER_PAGE
 from ._models import ContactStatus
-from ._paging import Running
-from ._query import MAX_PER_PAGE, contact_query
+from ._paging import Prefetch
 from ._requests import AttemptRunner, ClientSender, Fetcher, LaneSender, Sender
 from ._settings import DEFAULT_MAX_BODY, Secret, Settings, client_settings
 
@@ -90,7 +90,7 @@ class BurkiClient:
         self._http_client = http_client
         self._transport = transport
         self._on_event = on_event
-        self._running: Running = set()
+        self._running: set[Prefetch[Any]] = set()
 
     def contacts(
         self,
@@ -113,9 +113,16 @@ class BurkiClient:
             ConfigurationError: an argument is out of range or of the wrong type.
             ClientClosedError: the client is closed.
         """
-        query = contact_query(campaign_id, status, per_page, limit)
+        contacts = contacts_of(
+            self._fetcher,
+            self._running,
+            campaign_id,
+            status=status,
+            per_page=per_page,
+            limit=limit,
+        )
         self._fetcher.check_open()
-        return Contacts(query, self._fetcher, self._running)
+        return contacts
 
     # These two are made when they are needed: the first locks of anyio in a process take it 10 ms.
     @cached_property

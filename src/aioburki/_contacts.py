@@ -6,26 +6,58 @@ import asyncio
 from collections.abc import AsyncGenerator, Generator, Iterable, Iterator
 from contextlib import aclosing
 from types import TracebackType
-from typing import Self, SupportsIndex
+from typing import Any, Self, SupportsIndex
 
 import attrs
 
-from ._models import Contact, ContactPage
-from ._paging import Prefetch, Pull, Running
-from ._query import ContactQuery, PageWindow
-from ._report import PullReport, Tally
-from ._requests import Fetcher
+from ._list_contacts import CONTACTS, MAX_PER_PAGE, known_status
+from ._list_reader import ListReader, StartedPull
+from ._models import Contact, ContactPage, ContactStatus
+from ._page import Page
+from ._paging import Prefetch
+from ._report import PullReport
+from ._requests import Fetcher, ListQuery
 from ._validation import whole_number
 
-# Contacts that are handed out before all others in the event loop get their turn: with what a loop
+# Contacts that are delivered before other tasks of the event loop get their turn: with what a loop
 # body does with them, a small part of the time that decoding their page takes.
 MAX_PER_TURN = 100
 
 
-class ContactList(list[Contact]):
-    """Hold all contacts of a pull, in the server's order, with its `report`.
+def contacts_of(
+    fetcher: Fetcher,
+    running: set[Prefetch[Any]],
+    campaign_id: SupportsIndex,
+    *,
+    status: ContactStatus | str | None,
+    per_page: SupportsIndex,
+    limit: SupportsIndex | None,
+) -> Contacts:
+    """Return the contacts of a campaign, for these arguments of `BurkiClient.contacts`.
 
-    A list in every way; slices and copies are plain lists. Its `repr` shows no contacts.
+    Raises:
+        ConfigurationError: an argument is out of range or of the wrong type.
+    """
+    number = whole_number("campaign_id", campaign_id, low=1)
+    wanted = None if status is None else known_status(status)
+    return Contacts(
+        ListReader(
+            query=ListQuery(
+                CONTACTS, number, () if wanted is None else (("status", wanted.value),)
+            ),
+            per_page=whole_number("per_page", per_page, low=1, high=MAX_PER_PAGE),
+            limit=None if limit is None else whole_number("limit", limit, low=0),
+            fetcher=fetcher,
+            running=running,
+            matches=None if wanted is None else lambda contact: contact.status == wanted,
+        )
+    )
+
+
+class ContactList(list[Contact]):
+    """All contacts of a pull, in the server's order, with its `report`.
+
+    A `list`; slices and copies are plain lists. Its `repr` shows no contacts.
     """
 
     def __init__(
@@ -41,115 +73,95 @@ class ContactList(list[Contact]):
 
 @attrs.frozen(eq=False, repr=False)
 class Contacts:
-    """Stand for the contacts of a campaign; nothing is sent until they are asked for.
+    """A lazy, re-iterable query of the contacts of a campaign.
 
-    Immutable and re-iterable: every `await`, ``async for``, `pages` and `stream` is a pull of
-    its own. All of them deliver in the server's order, each contact id once, follow the list
-    if it grows, and raise the errors of this package, plain and in their place.
+    Nothing is sent before contacts are asked for. Every `await`, ``async for``, `pages` and
+    `stream` is a pull of its own. A pull delivers in the server's order, each contact id once,
+    follows the list if it grows at its end, and raises the errors of this package, unchanged and
+    never in a group.
 
-    While a pull runs, at most four pages per slot of ``concurrency`` are fetched ahead of
-    what was taken, and nothing further as long as nothing is taken. A pull that ends early
-    (``break``, an exception, a cancellation, a deadline round it) stops its requests; after
-    ``break`` that takes a few turns of the event loop, unless `stream` is used.
+    While a pull runs, at most four pages per slot of ``concurrency`` are requested ahead of what
+    was delivered, and none while the consumer takes nothing. A pull that ends early (``break``, an
+    exception, a cancellation, a deadline around it) cancels its requests; after ``break`` that
+    takes a few turns of the event loop, unless `stream` is used.
     """
 
-    _query: ContactQuery
-    _fetcher: Fetcher
-    _running: Running
+    _list: ListReader[Contact]
 
     def __await__(self) -> Generator[object, None, ContactList]:
         return self._collect().__await__()
 
     async def __aiter__(self) -> AsyncGenerator[Contact, None]:
-        async with aclosing(self.pages()) as pages:
-            async for page in pages:
-                for start in range(0, len(page), MAX_PER_TURN):
+        async with aclosing(self._list.start().pull) as pull:
+            while (page := await pull.next_page()) is not None:
+                for start in range(0, len(page.items), MAX_PER_TURN):
                     if start > 0:
                         await asyncio.sleep(0)
-                    for contact in page.contacts[start : start + MAX_PER_TURN]:
+                    for contact in page.items[start : start + MAX_PER_TURN]:
                         yield contact
 
     async def pages(self) -> AsyncGenerator[ContactPage, None]:
         """Return an iterator of the pages, in order, as `ContactPage`.
 
         A page comes without contacts that an earlier one had, and the last one is cut where
-        ``limit`` is reached. The page that was the list's end may come a second time with
-        the contacts that filled it up meanwhile.
+        ``limit`` is reached. The page that was the list's end may come a second time, with
+        the contacts that were added to it meanwhile.
         """
-        async with aclosing(self._pull()) as pull:
+        async with aclosing(self._list.start().pull) as pull:
             while (page := await pull.next_page()) is not None:
-                yield page
+                yield _contact_page(page)
 
     def stream(self) -> ContactStream:
-        """Return an ``async with`` block to iterate in; when it is left, nothing is left alive."""
-        return ContactStream(self._pull())
+        """Return an ``async with`` block to iterate in; after it no task or request is left."""
+        return ContactStream(self._list.start())
 
     async def count(self) -> int:
         """Return how many contacts there are, at most ``limit``; one request of one contact."""
-        page = await self._fetch_one(PageWindow(page=1, per_page=1))
-        total = page.pagination.total_items
-        return total if self._query.limit is None else min(total, self._query.limit)
+        return await self._list.count()
 
     async def page(self, number: SupportsIndex) -> ContactPage:
         """Return page *number*, from 1, as the server has it now; one request.
 
-        ``limit`` has no bearing on it. What a page past the end returns is up to the server;
+        ``limit`` does not apply to it. What a page past the end contains is up to the server;
         an empty page is assumed.
 
         Raises:
             ConfigurationError: *number* is no whole number of at least 1.
         """
-        page = whole_number("page", number, low=1)
-        return await self._fetch_one(PageWindow(page=page, per_page=self._query.per_page))
+        return _contact_page(await self._list.page(whole_number("page", number, low=1)))
 
     def __repr__(self) -> str:
-        query = self._query
-        status = "" if query.status is None else f", status={query.status.value!r}"
-        limit = "" if query.limit is None else f", limit={query.limit}"
-        return f"<Contacts of campaign {query.campaign_id}{status}{limit}: await or async for>"
-
-    def _pull(self) -> Pull:
-        return Pull(self._query, self._fetcher, self._running)
+        query, limit = self._list.query, self._list.limit
+        filters = "".join(f", {name}={value!r}" for name, value in query.filters)
+        limited = "" if limit is None else f", limit={limit}"
+        return f"<Contacts of campaign {query.campaign_id}{filters}{limited}: await or async for>"
 
     async def _collect(self) -> ContactList:
         contacts = ContactList()
-        async with aclosing(self._pull()) as pull:
+        started = self._list.start()
+        async with aclosing(started.pull) as pull:
             while (page := await pull.next_page()) is not None:
-                contacts.extend(page.contacts)
-        contacts.report = pull.tally.report()
+                contacts.extend(page.items)
+        contacts.report = started.report()
         return contacts
 
-    async def _fetch_one(self, window: PageWindow) -> ContactPage:
-        self._fetcher.check_open()
-        windows = iter((window,))
-        tally = Tally()
-        prefetch = Prefetch(
-            lambda wanted: self._fetcher.fetch(self._query, wanted, tally),
-            lambda: next(windows, None),
-            1,
-        )
-        self._running.add(prefetch)
-        try:
-            async with aclosing(prefetch):
-                prefetch.top_up()
-                page = await prefetch.next()
-        finally:
-            self._running.discard(prefetch)
-        assert page is not None
-        return page
+
+def _contact_page(page: Page[Contact]) -> ContactPage:
+    return ContactPage(page.items, page.pagination)
 
 
 class ContactStream:
-    """Iterate over a pull inside ``async with``; when the block is left, nothing is left alive.
+    """Iterate over a pull inside ``async with``; after the block no task or request is left.
 
-    One pull: a second loop goes on where the first was left, several tasks that iterate share
-    the contacts among them, a failure is raised again, and a deadline round a single `anext`
-    loses nothing. `report` tells how far the pull is, at any time and afterwards. Outside its
-    block a stream is a RuntimeError, so that it cannot be taken for an empty campaign.
+    One pull: a second loop goes on where the first ended, several tasks that iterate share
+    the contacts among them, a failure is raised again, and a deadline around a single `anext`
+    loses no contact. `report` shows how far the pull is, at any time and afterwards. Iterating
+    outside of the block raises RuntimeError, so that it cannot be taken for an empty campaign.
     """
 
-    def __init__(self, pull: Pull) -> None:
-        self._pull = pull
+    def __init__(self, started: StartedPull[Contact]) -> None:
+        self._started = started
+        self._pull = started.pull
         self._rest: Iterator[Contact] = iter(())
         self._asked_for = 0
         self._refilling = asyncio.Lock()
@@ -158,8 +170,8 @@ class ContactStream:
 
     @property
     def report(self) -> PullReport:
-        """Return what the pull has done so far."""
-        return self._pull.tally.report()
+        """What the pull has done so far."""
+        return self._started.report()
 
     async def __aenter__(self) -> Self:
         if self._was_open:
@@ -184,7 +196,7 @@ class ContactStream:
     async def __anext__(self) -> Contact:
         self._asked_for += 1
         if self._asked_for % MAX_PER_TURN == 0:
-            await asyncio.sleep(0)  # while nothing is taken that a cancellation could lose
+            await asyncio.sleep(0)  # here, where no contact is taken that a cancellation could lose
         while True:
             self._check_open()
             for contact in self._rest:
@@ -195,7 +207,7 @@ class ContactStream:
                 page = await self._pull.next_page()
                 if page is None:
                     raise StopAsyncIteration
-                self._rest = iter(page.contacts)
+                self._rest = iter(page.items)
 
     def _check_open(self) -> None:
         if not self._is_open:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from ._page import Pagination
+
 if TYPE_CHECKING:
     FreeForm = dict[str, Any]
 else:
@@ -109,18 +111,6 @@ class Contact:
             f"Contact(id={self.id}, phone_number='…{self.phone_number[-2:]}', "
             f"status={self.status.value!r}, attempts={self.attempts})"
         )
-
-
-@attrs.frozen
-class Pagination:
-    """Hold what the server says of a page's place in the list, as of that answer."""
-
-    page: int
-    per_page: int
-    total_items: int
-    total_pages: int
-    has_next: bool
-    has_prev: bool
 
 
 @attrs.frozen(repr=False)

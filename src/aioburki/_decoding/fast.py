@@ -1,131 +1,124 @@
-"""Rows: contacts on their way through msgspec, which builds the attrs classes from them in C.
+"""Fast reader: pages that msgspec can turn into attrs classes in C, in two steps.
 
-msgspec could fill attrs classes itself, but it drops keys that they do not have, and asks each
-object for each attribute afterwards, which for an empty slot takes as long as all the rest.
+The first step reads rows, msgspec structs of the endpoint's own; the second makes the items of
+them. Bytes in the documented shape are read as they came; others as parsed JSON. What neither
+can read is for the tolerant reader.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import UTC, datetime
-from typing import Annotated, Any, ClassVar, Generic, TypeVar
+import re
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, Generic, Protocol, TypeVar
 
+import attrs
+import cattrs
 import msgspec
 
-from .._models import Contact
-from .tolerant import MAX_ROWS, MisfitError, structure_contact_data
+from .._page import Page, Pagination
+from .fields import MAX_ITEMS, MAX_PAGES, MisfitError
+from .json_checks import Undecodable, parse
+from .tolerant import TolerantReader
 
-Data = TypeVar("Data")
-Row = TypeVar("Row")
+T = TypeVar("T")
+Item_co = TypeVar("Item_co", covariant=True)
 
-# Free-form JSON, at most four levels of it: what is nested deeper is looked at the other way.
-_Scalar = str | int | float | bool | None
-_Flat = _Scalar | list[_Scalar] | dict[str, _Scalar]
-_Nested = _Scalar | list[_Flat] | dict[str, _Flat]
-_FreeForm = dict[str, _Scalar | list[_Nested] | dict[str, _Nested]]
-
-
-class _Data(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    """What is documented of contact_data, and nothing else, so that `extra` is empty."""
-
-    extra: ClassVar[dict[str, Any]] = {}  # each ContactData gets a copy
-
-    company: str | None = None
-    source: str | None = None
-    variable_values: _FreeForm = {}
-    custom_fields: _FreeForm = {}
+_SPACE = b" \t\r\n"
+_PageNumber = Annotated[int, msgspec.Meta(ge=1)]
 
 
-class _Row(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    """What is documented of a contact, with timestamps that have a zone."""
+class RowReader(Protocol[Item_co]):
+    """Read the items of one endpoint by way of rows; any error means: not in this way."""
 
-    id: int
-    phone_number: str
-    contact_data: _Data
-    status: str
-    attempts: int = 0
-    created_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
-    last_attempt_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+    def documented_rows(self, text: bytes | memoryview) -> Sequence[object]:
+        """Return the rows of a JSON list, if all are exactly as the API documents them."""
+        ...
 
+    def loose_rows(self, values: Any) -> Sequence[object]:
+        """Return the rows of a parsed JSON list, if its values have the documented types."""
+        ...
 
-class _NaiveRow(_Row, forbid_unknown_fields=True, gc=False):
-    """The same with timestamps that may have none."""
-
-    created_at: datetime | None = None
-    last_attempt_at: datetime | None = None
+    def items(self, rows: Sequence[object]) -> tuple[Item_co, ...]:
+        """Return the items that *rows* hold."""
+        ...
 
 
-class _LooseRow(msgspec.Struct, Generic[Data], gc=False):
-    """What a contact cannot do without, with whatever else the API may make of it."""
+class _Pagination(msgspec.Struct):
+    """The documented pagination, all of it required."""
 
-    id: int
-    phone_number: str
-    status: str
-    contact_data: Data
-    attempts: int | None = 0
-    created_at: datetime | None = None
-    last_attempt_at: datetime | None = None
-
-
-def documented_rows(text: bytes | memoryview) -> Sequence[object]:
-    """Return the rows of a JSON list, if all are exactly as the API documents contacts.
-
-    Only the zone of their timestamps may be missing.
-
-    Raises:
-        ValueError: they are not; each of them may still be a contact.
-        RecursionError: the same.
-    """
-    try:
-        return _few_enough(_read_rows(text))
-    except msgspec.ValidationError:
-        rows = _few_enough(_read_naive_rows(text))
-    for row in rows:
-        _make_aware(row)
-    return rows
+    page: _PageNumber
+    per_page: _PageNumber
+    total_items: Annotated[int, msgspec.Meta(ge=0, le=MAX_ITEMS)]
+    total_pages: Annotated[int, msgspec.Meta(ge=0, le=MAX_PAGES)]
+    has_next: bool
+    has_prev: bool
 
 
-def loose_rows(values: Any) -> Sequence[object]:
-    """Return the rows of a parsed JSON list, if what they hold has the documented types.
+class _Envelope(msgspec.Struct):
+    """What is documented beside the items."""
 
-    Fields may be new, timestamps without a zone, and contact_data anything it can be.
-
-    Raises:
-        ValueError: they are not of these types; each of them may still be a contact.
-        Exception: what cattrs raises for contact_data that is wrong.
-    """
-    try:
-        rows: list[Any] = msgspec.convert(values, list[_LooseRow[_Data]])
-    except msgspec.ValidationError:
-        rows = msgspec.convert(values, list[_LooseRow[Any]])
-        for row in rows:
-            row.contact_data = structure_contact_data(row.contact_data)
-    for row in _few_enough(rows):
-        row.attempts = row.attempts or 0
-        _make_aware(row)
-    return rows
+    pagination: _Pagination
 
 
-def contacts_of(rows: Sequence[object]) -> tuple[Contact, ...]:
-    """Return the contacts that *rows* hold."""
-    return msgspec.convert(rows, tuple[Contact, ...], from_attributes=True)
+_QUOTES = 2 * (len(_Envelope.__struct_fields__) + len(_Pagination.__struct_fields__))
 
 
-def _few_enough(rows: list[Row]) -> list[Row]:
-    if len(rows) > MAX_ROWS:
-        raise MisfitError("too many contacts")
-    return rows
+@attrs.frozen(eq=False, repr=False)
+class Draft:
+    """A page that is read completely, with rows in place of its items."""
+
+    rows: Sequence[object]
+    pagination: Pagination
 
 
-def _make_aware(row: _Row | _LooseRow[Any]) -> None:
-    """Give UTC to the timestamps that came without a zone."""
-    created, tried = row.created_at, row.last_attempt_at
-    # `replace` says the same, and takes as long as all the rest of a contact.
-    if created is not None and created.tzinfo is None:
-        row.created_at = datetime.combine(created, created.time(), UTC)
-    if tried is not None and tried.tzinfo is None:
-        row.last_attempt_at = datetime.combine(tried, tried.time(), UTC)
+class FastReader(Generic[T]):
+    """Read pages by way of rows, through cattrs structure hooks that call msgspec."""
+
+    def __init__(self, rows: RowReader[T], tolerant: TolerantReader[T]) -> None:
+        self._rows = rows
+        self._tolerant = tolerant
+        key = re.escape(tolerant.items_key.encode())
+        self._opening = re.compile(rb'[ \t\r\n]*\{[ \t\r\n]*"%s"[ \t\r\n]*:' % key)
+        self.from_bytes = self._converter(self._draft_from_bytes)
+        self.from_data = self._converter(self._draft_from_data)
+
+    def _converter(self, draft: Callable[[Any, Any], Draft]) -> cattrs.Converter:
+        converter = cattrs.Converter()
+        converter.register_structure_hook(Draft, draft)
+        converter.register_structure_hook(Page, self._page)
+        return converter
+
+    def _page(self, draft: Draft, _cl: Any) -> Page[T]:
+        return Page(self._rows.items(draft.rows), draft.pagination)
+
+    def _draft_from_bytes(self, body: bytes, _cl: Any) -> Draft:
+        opening = self._opening.match(body)
+        place = body.rfind(b'"pagination"')
+        comma = body.rfind(b",", 0, place) if place >= 0 else -1
+        if opening is None or comma < opening.end() or body[comma + 1 : place].strip(_SPACE):
+            raise MisfitError("items and pagination expected, in this order")
+        # All of the body is one of the two, so that none of its keys is skipped.
+        pagination = self._pagination_from_bytes(b"{" + body[place:])
+        rows = self._rows.documented_rows(memoryview(body)[opening.end() : comma])
+        return Draft(rows, pagination)
+
+    def _pagination_from_bytes(self, text: bytes) -> Pagination:
+        # Quotes for the documented keys alone, and none absent: each is there exactly once.
+        if text.count(b'"') == _QUOTES:
+            try:
+                documented = _read_envelope(text).pagination
+            except ValueError:
+                pass
+            else:
+                return msgspec.convert(documented, Pagination, from_attributes=True)
+        envelope = parse(text, self._tolerant.items_key)
+        if isinstance(envelope, Undecodable) or self._tolerant.items_key in envelope:
+            raise MisfitError("no plain envelope")
+        return self._tolerant.read_pagination(envelope)
+
+    def _draft_from_data(self, content: Any, _cl: Any) -> Draft:
+        pagination = self._tolerant.read_pagination(content)
+        return Draft(self._rows.loose_rows(content[self._tolerant.items_key]), pagination)
 
 
-_read_rows = msgspec.json.Decoder(list[_Row]).decode
-_read_naive_rows = msgspec.json.Decoder(list[_NaiveRow]).decode
+_read_envelope = msgspec.json.Decoder(_Envelope).decode

@@ -1,4 +1,4 @@
-"""Parse: the bytes of an answer become plain data, if they are JSON that can be trusted."""
+"""JSON checks: the bytes of an answer become plain data, if they are JSON that can be trusted."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 import msgspec
 
-from .._models import Pagination
+from .._page import Pagination
 
 MAX_DEPTH = 32  # an imported field may hold lists and objects, but not without end
 MAX_OBJECTS = 500_000  # fifty for each of ten times the contacts that the API allows
@@ -20,10 +20,10 @@ _UNSTRUCTURAL = bytes(set(range(256)) - set(b'"{}[]'))
 
 @attrs.frozen
 class Undecodable:
-    """Say why bytes are no page of contacts; *problems* hold places and never a value.
+    """Why bytes are not a page; *problems* hold places and never a value.
 
-    *broken* tells bytes that are no JSON at all, as half an answer is, from JSON that says
-    something else: only the first can be better next time.
+    *broken* is True for bytes that are not JSON, as half an answer is: only those can be better
+    in another attempt.
     """
 
     problems: tuple[str, ...]
@@ -38,16 +38,16 @@ _NO_JSON = Undecodable(("the body is not complete, valid JSON",), broken=True)
 
 
 def holds_too_much(body: bytes) -> bool:
-    """Tell whether JSON holds more lists and objects than a page can, which take memory."""
-    # Each of them takes two bytes at least, so that pages as they are need not be counted.
+    """Return whether JSON holds more lists and objects than a page can; they take memory."""
+    # Each of them takes at least two bytes, so that usual pages need not be counted.
     return len(body) > 2 * MAX_OBJECTS and body.count(b"{") + body.count(b"[") > MAX_OBJECTS
 
 
-def parse(body: bytes) -> Any:
+def parse(body: bytes, items_key: str) -> Any:
     """Return the data that *body* holds, or an `Undecodable`.
 
-    Where a key of the envelope stands twice nobody can say which of its values is meant, so
-    that is refused; parsers as they come take the last one and say nothing.
+    A repeated key of the envelope (*items_key*, ``pagination`` and its fields) is refused: it is
+    unknown which of the values is meant, and parsers take the last one without a warning.
     """
     if _is_nested_too_deeply(body):
         return _TOO_DEEP
@@ -57,13 +57,13 @@ def parse(body: bytes) -> Any:
         # msgspec refuses half a surrogate pair, which is legal in a text, as a name is.
         content = _parsed_by_json(body)
         body = _without_surrogates(body)
-    if type(content) is dict and (repeated := _repeated_keys(body)):
+    if type(content) is dict and (repeated := _repeated_keys(body, items_key)):
         return Undecodable(tuple(f"{key}: given twice" for key in repeated), broken=False)
     return content
 
 
 def _is_nested_too_deeply(body: bytes) -> bool:
-    """Tell whether the JSON in *body* is nested deeper than `MAX_DEPTH`."""
+    """Return whether the JSON in *body* is nested deeper than `MAX_DEPTH`."""
     if b"\\" in body:
         body = body.replace(rb"\\", b"").replace(rb"\"", b"")
     # Two quotes side by side are an empty text or the border of two: without them, what is
@@ -102,10 +102,10 @@ def _without_surrogates(body: bytes) -> bytes:
     return body.replace(rb"\ud", rb"\uf").replace(rb"\uD", rb"\uf")
 
 
-def _repeated_keys(body: bytes) -> list[str]:
-    """Return the keys of the envelope, and of its pagination, that stand more than once."""
+def _repeated_keys(body: bytes, items_key: str) -> list[str]:
+    """Return the keys of the envelope, and of its pagination, that occur more than once."""
     keys, members = _members(body)
-    repeated = [key for key in ("contacts", "pagination") if keys.count(key) > 1]
+    repeated = [key for key in (items_key, "pagination") if keys.count(key) > 1]
     said = bytes(members.get("pagination", b""))
     if not repeated and said.startswith(b"{"):
         keys, _ = _members(said)

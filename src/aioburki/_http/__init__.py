@@ -7,9 +7,9 @@ from .connection_pool import ConnectionPool
 from .redacted_log import RedactedHttpLog, redact_http_logs
 
 __all__ = [
+    "MAX_ERROR_BODY",
     "BodyProblem",
     "ConnectionPool",
-    "MAX_ERROR_BODY",
     "RedactedHttpLog",
     "body_if_read",
     "read_body",

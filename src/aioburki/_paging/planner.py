@@ -1,51 +1,58 @@
-"""Plan: which windows of the list are still to be asked for, as the pages tell it.
+"""Planner: which windows of the list are still to be read, as the pages tell.
 
-Today's plan is page 1, then 2 … total_pages with one page size. The API states no order and
-has no cursor, the list moves while it is read, and a short page in the middle is not its end.
+The plan is page 1, then 2 … total_pages with one page size. The API states no order and has no
+cursor, the list changes while it is read, and a short page in the middle is not its end.
 """
 
 from __future__ import annotations
 
-from .._models import ContactPage
-from .._query import ContactQuery, PageWindow
+from typing import Any
 
-# Contacts that enter before the reader's place repeat whole pages, and the list grows; so many
-# in a row are no import any more, but a server that counts on and on.
+from .._page import Page, PageWindow
+
+# Items that enter in front of the reader's place repeat whole pages, and the list grows. After so
+# many pages in a row without a new item it is a server that counts without end.
 MAX_FRUITLESS_PAGES = 1000
 
 
 class Planner:
-    """Hand out the windows of one pull in order, page 1 first; grow with the list."""
+    """Return the windows of one pull in order, page 1 first; grow with the list.
 
-    def __init__(self, query: ContactQuery) -> None:
-        self._per_page = query.per_page
-        self._limit = query.limit
+    Args:
+        per_page: items in one request.
+        limit: maximum number of items that are needed; None for all.
+    """
+
+    def __init__(self, per_page: int, limit: int | None) -> None:
+        self._per_page = per_page
+        self._limit = limit
         self._next = 1
-        # Until page 1 says more, it is the only page there is to ask for.
+        # Until page 1 is read, it is the only page that is known.
         self._end_of_list = 1
-        self._end_of_need = 1 if query.limit is None or query.limit > 0 else 0
-        self._fruitless = 0  # pages in a row without a new contact
+        self._end_of_need = 1 if limit is None or limit > 0 else 0
+        self._fruitless = 0  # pages in a row without a new item
         self._most_items = 0
         self._items_when_asked: dict[int, int] = {}
         self._second_readings: set[int] = set()
 
     def next_window(self) -> PageWindow | None:
-        """Return the next window to ask for, or None if no more are known or needed now."""
+        """Return the next window to read, or None if no more are known or needed now."""
         if self._next > min(self._end_of_list, self._end_of_need):
             return None
         self._next += 1
         return self._window(self._next - 1)
 
-    def learn(self, page: ContactPage, *, new: int, delivered: int) -> PageWindow | None:
-        """Take in the next page, in order; return a window to be read before all others.
+    def record_page(self, page: Page[Any], *, new: int, delivered: int) -> PageWindow | None:
+        """Record the next page, in order; return a window to read before all others, or None.
 
-        That is the page itself, where it was the short end of the list when it was read and
-        another page tells that the list has grown since: what filled it up is nowhere else.
+        That window is the page itself, where it was the short end of the list when it was read
+        and another page tells that the list has grown since: what filled it up is in no other
+        page.
 
         Args:
             page: the page as it came.
-            new: contacts on it that no page before had.
-            delivered: contacts handed out so far.
+            new: items on it that no page before had.
+            delivered: items delivered so far.
         """
         said = page.pagination
         items_when_asked = self._items_when_asked.pop(said.page)
@@ -54,7 +61,7 @@ class Planner:
         if self._fruitless < MAX_FRUITLESS_PAGES:
             self._end_of_list = max(self._end_of_list, said.total_pages)
         if said.has_next and new:
-            # `new` keeps a server that always claims a next page from being asked for ever.
+            # `new` ends the pull of a server that always announces a next page.
             self._end_of_list = max(self._end_of_list, said.page + 1)
         missing = None if self._limit is None else self._limit - delivered
         if missing is None:
@@ -66,25 +73,25 @@ class Planner:
             return self._window(said.page)
         return None
 
-    def _has_filled_up_since(self, page: ContactPage, items_when_asked: int) -> bool:
-        said = page.pagination
+    def _has_filled_up_since(self, page: Page[Any], items_when_asked: int) -> bool:
+        said, length = page.pagination, len(page.items)
         if said.page in self._second_readings:
             return False
         was_end = said.page >= said.total_pages and not said.has_next
-        is_short = len(page) < said.per_page
-        others_know_more = self._most_items > max(items_when_asked, said.total_items)
+        is_short = length < said.per_page
+        others_count_more = self._most_items > max(items_when_asked, said.total_items)
         # Rows and count may come from two statements, with an import between them.
         announced = min(said.per_page, said.total_items - (said.page - 1) * said.per_page)
-        itself_knows_more = len(page) < announced and 0 < items_when_asked < said.total_items
-        return (was_end and is_short and others_know_more) or itself_knows_more
+        itself_counts_more = length < announced and 0 < items_when_asked < said.total_items
+        return (was_end and is_short and others_count_more) or itself_counts_more
 
     def is_second_reading(self, page: int) -> bool:
-        """Tell whether *page* has been read before."""
+        """Return whether *page* has been read before."""
         return page in self._second_readings
 
     @property
     def reached_end(self) -> bool:
-        """Tell whether every page of the list has been handed out."""
+        """Whether every page of the list has been delivered."""
         return self._next > self._end_of_list
 
     def _window(self, page: int) -> PageWindow:

@@ -1,8 +1,8 @@
-"""Look-ahead: pages in order, fetched side by side and a bounded way ahead.
+"""Prefetch: pages in order, fetched concurrently and a bounded number of pages ahead.
 
-The only place that creates tasks. They are plain tasks in a deque, cancelled and awaited when
-the pull ends in whatever way: no task group, cancel scope or timeout spans a point where the
-consumer runs, so a pull may be left, cancelled or finished from any task (PEP 789).
+The only module that creates tasks. They are plain tasks in a deque, cancelled and awaited however
+the pull ends: no task group, cancel scope or timeout spans a point where the consumer runs, so a
+pull may be abandoned, cancelled or finished from any task (https://peps.python.org/pep-0789/).
 """
 
 from __future__ import annotations
@@ -12,18 +12,22 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any, Generic, TypeVar
 
-from .._query import PageWindow
+from .._page import PageWindow
 
 T = TypeVar("T")
 
 
 class Prefetch(Generic[T]):
-    """Fetch the windows that *next_window* hands out, at most *ahead* of them at a time.
+    """Fetch the windows that *next_window* returns, at most *ahead* of them at a time.
 
-    Tasks are created by `top_up` alone, so a consumer that does not ask for the next page
-    holds the fetching back. The first failure stops everything that is under way, before
-    anything further is sent; the pages before it that had already come are still handed
-    out, then it is raised, as itself.
+    Tasks are created by `top_up` alone, so a consumer that does not ask for the next page stops
+    the fetching. The first failure cancels all other requests before anything further is sent;
+    the pages before it that had already come are still delivered, then it is raised unchanged.
+
+    Args:
+        fetch: returns the page at a window.
+        next_window: returns the next window, or None if none is known now.
+        ahead: maximum number of pages that are requested or waiting to be delivered.
     """
 
     def __init__(
@@ -39,7 +43,7 @@ class Prefetch(Generic[T]):
         self._failure: Exception | None = None
 
     def top_up(self) -> None:
-        """Start fetching until *ahead* pages are under way or waiting to be handed out."""
+        """Start fetching until *ahead* pages are requested or waiting to be delivered."""
         while len(self._tasks) < self._ahead and self._failure is None:
             window = self._next_window()
             if window is None:
@@ -47,7 +51,7 @@ class Prefetch(Generic[T]):
             self._tasks.append(self._start(window))
 
     def fetch_next(self, window: PageWindow) -> None:
-        """Start fetching *window*, to be handed out before all others."""
+        """Start fetching *window*, to be delivered before all others."""
         if self._failure is None:
             self._tasks.appendleft(self._start(window))
 
@@ -55,16 +59,16 @@ class Prefetch(Generic[T]):
         """Return the next page in order, or None after the last.
 
         Raises:
-            Exception: the first failure, once the pages that came before it are handed out.
-            asyncio.CancelledError: the task of the page was cancelled by someone else.
+            Exception: the first failure, once the pages that came before it are delivered.
+            asyncio.CancelledError: the task of the page was cancelled from outside.
         """
         while self._tasks:
             head = self._tasks[0]
-            # Unlike awaiting the task itself, this does not cancel it when we are cancelled;
-            # `aclose` does, and waits for it too.
+            # Unlike awaiting the task, `wait` does not cancel it when this call is cancelled;
+            # `aclose` cancels it and waits for it.
             await asyncio.wait((head,))
             if not self._tasks or self._tasks[0] is not head:
-                continue  # closed, or taken by another task, while we were on our way
+                continue  # closed, or delivered to another task, meanwhile
             page = None if head.cancelled() else head.result()
             if page is not None:
                 self._tasks.popleft()
@@ -77,15 +81,15 @@ class Prefetch(Generic[T]):
         return None
 
     def fail(self, failure: Exception) -> None:
-        """Stop all that is under way; `next` raises *failure* in its turn. The first one counts."""
+        """Cancel all requests; `next` raises the first *failure* after the pages that came."""
         if self._failure is None:
             self._failure = failure
             self._cancel_tasks()
 
     async def aclose(self) -> None:
-        """Cancel what is under way and return when all of it has ended.
+        """Cancel all requests and return when their tasks have ended.
 
-        A cancellation meanwhile is passed on afterwards, not before.
+        A cancellation meanwhile is raised afterwards, not before.
         """
         self._cancel_tasks()
         interruption: asyncio.CancelledError | None = None
@@ -105,7 +109,7 @@ class Prefetch(Generic[T]):
     async def _fetch_or_fail(self, window: PageWindow) -> T | None:
         try:
             return await self._fetch(window)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is raised by `next`
+        except Exception as error:  # noqa: BLE001 - `next` raises it
             # In the same step in which the fetch ended: no other task runs, or sends, before.
             self.fail(error)
             return None

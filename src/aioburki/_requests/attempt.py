@@ -6,18 +6,19 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from typing import Generic, TypeVar
 
 import anyio
 import attrs
 import httpx
 from anyio import Lock  # by name: anyio imports late, and the first client would wait for it
 
-from .._decoding import Undecodable, decode_in_steps, gc_paused
+from .._decoding import PageDecoder, Undecodable, gc_paused
 from .._http import MAX_ERROR_BODY, BodyProblem, RedactedHttpLog, body_if_read, read_body
-from .._models import ContactPage
-from .._query import ContactQuery, PageWindow
+from .._page import Page, PageWindow
 from .._settings import Settings
 from .._throttle import QuotaHeaders, read_quota_headers
+from .endpoint import ListQuery
 from .failures import (
     Failure,
     failure_of_body,
@@ -27,15 +28,17 @@ from .failures import (
 )
 from .sender import Sender
 
+T = TypeVar("T")
+
 # Decoded in a quarter of a millisecond, if it is as documented.
 SMALL_BODY = 32_768
 
 
 @attrs.frozen
-class Answer:
-    """Hold what came of a request, and what the server said is left of its rate limit."""
+class AttemptOutcome(Generic[T]):
+    """The page or the failure of one request, and what the server told about its quota."""
 
-    outcome: ContactPage | Failure
+    result: Page[T] | Failure
     quota: QuotaHeaders | None = None
 
 
@@ -61,7 +64,7 @@ class AttemptRunner:
         """Tell whether somebody has closed what sends."""
         return self._sender.is_closed
 
-    async def exchange(self, query: ContactQuery, window: PageWindow) -> Answer:
+    async def run(self, query: ListQuery[T], window: PageWindow) -> AttemptOutcome[T]:
         """Ask for *window* once and return what came of it; raise nothing but cancellation."""
         # A pool of httpx loses a connection for good when a request in it is cancelled, and logs
         # what it likes; lanes do neither.
@@ -70,12 +73,14 @@ class AttemptRunner:
         with RedactedHttpLog():
             return await self._exchange_in_child(query, window)
 
-    async def _exchange_in_child(self, query: ContactQuery, window: PageWindow) -> Answer:
+    async def _exchange_in_child(
+        self, query: ListQuery[T], window: PageWindow
+    ) -> AttemptOutcome[T]:
         """Exchange in a task of its own, where a cancellation comes as that of an anyio scope.
 
         Against that the clean-up of httpx is shielded, against a task's own it is not.
         """
-        outcome: list[Answer | Exception] = []
+        outcome: list[AttemptOutcome[T] | Exception] = []
 
         async def exchange() -> None:
             try:
@@ -91,7 +96,7 @@ class AttemptRunner:
             raise outcome[0]
         return outcome[0]
 
-    async def _exchange(self, query: ContactQuery, window: PageWindow) -> Answer:
+    async def _exchange(self, query: ListQuery[T], window: PageWindow) -> AttemptOutcome[T]:
         response: httpx.Response | None = None
         body: bytes | BodyProblem = b""
         try:
@@ -110,27 +115,31 @@ class AttemptRunner:
         except (httpx.HTTPError, OSError) as error:
             # What the status says does not depend on the rest of the body, unless it is 200.
             if response is None or response.status_code == 200:
-                return Answer(failure_of_connection(error, self._host))
+                return AttemptOutcome(failure_of_connection(error, self._host))
         # Answers that land together are read one after another, in this order and in turns of
         # the loop, or others would wait for the sum of them.
         async with self._reading:
             await asyncio.sleep(0)
-            return await self._read(window, response, body)
+            return await self._read(query, window, response, body)
 
     async def _read(
-        self, window: PageWindow, response: httpx.Response, body: bytes | BodyProblem
-    ) -> Answer:
+        self,
+        query: ListQuery[T],
+        window: PageWindow,
+        response: httpx.Response,
+        body: bytes | BodyProblem,
+    ) -> AttemptOutcome[T]:
         now = datetime.now(UTC)
         # Most servers send none of the headers that would be looked for one by one.
         is_rationed = any(b"ratelimit" in name.lower() for name, _ in response.headers.raw)
         quota = read_quota_headers(response.headers, now) if is_rationed else None
         readable = b"" if isinstance(body, BodyProblem) else body
-        outcome: ContactPage | Failure | None = failure_of_status(
+        outcome: Page[T] | Failure | None = failure_of_status(
             response, readable, self._settings.api_key.value, now, quota
         )
         if outcome is None and isinstance(body, BodyProblem):
-            outcome = failure_of_body(response.status_code, body)
-        return Answer(outcome or await _page_or_failure(window, readable), quota)
+            outcome = failure_of_body(response.status_code, body, query.endpoint.noun)
+        return AttemptOutcome(outcome or await _page_or_failure(query, window, readable), quota)
 
 
 @asynccontextmanager
@@ -140,20 +149,23 @@ async def _deadline_of_anyio(seconds: float) -> AsyncGenerator[None]:
         yield
 
 
-async def _page_or_failure(window: PageWindow, body: bytes) -> ContactPage | Failure:
-    page = await _decoded(body)
+async def _page_or_failure(
+    query: ListQuery[T], window: PageWindow, body: bytes
+) -> Page[T] | Failure:
+    noun = query.endpoint.noun
+    page = await _decoded(query.endpoint.decoder, body)
     if isinstance(page, Undecodable):
-        return failure_of_content(page)
+        return failure_of_content(page, noun)
     if page.pagination.page != window.page:
         problem = f"pagination.page: page {page.pagination.page} came instead"
-        return failure_of_content(Undecodable((problem,), broken=False))
+        return failure_of_content(Undecodable((problem,), broken=False), noun)
     return page
 
 
-async def _decoded(body: bytes) -> ContactPage | Undecodable:
+async def _decoded(decoder: PageDecoder[T], body: bytes) -> Page[T] | Undecodable:
     """Decode *body*, in several turns of the loop unless it is small and as documented."""
     takes_turns = len(body) > SMALL_BODY
-    steps = decode_in_steps(body)
+    steps = decoder.steps(body)
     while True:
         with gc_paused():
             page = next(steps)

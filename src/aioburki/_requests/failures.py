@@ -118,20 +118,20 @@ def failure_of_status(
     return Failure(error, transient=transient, retry_after=wait)
 
 
-def failure_of_content(problem: Undecodable) -> Failure:
-    """Return what a 200 means that holds no page of contacts."""
-    error = ResponseDecodeError(f"the answer is not a page of contacts: {problem.problems[0]}")
+def failure_of_content(problem: Undecodable, noun: str) -> Failure:
+    """Return what a 200 means that is not a page of the items that *noun* names."""
+    error = ResponseDecodeError(f"the answer is not a page of {noun}s: {problem.problems[0]}")
     error.problems = problem.problems
     return Failure(error, transient=problem.broken)
 
 
-def failure_of_body(status: int, problem: BodyProblem) -> Failure:
+def failure_of_body(status: int, problem: BodyProblem, noun: str) -> Failure:
     """Return what a body means that could not be read to its end."""
     if problem in (BodyProblem.ENCODED, BodyProblem.TAKEN):
         return Failure(_unexpected(status, problem.value), transient=False)
     if problem is BodyProblem.TOO_LARGE:
         return Failure(ResponseTooLargeError(problem.value), transient=False)
-    return failure_of_content(Undecodable((problem.value,), broken=True))
+    return failure_of_content(Undecodable((problem.value,), broken=True), noun)
 
 
 def _unexpected(status: int, message: str) -> UnexpectedResponseError:

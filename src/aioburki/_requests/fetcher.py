@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Callable
+from typing import Generic, TypeVar
 
 import anyio
 import attrs
@@ -13,24 +14,26 @@ from anyio import Semaphore  # by name: anyio imports late, and the first client
 from .._clock import loop_time
 from .._errors import ClientClosedError, TransportError
 from .._events import Event, PageFetched, PauseStarted, RetryScheduled
-from .._models import ContactPage
-from .._query import ContactQuery, PageWindow
-from .._report import Tally
+from .._page import Page, PageWindow
 from .._settings import Settings
 from .._throttle import CircuitBreaker, Pacer, back_off
 from .attempt import AttemptRunner
+from .endpoint import ListQuery
 from .failures import Failure
+from .stats import RequestStats
 
 logger = logging.getLogger("aioburki")
 
+T = TypeVar("T")
+
 
 @attrs.define
-class PageRequest:
+class PageRequest(Generic[T]):
     """One page on its way: what is asked for, and what it took so far."""
 
-    query: ContactQuery
+    query: ListQuery[T]
     window: PageWindow
-    tally: Tally
+    stats: RequestStats
     started: float
     attempts: int = 0
     failures: int = 0  # without the 429s, which are the server working as designed
@@ -73,25 +76,26 @@ class Fetcher:
         if self._attempts.is_closed:
             raise ClientClosedError("the http_client of this BurkiClient is closed")
 
-    async def fetch(self, query: ContactQuery, window: PageWindow, tally: Tally) -> ContactPage:
+    async def fetch(self, query: ListQuery[T], window: PageWindow, stats: RequestStats) -> Page[T]:
         """Return the page at *window*, trying again after transient failures.
 
         Raises:
             BurkiError: the page cannot be had. Nothing is chained to it.
         """
-        request = PageRequest(query, window, tally, started=loop_time())
+        self.check_open()
+        request = PageRequest(query, window, stats, started=loop_time())
         while True:
             outcome = await self._attempt(request)
-            if isinstance(outcome, ContactPage):
+            if isinstance(outcome, Page):
                 self._succeed(request, outcome)
                 return outcome
             delay = self._note_failure(request, outcome)
             if delay is None:
                 raise self._located(request, outcome)
             await anyio.sleep(delay)
-            tally.waited += delay
+            stats.waited += delay
 
-    async def _attempt(self, request: PageRequest) -> ContactPage | Failure:
+    async def _attempt(self, request: PageRequest[T]) -> Page[T] | Failure:
         """Send one request and return what came of it; the slot is held no longer than this."""
         async with self._slots:
             asked = loop_time()
@@ -99,12 +103,12 @@ class Fetcher:
             try:
                 request.number = await self._pacer.wait()
                 request.sent = loop_time()
-                request.tally.waited += request.sent - asked
+                request.stats.waited += request.sent - asked
                 try:
                     self.check_open()
                     request.attempts += 1
-                    request.tally.requests += 1
-                    answer = await self._attempts.exchange(request.query, request.window)
+                    request.stats.requests += 1
+                    answer = await self._attempts.run(request.query, request.window)
                 finally:
                     self._pacer.answered()
             finally:
@@ -112,16 +116,17 @@ class Fetcher:
                     self._breaker.leave()
         if answer.quota is not None:
             self._pacer.learn(answer.quota, request.number)
-        return answer.outcome
+        return answer.result
 
-    def _succeed(self, request: PageRequest, page: ContactPage) -> None:
+    def _succeed(self, request: PageRequest[T], page: Page[T]) -> None:
         self._pacer.passed(request.sent)
         self._pacer.forget_refusals()
         self._breaker.over()
         seconds = loop_time() - request.started
         logger.debug(
-            "campaign %d page %d: %d contacts, %d attempts, %.3f s",
-            request.query.campaign_id, request.window.page, len(page), request.attempts, seconds,
+            "campaign %d page %d: %d %ss, %d attempts, %.3f s",
+            request.query.campaign_id, request.window.page, len(page.items),
+            request.query.endpoint.noun, request.attempts, seconds,
         )  # fmt: skip
         if self._on_event is None:
             return
@@ -129,7 +134,7 @@ class Fetcher:
             PageFetched(
                 campaign_id=request.query.campaign_id,
                 page=request.window.page,
-                contacts=len(page),
+                contacts=len(page.items),
                 total_pages=page.pagination.total_pages,
                 total_items=page.pagination.total_items,
                 attempts=request.attempts,
@@ -137,7 +142,7 @@ class Fetcher:
             )
         )
 
-    def _note_failure(self, request: PageRequest, failure: Failure) -> float | None:
+    def _note_failure(self, request: PageRequest[T], failure: Failure) -> float | None:
         """Count a failed attempt and tell of it.
 
         Return the seconds to wait before another one, besides the pace; None for none.
@@ -159,7 +164,7 @@ class Fetcher:
         delay = max(asked, back_off(request.failures, random.random()))  # noqa: S311 - jitter
         if self._breaker.probe_delay():
             delay = self._breaker.probe_delay()
-        request.tally.retries += 1
+        request.stats.retries += 1
         logger.info(
             "campaign %d page %d attempt %d: %s; again in %.2f s",
             request.query.campaign_id, request.window.page, request.attempts,
@@ -176,7 +181,7 @@ class Fetcher:
         )
         return delay
 
-    def _is_given_up(self, request: PageRequest, failure: Failure) -> bool:
+    def _is_given_up(self, request: PageRequest[T], failure: Failure) -> bool:
         if not failure.is_outage:
             self._breaker.over()
             return False
@@ -187,9 +192,9 @@ class Fetcher:
             failure.error.message += f"; the server is down: {why}"
         return why is not None
 
-    def _wait_for_limit(self, request: PageRequest, failure: Failure) -> float | None:
+    def _wait_for_limit(self, request: PageRequest[T], failure: Failure) -> float | None:
         """Take in a 429; return the seconds this page waits, None if beyond `max_wait`."""
-        request.tally.rate_limited += 1
+        request.stats.rate_limited += 1
         request.refusals += 1
         asked = failure.retry_after
         if asked is not None and asked > self._settings.max_wait:
@@ -216,7 +221,7 @@ class Fetcher:
             )
         return delay
 
-    def _located(self, request: PageRequest, failure: Failure) -> Exception:
+    def _located(self, request: PageRequest[T], failure: Failure) -> Exception:
         error = failure.error
         error.campaign_id = request.query.campaign_id
         error.page = request.window.page

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import sys
-from typing import Protocol
+from typing import Any, Protocol
 from urllib.parse import urlencode
 
 import httpcore
 import httpx
 
 from .._http import ConnectionPool
-from .._query import ContactQuery, PageWindow
+from .._page import PageWindow
 from .._settings import Settings
 from .._version import __version__
+from .endpoint import ListQuery
 
 # A packet lost while connecting is repeated sooner by a new attempt than by the network.
 CONNECT_SECONDS = 10.0
@@ -28,7 +29,7 @@ class Sender(Protocol):
         """Tell whether somebody else has closed what it sends over."""
         ...
 
-    async def send(self, query: ContactQuery, window: PageWindow) -> httpx.Response:
+    async def send(self, query: ListQuery[Any], window: PageWindow) -> httpx.Response:
         """Return the response, its body unread; it must be closed.
 
         Raises:
@@ -61,7 +62,7 @@ class LaneSender:
         ]
         self._extensions = {"timeout": {"connect": _connect_seconds(settings)}}
 
-    async def send(self, query: ContactQuery, window: PageWindow) -> httpx.Response:
+    async def send(self, query: ListQuery[Any], window: PageWindow) -> httpx.Response:
         """Return the response, its body unread; it must be closed."""
         return await self._lanes.send(self._request(query, window))
 
@@ -69,7 +70,7 @@ class LaneSender:
         """Close the lanes."""
         await self._lanes.aclose()
 
-    def _request(self, query: ContactQuery, window: PageWindow) -> httpcore.Request:
+    def _request(self, query: ListQuery[Any], window: PageWindow) -> httpcore.Request:
         server = self._server
         parameters = urlencode(query.parameters(window))
         url = httpcore.URL(
@@ -96,7 +97,7 @@ class ClientSender:
         """Tell whether the client is closed."""
         return self._http.is_closed
 
-    async def send(self, query: ContactQuery, window: PageWindow) -> httpx.Response:
+    async def send(self, query: ListQuery[Any], window: PageWindow) -> httpx.Response:
         """Return the response, its body unread; it must be closed."""
         request = self._http.build_request(
             "GET",

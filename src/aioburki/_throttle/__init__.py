@@ -8,10 +8,10 @@ from .pacer import Pacer
 from .server_quota import QuotaHeaders, read_quota_headers
 
 __all__ = [
+    "TRANSIENT_STATUSES",
     "CircuitBreaker",
     "Pacer",
     "QuotaHeaders",
-    "TRANSIENT_STATUSES",
     "back_off",
     "http_date",
     "read_quota_headers",

@@ -21,8 +21,8 @@ from urllib.parse import parse_qsl
 import anyio
 import httpx
 
+from .._list_contacts import MAX_PER_PAGE, known_status
 from .._models import ContactStatus
-from .._query import MAX_PER_PAGE, known_status
 from .._validation import requests_per_second, seconds, whole_number
 from ._campaign import STATUSES, Campaign
 from ._faults import ROUNDING, fault_shares, faulty

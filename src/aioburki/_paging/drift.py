@@ -1,0 +1,111 @@
+"""Drift: what the pages of one pull tell about changes of the list while it was read."""
+
+from __future__ import annotations
+
+from .._page import Pagination
+
+MAX_NAMED_PAGES = 5
+
+
+class DriftDetector:
+    """Compare the pages of one pull with each other, in constant memory.
+
+    Args:
+        noun: what an item is called in the sentences; the plural adds an s.
+    """
+
+    def __init__(self, noun: str) -> None:
+        self._noun = noun
+        self._first: Pagination | None = None
+        self._lowest = self._highest = self._latest = 0
+        self._most_pages = 0
+        self._rows = 0
+        self._uneven: list[int] = []  # the first few of them
+        self._uneven_count = 0
+        self._resized = False
+        self._complete = False
+        self.status_mismatches = 0
+        """Items that came with another status than the one asked for."""
+
+    def record_page(self, said: Pagination, *, length: int, rows: int) -> None:
+        """Record the next page in order.
+
+        Args:
+            said: its pagination.
+            length: its number of items.
+            rows: how many of them count for the sum of all pages.
+        """
+        if self._first is None:
+            self._first = said
+            self._lowest = self._highest = said.total_items
+        first = self._first
+        self._lowest = min(self._lowest, said.total_items)
+        self._highest = max(self._highest, said.total_items)
+        self._latest = said.total_items
+        self._most_pages = max(self._most_pages, said.total_pages)
+        self._rows += rows
+        self._resized = self._resized or said.per_page != first.per_page
+        before = (said.page - 1) * said.per_page
+        if length != max(0, min(said.per_page, said.total_items - before)):
+            self._uneven_count += 1
+            self._uneven += [said.page][: MAX_NAMED_PAGES - len(self._uneven)]
+
+    def record_end(self) -> None:
+        """Record that the end of the list was reached, so that the sums can be compared."""
+        self._complete = True
+
+    def sentences(self, duplicates: int) -> tuple[str, ...]:
+        """Return the changes that were seen, one sentence each.
+
+        Args:
+            duplicates: items that were left out because they had been delivered already.
+        """
+        if self._first is None:
+            return ()
+        first, noun = self._first, self._noun
+        said: list[str] = []
+        fitting = -(-first.total_items // first.per_page)
+        if first.total_pages not in (fitting, max(1, fitting)):
+            said.append(
+                f"the server announced {_count(first.total_pages, 'page')} of {first.per_page:,} "
+                f"for {_count(first.total_items, noun)}"
+            )
+        if self._lowest != self._highest:
+            said.append(
+                f"the server counted {first.total_items:,} {noun}s at first and "
+                f"{self._latest:,} at last, between {self._lowest:,} and {self._highest:,}"
+            )
+        if self._most_pages > first.total_pages:
+            said.append(
+                f"the list grew from {first.total_pages:,} to {self._most_pages:,} pages "
+                "while it was read"
+            )
+        if duplicates:
+            said.append(f"{_count(duplicates, noun)} came twice and went out once")
+        if self.status_mismatches:
+            said.append(
+                f"{_count(self.status_mismatches, noun)} came with another status than asked for"
+            )
+        if self._uneven:
+            pages = _pages(self._uneven, self._uneven_count)
+            said.append(f"{pages} did not hold as many {noun}s as announced")
+        if self._resized:
+            said.append("the server changed its page size between pages")
+        if self._complete and self._rows - duplicates != self._latest:
+            received = self._rows - duplicates
+            were = "was" if received == 1 else "were"
+            said.append(
+                f"{_count(received, noun)} {were} received, the server counted {self._latest:,}"
+            )
+        return tuple(said)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"1 {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def _pages(numbers: list[int], count: int) -> str:
+    named = ", ".join(str(number) for number in numbers)
+    more = count - len(numbers)
+    noun = "page" if count == 1 else "pages"
+    return f"{noun} {named} and {more:,} more" if more else f"{noun} {named}"

@@ -1,0 +1,49 @@
+"""Endpoint: all that is particular to one list of the API, as one value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+import attrs
+
+from .._decoding import PageDecoder
+from .._page import PageWindow
+
+T = TypeVar("T")
+
+
+@attrs.frozen
+class Endpoint(Generic[T]):
+    """A list that the API returns in pages; paging, requests and reports are the same for all.
+
+    Attributes:
+        path: path of the URL, with ``{campaign_id}`` in it.
+        noun: what an item is called in messages; the plural adds an s.
+        decoder: turns the bytes of an answer into a page of items.
+        key: returns the id of an item, by which repeats are found.
+    """
+
+    path: str
+    noun: str
+    decoder: PageDecoder[T]
+    key: Callable[[T], int]
+
+
+@attrs.frozen
+class ListQuery(Generic[T]):
+    """A list to read: the endpoint, the campaign, and the filters as URL parameters."""
+
+    endpoint: Endpoint[T]
+    campaign_id: int
+    filters: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def path(self) -> str:
+        """Return the path of the URL."""
+        return self.endpoint.path.format(campaign_id=self.campaign_id)
+
+    def parameters(self, window: PageWindow) -> dict[str, str]:
+        """Return the URL parameters that ask for *window*."""
+        place = {"page": str(window.page), "per_page": str(window.per_page)}
+        return place | dict(self.filters)

@@ -1,0 +1,23 @@
+"""Stats: what the requests of one pull took."""
+
+from __future__ import annotations
+
+import attrs
+
+
+@attrs.define
+class RequestStats:
+    """Counts of the requests of one pull.
+
+    Attributes:
+        requests: HTTP requests sent, retries included.
+        retries: requests repeated after a transient failure.
+        rate_limited: answers of HTTP 429.
+        waited: seconds spent in back-off, pauses and pacing, summed over requests that waited
+            at the same time.
+    """
+
+    requests: int = 0
+    retries: int = 0
+    rate_limited: int = 0
+    waited: float = 0.0
