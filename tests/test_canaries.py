@@ -209,6 +209,7 @@ async def test_objects_are_found(kind: Any, monkeypatch: pytest.MonkeyPatch) -> 
             async with pull.stream() as stream:
                 everyone = [each async for each in stream]
             assert len(everyone) == len(await pull) == 300
+            assert len([page async for page in pull.pages()]) == 30
         findings = watch.findings()
     held.clear()
     assert any(f"key in repr of {kind.__name__}: {KEY}" == finding for finding in findings)
