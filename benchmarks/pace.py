@@ -18,7 +18,7 @@ from pathlib import Path
 
 import attrs
 
-from aioburki._throttle.back_off import pause_without_advice
+from aioburki._requests.retry_policy import pause_without_retry_after
 from aioburki._throttle.pacer import Pacer
 from aioburki._throttle.server_quota import QuotaHeaders
 
@@ -50,7 +50,7 @@ def adaptive(_rate: float) -> Adaptive:
 
 def oracle(rate: float) -> Adaptive:
     """Return the same pacer, told the limit."""
-    return Adaptive(Pacer(rate * 0.995))
+    return Adaptive(pacer=Pacer(rate * 0.995))
 
 
 class Jitter:
@@ -59,18 +59,18 @@ class Jitter:
     def __init__(self, _rate: float) -> None:
         self._draw = random.Random(1).random  # noqa: S311
 
-    async def wait(self) -> int:
+    async def acquire(self) -> int:
         """Wait for nothing."""
         return 0
 
-    def passed(self, _sent: float, _number: int, _allowance: QuotaHeaders | None) -> None:
+    def record_success(self, _sent: float, _number: int, _allowance: QuotaHeaders | None) -> None:
         """Learn nothing."""
 
-    def refused(self, _sent: float, refusals: int, retry_after: float | None) -> float:
+    def record_refusal(self, _sent: float, refusals: int, retry_after: float | None) -> float:
         """Wait for a while."""
         if retry_after is not None:
             return retry_after
-        return pause_without_advice(refusals, 0) * 2 * self._draw()
+        return pause_without_retry_after(refusals, 0) * 2 * self._draw()
 
 
 class Aimd:
@@ -81,22 +81,22 @@ class Aimd:
         self._due = self._cut = -float("inf")
         self._jitter = Jitter(0)
 
-    async def wait(self) -> int:
+    async def acquire(self) -> int:
         """Wait for one's turn at the present rate."""
         now = asyncio.get_running_loop().time()
         self._due = max(now, self._due + 1 / self._rate)
         await asyncio.sleep(self._due - now)
         return 0
 
-    def passed(self, _sent: float, _number: int, _allowance: QuotaHeaders | None) -> None:
+    def record_success(self, _sent: float, _number: int, _allowance: QuotaHeaders | None) -> None:
         """Go faster."""
         self._rate += 5 / self._rate
 
-    def refused(self, sent: float, refusals: int, retry_after: float | None) -> float:
+    def record_refusal(self, sent: float, refusals: int, retry_after: float | None) -> float:
         """Go slower, once for all requests that were under way."""
         if sent >= self._cut:
             self._rate, self._cut = self._rate * 0.85, asyncio.get_running_loop().time()
-        return self._jitter.refused(sent, refusals, retry_after)
+        return self._jitter.record_refusal(sent, refusals, retry_after)
 
 
 CONTROLLERS: dict[str, Callable[[float], Controller]] = {

@@ -13,6 +13,9 @@ from typing import Protocol
 
 import attrs
 
+from aioburki import RateLimitError
+from aioburki._requests.failures import Failure
+from aioburki._requests.retry_policy import Pause, RetryPolicy, RetryState
 from aioburki._throttle.pacer import Pacer
 from aioburki._throttle.server_quota import QuotaHeaders
 
@@ -141,35 +144,46 @@ class Result:
 
 
 class Controller(Protocol):
-    """What decides when requests go."""
+    """What decides when requests are sent."""
 
-    async def wait(self) -> int: ...
-    def passed(self, sent: float, number: int, quota: QuotaHeaders | None) -> None: ...
-    def refused(self, sent: float, refusals: int, retry_after: float | None) -> float:
-        """Return the seconds that the refused request waits before it asks again."""
+    async def acquire(self) -> int: ...
+    def record_success(self, sent: float, number: int, quota: QuotaHeaders | None) -> None: ...
+    def record_refusal(self, sent: float, refusals: int, retry_after: float | None) -> float:
+        """Return the seconds that the refused request waits before it is sent again."""
         ...
+
+
+def draws() -> Callable[[], float]:
+    """Return a source of random numbers that is the same in every run."""
+    return random.Random(1).random
 
 
 @attrs.define
 class Adaptive:
-    """Do with a pacer what a client does with it."""
+    """Use a pacer and the retry policy as the fetcher does, without giving up."""
 
-    pacer: Pacer = attrs.field(factory=lambda: Pacer(None, draw=random.Random(1).random))
+    draw: Callable[[], float] = attrs.field(factory=draws)
+    pacer: Pacer = attrs.field(default=attrs.Factory(lambda self: Pacer(None, draw=self.draw), True))
+    policy: RetryPolicy = attrs.field(factory=lambda: RetryPolicy(attempts=1, max_wait=math.inf))
 
-    async def wait(self) -> int:
-        return await self.pacer.wait()
+    async def acquire(self) -> int:
+        return await self.pacer.acquire()
 
-    def passed(self, sent: float, number: int, quota: QuotaHeaders | None) -> None:
-        self.pacer.answered()
-        self.pacer.passed(sent)
-        self.pacer.forget_refusals()
+    def record_success(self, sent: float, number: int, quota: QuotaHeaders | None) -> None:
+        self.pacer.release()
+        self.pacer.record_success(sent)
+        self.pacer.reset_refusals()
         if quota is not None:
-            self.pacer.learn(quota, number)
+            self.pacer.record_quota(quota, number)
 
-    def refused(self, sent: float, refusals: int, retry_after: float | None) -> float:
-        self.pacer.answered()
-        self.pacer.refuse(sent, retry_after)
-        return self.pacer.wait_of_refused(refusals, retry_after)
+    def record_refusal(self, sent: float, refusals: int, retry_after: float | None) -> float:
+        self.pacer.release()
+        failure = Failure(RateLimitError("refused"), transient=True, retry_after=retry_after)
+        state = RetryState(refusals=refusals, refusal=self.pacer.refusal(sent))
+        decision = self.policy.decide(failure, state, self.draw)
+        assert isinstance(decision, Pause)
+        self.pacer.record_refusal(sent, decision.pause_all)
+        return decision.delay
 
 
 RetryAfter = Callable[[float, float], float | None]
@@ -216,7 +230,7 @@ async def crowd(
     async def ask(refusals: int) -> float | None:
         """Return the wait after a refusal, or None if there was none."""
         async with slots:
-            number = await controller.wait()
+            number = await controller.acquire()
             sent = loop.time()
             result.sent.append(sent - start)
             await travel()
@@ -225,13 +239,13 @@ async def crowd(
             quota = limiter.quota(now)
             await travel()
             if wait is None:
-                controller.passed(sent, number, quota)
+                controller.record_success(sent, number, quota)
                 result.passed += 1
                 result.passed_at.append(now)
                 return None
             result.refused += 1
             result.most_refusals = max(result.most_refusals, refusals + 1)
-            return controller.refused(sent, refusals + 1, retry_after(now, wait))
+            return controller.record_refusal(sent, refusals + 1, retry_after(now, wait))
 
     async def fetch_pages() -> None:
         while True:

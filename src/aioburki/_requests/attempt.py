@@ -17,7 +17,7 @@ from .._http import MAX_ERROR_BODY, BodyProblem, RedactedHttpLog, body_if_read, 
 from .._models import ContactPage
 from .._query import ContactQuery, PageWindow
 from .._settings import Settings
-from .._throttle import QuotaHeaders, read_quota_headers
+from .._throttle import QuotaHeaders
 from .failures import (
     Failure,
     failure_of_body,
@@ -25,6 +25,7 @@ from .failures import (
     failure_of_content,
     failure_of_status,
 )
+from .response_headers import read_quota_headers
 from .sender import Sender
 
 # Decoded in a quarter of a millisecond, if it is as documented.
