@@ -1,6 +1,6 @@
-"""Servers that limit a rate, in the shapes there are, and a crowd that asks them; clock-free.
+"""Models of servers that limit a rate, and many workers that send requests to one of them.
 
-Times are seconds from the crowd's first request. `capacity` is what the limit would let pass.
+Times are seconds from the first request. `capacity` is how many requests the limit allows.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Limiter(Protocol):
     """A server that lets requests pass or refuses them."""
 
     def take(self, now: float) -> float | None:
-        """Take a request; return None if it passes, else the seconds until one may."""
+        """Receive a request; return None if it passes, else the seconds until one may pass."""
         ...
 
     def capacity(self, seconds: float) -> float:
@@ -70,7 +70,10 @@ class Bucket:
 
 @attrs.define
 class FixedWindow:
-    """So many requests in each window, of which the first began before anybody asked."""
+    """A fixed number of requests per quota period; the first period began before the first request.
+
+    With *says* the answers have quota headers.
+    """
 
     limit: int
     seconds: float
@@ -107,7 +110,7 @@ class FixedWindow:
 
 @attrs.define
 class SlidingLog:
-    """So many requests in any window; refusals are counted too if *counts_all*."""
+    """At most *limit* requests in any *seconds*; 429s are counted too if *counts_all*."""
 
     limit: int
     seconds: float
@@ -130,7 +133,7 @@ class SlidingLog:
 
 @attrs.define
 class Result:
-    """What became of the requests of a crowd."""
+    """The outcomes of all requests of `crowd`."""
 
     passed: int = 0
     refused: int = 0
@@ -163,7 +166,9 @@ class Adaptive:
     """Use a pacer and the retry policy as the fetcher does, without giving up."""
 
     draw: Callable[[], float] = attrs.field(factory=draws)
-    pacer: Pacer = attrs.field(default=attrs.Factory(lambda self: Pacer(None, draw=self.draw), True))
+    pacer: Pacer = attrs.field(
+        default=attrs.Factory(lambda self: Pacer(None, draw=self.draw), True)
+    )
     policy: RetryPolicy = attrs.field(factory=lambda: RetryPolicy(attempts=1, max_wait=math.inf))
 
     async def acquire(self) -> int:
@@ -187,7 +192,7 @@ class Adaptive:
 
 
 RetryAfter = Callable[[float, float], float | None]
-"""From the time and the wait until a request may pass to what the server's header asks for."""
+"""Maps the time and the wait until a request may pass to the wait that Retry-After asks for."""
 
 
 def absent(_now: float, _wait: float) -> float | None:
@@ -215,20 +220,21 @@ async def crowd(
     retry_after: RetryAfter = absent,
     seed: int = 0,
 ) -> Result:
-    """Ask page after page from so many *workers*, with what *controller* decides, and count.
+    """Fetch pages for *seconds*, at most *workers* requests in flight; return the outcomes.
 
-    A request takes *latency* seconds there and back, up to a tenth longer.
+    *controller* decides when requests are sent. A request takes *latency* seconds there and back,
+    or up to a tenth longer.
     """
     draw = random.Random(seed).random
     loop = asyncio.get_running_loop()
-    loop.set_debug(False)  # which takes most of the time where so many things are awaited
+    loop.set_debug(False)  # debug mode would take most of the time
     start, result, slots = loop.time(), Result(), asyncio.Semaphore(workers)
 
     def travel() -> Awaitable[None]:
         return asyncio.sleep(latency / 2 * (1 + draw() / 10))
 
     async def ask(refusals: int) -> float | None:
-        """Return the wait after a refusal, or None if there was none."""
+        """Return the seconds to wait after a 429, or None if the request passed."""
         async with slots:
             number = await controller.acquire()
             sent = loop.time()
@@ -254,7 +260,7 @@ async def crowd(
                 refusals += 1
                 await asyncio.sleep(wait)
 
-    # Twice as many pages under way as slots, so that those which wait are no loss.
+    # Twice as many pages as slots, so that a page that waits after a 429 leaves no slot unused.
     tasks = [asyncio.create_task(fetch_pages()) for _ in range(2 * workers)]
     await asyncio.sleep(seconds)
     for task in tasks:

@@ -1,8 +1,9 @@
 """Fetcher: one page, by as many attempts as the retry policy allows.
 
 What happens on a 429 or any other failure: `Fetcher.fetch` gets the failure of an attempt,
-`Fetcher._decide` asks `RetryPolicy.decide` what follows and records it with the pacer and the circuit
-breaker, `Fetcher._report` logs it and calls `on_event`. Then `fetch` sleeps and tries again, or raises.
+`Fetcher._decide` asks `RetryPolicy.decide` what follows and records it with the pacer and the
+circuit breaker, `Fetcher._report` logs it and calls `on_event`. Then `fetch` sleeps and tries
+again, or raises.
 """
 
 from __future__ import annotations

@@ -2,17 +2,17 @@
 
 `RetryPolicy.decide` maps a `Failure` and a `RetryState` to one of three decisions:
 
-- `Retry`: the failure is transient. Another attempt after a back-off, after the wait that the server
-  asks for, or with the next trial request if the circuit is open.
-- `Pause`: a 429. It is no attempt. The refused request waits; all requests of the client wait too if
-  the server asks for more than `max_single_wait` seconds, or if no request has passed since the last
-  429.
-- `GiveUp`: the error is raised. The failure is not transient; or `attempts` are used up; or the server
-  asks for more than *max_wait* seconds; or it has refused everything for *max_wait* seconds; or the
-  trial requests of an outage are used up.
+- `Retry`: the failure is transient. Another attempt after a back-off, after the wait that the
+  server asks for, or with the next trial request if the circuit is open.
+- `Pause`: a 429. It is no attempt. The refused request waits; all requests of the client wait too
+  if the server asks for more than `max_single_wait` seconds, or if no request has passed since the
+  last 429.
+- `GiveUp`: the error is raised. The failure is not transient; or `attempts` are used up; or the
+  server asks for more than *max_wait* seconds; or it has refused everything for *max_wait* seconds;
+  or the trial requests of an outage are used up.
 
-Pure: no clock, no event loop, no random numbers of its own. `Failure.retry_after` is the wait that the
-server asks for, from Retry-After or, for a 429, from its quota headers: both are treated alike.
+Pure: no clock, no event loop, no random numbers of its own. `Failure.retry_after` is the wait that
+the server asks for, from Retry-After or, for a 429, from its quota headers: both are treated alike.
 """
 
 from __future__ import annotations
@@ -37,9 +37,10 @@ class RetryPolicyConfig:
         back_off_growth: factor by which the jitter range grows with each attempt. Arithmetic: the
             fifth range is 8.1 s, long enough for a restart of the server.
         max_back_off: seconds, the largest jitter range. From faults.md ("cap 20 s").
-        min_pause: seconds, the jitter range of the first pause without a Retry-After. From faults.md
-            ("base 1 s throttle").
-        pause_growth: factor by which it grows with each 429 in a row. Judgement: the usual doubling.
+        min_pause: seconds, the jitter range of the first pause without a Retry-After. From
+            faults.md ("base 1 s throttle").
+        pause_growth: factor by which it grows with each 429 in a row. Judgement: the usual
+            doubling.
         max_pause: seconds, the largest. From faults.md ("cap 20 s").
         min_wait: seconds that a refused request waits at least. Judgement: a server that asks for
             microseconds must not get a thousand requests per second.
@@ -48,11 +49,11 @@ class RetryPolicyConfig:
         max_single_wait: seconds, the longest Retry-After that only the refused request waits for.
             From pace.md, rule 5; a pause of a second for all at each 429 would leave a tenth of a
             small bucket's limit unused (pace.md: 91.6 % instead of 99.3 %).
-        retry_after_jitter: seconds, the jitter range added to a 429's Retry-After. Judgement: requests
-            that were refused together are not repeated together.
+        retry_after_jitter: seconds, the jitter range added to a 429's Retry-After. Judgement:
+            requests that were refused together are not repeated together.
         trials_per_attempt: failed trial requests per allowed attempt after which an outage is given
-            up. Arithmetic: with 6 attempts twelve trial requests, that is 61 to 100 s (faults.md N14:
-            60 s must be survived).
+            up. Arithmetic: with 6 attempts twelve trial requests, that is 61 to 100 s (faults.md
+            N14: 60 s must be survived).
     """
 
     min_back_off: float = 0.1
@@ -158,8 +159,8 @@ class RetryPolicy:
     def decide(self, failure: Failure, state: RetryState, draw: Callable[[], float]) -> Decision:
         """Return what follows *failure*.
 
-        *draw* returns random numbers in [0, 1), for the jitter. It is called once for a `Retry`, and
-        once or twice for a `Pause`.
+        *draw* returns random numbers in [0, 1), for the jitter. It is called once for a `Retry`,
+        and once or twice for a `Pause`.
         """
         if failure.retry_after is not None and failure.retry_after > self._max_wait:
             return GiveUp(error=failure.error)

@@ -19,14 +19,14 @@ class PacerConfig:
     """The constants of `Pacer`.
 
     Attributes:
-        slack: seconds by which a request may be sent late and the next one still keeps the schedule,
-            so that late wake-ups cost no throughput. Arithmetic: no second holds more than a tenth
-            above `rate`. Time in which nothing is to be sent is not saved up.
+        slack: seconds by which a request may be sent late and the next one still keeps the
+            schedule, so that late wake-ups cost no throughput. Arithmetic: no second holds more
+            than a tenth above `rate`. Time in which nothing is to be sent is not saved up.
         slack_at_limit: the same at a limit that was found from 429s, whose token bucket is kept
             nearly empty. Judgement: the time by which a busy event loop wakes up late.
-        max_caught_up: seconds, the longest interval between requests at which late ones are caught up
-            with. Arithmetic: below five requests per second a late wake-up costs less than 2 % of an
-            interval, and one request more in ten seconds would be more than 2 %.
+        max_caught_up: seconds, the longest interval between requests at which late ones are caught
+            up with. Arithmetic: below five requests per second a late wake-up costs less than 2 %
+            of an interval, and one request more in ten seconds would be more than 2 %.
         idle_intervals: intervals after its due time at which a request shows that nothing was to be
             sent, or that the loop was blocked, so that the token bucket may be full. Judgement.
         pause_jitter: seconds, the jitter range at the end of a pause: each request waits up to this
@@ -67,12 +67,12 @@ class Refusal:
 
 
 class Pacer:
-    """Let at most *rate* requests per second be sent, within what the server allows, outside pauses.
+    """Let at most *rate* requests per second be sent, fewer if the server allows fewer.
 
     What the server allows is estimated from its 429s (`RateEstimator`) and read from its headers
     (`ServerQuota`), and is kept for the next pull. Holds numbers only: a cancelled wait leaves
-    nothing behind, and what was learned is valid on another event loop too. The clock is the running
-    loop's.
+    nothing behind, and what was learned is valid on another event loop too. The clock is the
+    running loop's.
 
     Args:
         rate: requests per second, or None for no bound of the client's own.

@@ -1,40 +1,42 @@
 """Rate estimator: the request rate that the server allows, measured from its 429s.
 
-**Principle.** A server that limits a rate keeps a token bucket: each request takes a token, tokens are
-refilled at a fixed rate up to a burst, and a 429 means that the token bucket is empty. Between two
-429s the bucket went from empty to empty, so the requests that passed between them are the tokens that
-were refilled: requests / seconds is the refill rate, to within one request at each end, whatever the
-burst is and whatever rate we sent at. This holds only if the bucket was never full meanwhile: tokens
-that overflow are not seen. So most rules below answer the question whether it can have been full.
+**Principle.** A server that limits a rate keeps a token bucket: each request takes a token, tokens
+are refilled at a fixed rate up to a burst, and a 429 means that the token bucket is empty. Between
+two 429s the bucket went from empty to empty, so the requests that passed between them are the
+tokens that were refilled: requests / seconds is the refill rate, to within one request at each end,
+whatever the burst is and whatever rate we sent at. This holds only if the bucket was never full
+meanwhile: tokens that overflow are not seen. So most rules below answer the question whether it can
+have been full.
 
-**No limit known.** Until the first 429, requests are not held back. The requests that pass until then
-are a lower bound of the burst.
+**No limit known.** Until the first 429 no request is held back. The number that passes until then
+is an estimate of the burst, of which no more than `max_burst` is relied on.
 
 **Search.** After the first 429 the rate starts at `first_rate` and grows by `search_gain` with each
 request that passes, but does not double faster than in `doubling_round_trips` round trips: results
-come that late. It is never below what has passed since the bucket was empty, which is a lower bound of
-the limit. The next 429 measures the limit. If the search was so slow at first that the bucket may have
-been full, the measurement is only a lower bound, and the search goes on from it. A search that reaches
-`max_rate` ends: there is no limit.
+come that late. It is never below what has passed since the bucket was empty, which is a lower bound
+of the limit. The next 429 measures the limit. If the search was so slow at first that the bucket
+may have been full, the measurement is only a lower bound, and the search goes on from it. A search
+that reaches `max_rate` ends: there is no limit.
 
 **Measurement.** A 429 ends a *span* (the time since the bucket was last empty) and starts the next.
-A span that is too short, or in which requests paused for too long, measures nothing: the rate is then
-reduced and the span goes on, or starts anew. Measurements that agree within `noise` are averaged over
-some `memory` requests; one that does not agree replaces them, because the limit has changed. The
-*uncertainty* of the result is a share of it: `counting_error` / requests.
+A span that is too short, or in which requests paused for too long, measures nothing: the rate is
+then reduced, and the span goes on or starts anew. Measurements that agree within `noise` are
+averaged over some `memory` requests; one that does not agree replaces them, because the limit has
+changed. The *uncertainty* of the result is a share of it: `counting_error` / requests.
 
 **Sweep.** With the limit measured, the rate rises from limit x (1 - uncertainty) to limit x (1 +
-uncertainty) over up to `max_sweep` requests. Below the limit the bucket fills a little, above it the
-bucket empties, so that about one request in `max_sweep` gets a 429 and measures again. If no 429 comes,
-the rate goes on rising by the square: the limit is higher than it was. So it is if more requests pass
-than a bucket of the measured rate can give: then a new search starts from the present rate.
+uncertainty) over up to `max_sweep` requests. Below the limit the bucket fills a little, above it
+the bucket empties, so that about one request in `max_sweep` gets a 429 and measures again. If no
+429 comes, the rate goes on rising by the square: the limit is higher than it was. So it is if more
+requests pass than a bucket of the measured rate can give: then a new search starts from the present
+rate.
 
-**Quota periods.** A server that refuses everything for `min_shut` seconds or longer counts requests per
-period. What passed between two openings, divided by the time between them, is its rate.
+**Quota periods.** A server that refuses everything for `min_shut` seconds or longer counts requests
+per period. What passed between two openings, divided by the time between them, is its rate.
 
-Pure: every method gets the time. *now* is when the answer came and *sent* when its request was sent, in
-seconds of a clock that never goes back. Measurements use the time of sending: a 429 may arrive sooner
-than a page, but the server counted both in the order in which they were sent.
+Pure: every method gets the time. *now* is when the answer came and *sent* when its request was
+sent, in seconds of a clock that never goes back. Measurements use the time of sending: a 429 may
+arrive sooner than a page, but the server counted both in the order in which they were sent.
 """
 
 from __future__ import annotations
@@ -92,6 +94,7 @@ class RateEstimator:
         if self._measured is None:
             return math.inf
         config = self._config
+        # The first half of a sweep then saves half of the usable burst: length x uncertainty / 4.
         length = min(config.max_sweep, 2 * self._usable_burst() / self._uncertainty)
         swept = self._span.passed / length
         beyond = max(0.0, swept - 1.0)
@@ -167,16 +170,16 @@ class RateEstimator:
             self._span.is_measure = False
 
     def _max_gain(self) -> float:
-        """Return the most by which the search may grow with one request, in requests per second.
+        """Return by how much the search may grow with one request, in requests per second.
 
-        With it the rate doubles in the doubling time: d rate / d time = rate x ln 2 / doubling time.
+        Each second adds it *rate* times, so the rate doubles in ln 2 / gain seconds.
         """
         config = self._config
         round_trips = config.doubling_round_trips * self.round_trip
         return math.log(2) / max(config.min_doubling_time, round_trips)
 
     def _proven_rate(self, now: float) -> float:
-        """Return the rate that has passed since the bucket was empty: a lower bound of the limit."""
+        """Return the rate that passed since the bucket was empty; the limit is not lower."""
         if not self._span.is_measure:
             return 0.0
         answered = now - self.round_trip - self._span.start
@@ -185,9 +188,7 @@ class RateEstimator:
     def _min_measured(self, seconds: float) -> int:
         """Return how many requests must have passed in so many seconds to measure the limit."""
         config = self._config
-        long_enough = max(
-            config.min_measure_time, config.measure_round_trips * self.round_trip
-        )
+        long_enough = max(config.min_measure_time, config.measure_round_trips * self.round_trip)
         return config.min_measured_if_short if seconds < long_enough else config.min_measured
 
     def _usable_burst(self) -> float:
