@@ -195,7 +195,7 @@ class Fetcher:
                 self._pacer.record_refusal(request.sent, decision.pause_all)
             case Retry() if state.circuit is not None:
                 self._breaker.record_failure(state.circuit)
-            case Retry():
+            case Retry():  # an answer, such as a 408 or an incomplete page: the server is not down
                 self._breaker.record_answer()
             case GiveUp(is_unavailable=True) if state.refusal is not None:
                 self._pacer.record_refusal(request.sent, decision.pause_all)

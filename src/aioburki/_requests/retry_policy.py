@@ -44,8 +44,8 @@ class RetryPolicyConfig:
         max_pause: seconds, the largest. From faults.md ("cap 20 s").
         min_wait: seconds that a refused request waits at least. Judgement: a server that asks for
             microseconds must not get a thousand requests per second.
-        max_wait_growth: doublings of `min_wait`, at most. Arithmetic: 0.1 s x 2^7 = 12.8 s, jitter
-            included within 25.6 s.
+        max_doublings: how often `min_wait` is doubled at most, one doubling with each 429 for the
+            page. Arithmetic: 0.1 s x 2^7 = 12.8 s, with jitter up to 25.6 s.
         max_single_wait: seconds, the longest Retry-After that only the refused request waits for.
             From pace.md, rule 5; a pause of a second for all at each 429 would leave a tenth of a
             small bucket's limit unused (pace.md: 91.6 % instead of 99.3 %).
@@ -63,7 +63,7 @@ class RetryPolicyConfig:
     pause_growth: float = 2.0
     max_pause: float = 20.0
     min_wait: float = 0.1
-    max_wait_growth: int = 7
+    max_doublings: int = 7
     max_single_wait: float = 1.0
     retry_after_jitter: float = 0.2
     trials_per_attempt: int = 2
@@ -243,7 +243,7 @@ def wait_of_refused(
     it is sent again is up to the pacer. *fraction* is a random number in [0, 1).
     """
     if retry_after is None:
-        doublings = min(refusals - 1, config.max_wait_growth)
+        doublings = min(refusals - 1, config.max_doublings)
         return config.min_wait * 2.0**doublings * (1 + fraction)
     return max(retry_after, config.min_wait) + fraction * config.retry_after_jitter
 

@@ -12,11 +12,12 @@ have been full.
 is an estimate of the burst, of which no more than `max_burst` is relied on.
 
 **Search.** After the first 429 the rate starts at `first_rate` and grows by `search_gain` with each
-request that passes, but does not double faster than in `doubling_round_trips` round trips: results
-come that late. It is never below what has passed since the bucket was empty, which is a lower bound
-of the limit. The next 429 measures the limit. If the search was so slow at first that the bucket
-may have been full, the measurement is only a lower bound, and the search goes on from it. A search
-that reaches `max_rate` ends: there is no limit.
+request that passes, but does not double faster than in `min_doubling_time` seconds or in
+`doubling_round_trips` round trips, because results come that late. It is never below what has
+passed since the bucket was empty, which is a lower bound of the limit. The next 429 measures the
+limit. If the search was so slow at first that the bucket may have been full, the measurement is
+only a lower bound, and the search goes on from it. A search that reaches `max_rate` ends: there is
+no limit.
 
 **Measurement.** A 429 ends a *span* (the time since the bucket was last empty) and starts the next.
 A span that is too short, or in which requests paused for too long, measures nothing: the rate is
