@@ -1,9 +1,10 @@
-"""Show how well a limit that nobody told us is kept, beside what else people write.
+"""Show how well a limit that the client does not know is kept, beside other controllers.
 
-Run it with ``python benchmarks/pace.py``; it takes about a minute, on a virtual clock, and
-sleeps nowhere. Each cell: share of the limit used in 60 s (above 100 % is the burst), share of
-requests answered 429, most refusals of one page. ``--quick`` runs a few of the shapes,
-``--in-flight N`` all of them with so many requests in flight.
+Run it with ``python benchmarks/pace.py``; it takes about a minute, on a virtual clock. Each cell:
+share of the limit used in 60 s (above 100 % is the burst), share of requests answered 429, most
+429s of one page. ``--quick`` runs a few of the shapes, ``--in-flight N`` all of them with so many
+requests in flight. ``--set NAME=VALUE`` gives a constant of `RateEstimatorConfig` another value:
+that is how the figures in its docstring were measured.
 """
 
 from __future__ import annotations
@@ -18,8 +19,10 @@ from pathlib import Path
 
 import attrs
 
-from aioburki._throttle.back_off import pause_without_advice
+from aioburki._requests.retry_policy import pause_without_retry_after
 from aioburki._throttle.pacer import Pacer
+from aioburki._throttle.rate_estimator import RateEstimator
+from aioburki._throttle.rate_estimator_config import RateEstimatorConfig
 from aioburki._throttle.server_quota import QuotaHeaders
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
@@ -35,6 +38,7 @@ from limiters import (
     absent,
     as_date,
     crowd,
+    draws,
     in_seconds,
 )
 from virtual_clock import VirtualLoop
@@ -43,34 +47,35 @@ SECONDS = 60.0
 MIN_IN_FLIGHT = 8  # the client's default
 
 
-def adaptive(_rate: float) -> Adaptive:
-    """Return aioburki's own pacer."""
-    return Adaptive()
+def adaptive(config: RateEstimatorConfig) -> Adaptive:
+    """Return aioburki's own pacer and retry policy."""
+    draw = draws()
+    return Adaptive(draw=draw, pacer=Pacer(None, estimator=RateEstimator(config), draw=draw))
 
 
 def oracle(rate: float) -> Adaptive:
-    """Return the same pacer, told the limit."""
-    return Adaptive(Pacer(rate * 0.995))
+    """Return the same, with the limit as `rate`."""
+    return Adaptive(pacer=Pacer(rate * 0.995))
 
 
 class Jitter:
-    """Each request by itself: back off with full jitter, or as Retry-After says."""
+    """Each request by itself: back-off with full jitter, or Retry-After."""
 
     def __init__(self, _rate: float) -> None:
         self._draw = random.Random(1).random  # noqa: S311
 
-    async def wait(self) -> int:
-        """Wait for nothing."""
+    async def acquire(self) -> int:
+        """Return at once."""
         return 0
 
-    def passed(self, _sent: float, _number: int, _allowance: QuotaHeaders | None) -> None:
-        """Learn nothing."""
+    def record_success(self, _sent: float, _number: int, _allowance: QuotaHeaders | None) -> None:
+        """Record nothing."""
 
-    def refused(self, _sent: float, refusals: int, retry_after: float | None) -> float:
-        """Wait for a while."""
+    def record_refusal(self, _sent: float, refusals: int, retry_after: float | None) -> float:
+        """Return the seconds to wait."""
         if retry_after is not None:
             return retry_after
-        return pause_without_advice(refusals, 0) * 2 * self._draw()
+        return pause_without_retry_after(refusals, 0) * 2 * self._draw()
 
 
 class Aimd:
@@ -81,26 +86,25 @@ class Aimd:
         self._due = self._cut = -float("inf")
         self._jitter = Jitter(0)
 
-    async def wait(self) -> int:
-        """Wait for one's turn at the present rate."""
+    async def acquire(self) -> int:
+        """Wait until the present rate allows a request."""
         now = asyncio.get_running_loop().time()
         self._due = max(now, self._due + 1 / self._rate)
         await asyncio.sleep(self._due - now)
         return 0
 
-    def passed(self, _sent: float, _number: int, _allowance: QuotaHeaders | None) -> None:
-        """Go faster."""
+    def record_success(self, _sent: float, _number: int, _allowance: QuotaHeaders | None) -> None:
+        """Raise the rate."""
         self._rate += 5 / self._rate
 
-    def refused(self, sent: float, refusals: int, retry_after: float | None) -> float:
-        """Go slower, once for all requests that were under way."""
+    def record_refusal(self, sent: float, refusals: int, retry_after: float | None) -> float:
+        """Lower the rate, once for all requests that were in flight."""
         if sent >= self._cut:
             self._rate, self._cut = self._rate * 0.85, asyncio.get_running_loop().time()
-        return self._jitter.refused(sent, refusals, retry_after)
+        return self._jitter.record_refusal(sent, refusals, retry_after)
 
 
-CONTROLLERS: dict[str, Callable[[float], Controller]] = {
-    "aioburki": adaptive,
+OTHERS: dict[str, Callable[[float], Controller]] = {
     "jitter": Jitter,
     "AIMD": Aimd,
     "oracle": oracle,
@@ -109,7 +113,7 @@ CONTROLLERS: dict[str, Callable[[float], Controller]] = {
 
 @attrs.frozen
 class Shape:
-    """One row of the table; *goal* tells whether the goals are for it."""
+    """One row of the table; *goal* says whether the goals apply to it."""
 
     name: str
     make: Callable[[], Limiter]
@@ -164,20 +168,37 @@ def in_flight_for(rate: float, latency: float) -> int:
     return in_flight
 
 
-def measure(case: tuple[int, float, str, int]) -> str:
+@attrs.frozen
+class Case:
+    """One cell of the table; *config* is the estimator's of aioburki."""
+
+    number: int
+    latency: float
+    name: str
+    in_flight: int
+    config: RateEstimatorConfig
+
+
+def controller(case: Case, rate: float) -> Controller:
+    """Return the controller of *case* for a limit of *rate* requests per second."""
+    if case.name == "aioburki":
+        return adaptive(case.config)
+    return OTHERS[case.name](rate)
+
+
+def measure(case: Case) -> str:
     """Return a cell of the table."""
-    number, latency, name, in_flight = case
-    shape = shapes()[number]
+    shape = shapes()[case.number]
     limiter = shape.make()
     loop = VirtualLoop()
     asyncio.set_event_loop(loop)
     try:
         result = loop.run_until_complete(
             crowd(
-                CONTROLLERS[name](shape.rate),
+                controller(case, shape.rate),
                 limiter,
-                workers=in_flight or in_flight_for(shape.rate, latency),
-                latency=latency,
+                workers=case.in_flight or in_flight_for(shape.rate, case.latency),
+                latency=case.latency,
                 seconds=shape.seconds,
                 retry_after=shape.retry_after,
             )
@@ -186,8 +207,14 @@ def measure(case: tuple[int, float, str, int]) -> str:
         loop.close()
     used = 100 * result.passed / limiter.capacity(shape.seconds)
     is_met = used >= 95 and result.refused_percent <= 1.5 and result.most_refusals <= 3
-    mark = "" if is_met or not shape.goal or name != "aioburki" else " missed"
+    mark = "" if is_met or not shape.goal or case.name != "aioburki" else " missed"
     return f"{used:.1f} / {result.refused_percent:.2f} / {result.most_refusals}{mark}"
+
+
+def changed(settings: list[str]) -> RateEstimatorConfig:
+    """Return the estimator's constants with these ``NAME=VALUE`` in place of their own."""
+    pairs = [setting.split("=") for setting in settings]
+    return attrs.evolve(RateEstimatorConfig(), **{name: float(value) for name, value in pairs})
 
 
 def main() -> None:
@@ -195,24 +222,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--in-flight", type=int, default=0)
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
     options = parser.parse_args()
+    config = changed(options.set)
+    names = ["aioburki"] if options.set else ["aioburki", *OTHERS]
     rows = [
-        (number, latency)
+        [Case(number, latency, name, options.in_flight, config) for name in names]
         for number, _ in enumerate(shapes())
         for latency in (0.02, 0.18)
         if not options.quick or (number % 5 == 0 and latency == 0.02)
     ]
-    cases = [(*row, name, options.in_flight) for row in rows for name in CONTROLLERS]
+    cases = [case for row in rows for case in row]
     with ProcessPoolExecutor() as processes:
         cells = dict(zip(cases, processes.map(measure, cases), strict=True))
-    print("| limit | ms away |", " | ".join(CONTROLLERS), "|")
-    print("|---|---|" + "---|" * len(CONTROLLERS))
+    print("| limit | ms away |", " | ".join(names), "|")
+    print("|---|---|" + "---|" * len(names))
     for row in rows:
-        shape = shapes()[row[0]]
-        columns = " | ".join(cells[*row, name, options.in_flight] for name in CONTROLLERS)
-        print(f"| {shape.name} | {row[1] * 1000:.0f} | {columns} |")
+        columns = " | ".join(cells[case] for case in row)
+        print(f"| {shapes()[row[0].number].name} | {row[0].latency * 1000:.0f} | {columns} |")
     missed = sum(cell.endswith("missed") for cell in cells.values())
-    goals = sum(shapes()[number].goal for number, _ in rows)
+    goals = sum(shapes()[row[0].number].goal for row in rows)
     print(f"\n{goals - missed} of {goals} buckets: at least 95 % used, at most 1.5 % refused,")
     print("no page refused more than three times.")
 

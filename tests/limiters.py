@@ -1,6 +1,6 @@
-"""Servers that limit a rate, in the shapes there are, and a crowd that asks them; clock-free.
+"""Models of servers that limit a rate, and many workers that send requests to one of them.
 
-Times are seconds from the crowd's first request. `capacity` is what the limit would let pass.
+Times are seconds from the first request. `capacity` is how many requests the limit allows.
 """
 
 from __future__ import annotations
@@ -13,6 +13,9 @@ from typing import Protocol
 
 import attrs
 
+from aioburki import RateLimitError
+from aioburki._requests.failures import Failure
+from aioburki._requests.retry_policy import Pause, RetryPolicy, RetryState
 from aioburki._throttle.pacer import Pacer
 from aioburki._throttle.server_quota import QuotaHeaders
 
@@ -21,7 +24,7 @@ class Limiter(Protocol):
     """A server that lets requests pass or refuses them."""
 
     def take(self, now: float) -> float | None:
-        """Take a request; return None if it passes, else the seconds until one may."""
+        """Receive a request; return None if it passes, else the seconds until one may pass."""
         ...
 
     def capacity(self, seconds: float) -> float:
@@ -67,7 +70,10 @@ class Bucket:
 
 @attrs.define
 class FixedWindow:
-    """So many requests in each window, of which the first began before anybody asked."""
+    """A fixed number of requests per quota period; the first period began before the first request.
+
+    With *says* the answers have quota headers.
+    """
 
     limit: int
     seconds: float
@@ -104,7 +110,7 @@ class FixedWindow:
 
 @attrs.define
 class SlidingLog:
-    """So many requests in any window; refusals are counted too if *counts_all*."""
+    """At most *limit* requests in any *seconds*; 429s are counted too if *counts_all*."""
 
     limit: int
     seconds: float
@@ -127,7 +133,7 @@ class SlidingLog:
 
 @attrs.define
 class Result:
-    """What became of the requests of a crowd."""
+    """The outcomes of all requests of `crowd`."""
 
     passed: int = 0
     refused: int = 0
@@ -141,39 +147,52 @@ class Result:
 
 
 class Controller(Protocol):
-    """What decides when requests go."""
+    """What decides when requests are sent."""
 
-    async def wait(self) -> int: ...
-    def passed(self, sent: float, number: int, quota: QuotaHeaders | None) -> None: ...
-    def refused(self, sent: float, refusals: int, retry_after: float | None) -> float:
-        """Return the seconds that the refused request waits before it asks again."""
+    async def acquire(self) -> int: ...
+    def record_success(self, sent: float, number: int, quota: QuotaHeaders | None) -> None: ...
+    def record_refusal(self, sent: float, refusals: int, retry_after: float | None) -> float:
+        """Return the seconds that the refused request waits before it is sent again."""
         ...
+
+
+def draws() -> Callable[[], float]:
+    """Return a source of random numbers that is the same in every run."""
+    return random.Random(1).random
 
 
 @attrs.define
 class Adaptive:
-    """Do with a pacer what a client does with it."""
+    """Use a pacer and the retry policy as the fetcher does, without giving up."""
 
-    pacer: Pacer = attrs.field(factory=lambda: Pacer(None, draw=random.Random(1).random))
+    draw: Callable[[], float] = attrs.field(factory=draws)
+    pacer: Pacer = attrs.field(
+        default=attrs.Factory(lambda self: Pacer(None, draw=self.draw), True)
+    )
+    policy: RetryPolicy = attrs.field(factory=lambda: RetryPolicy(attempts=1, max_wait=math.inf))
 
-    async def wait(self) -> int:
-        return await self.pacer.wait()
+    async def acquire(self) -> int:
+        return await self.pacer.acquire()
 
-    def passed(self, sent: float, number: int, quota: QuotaHeaders | None) -> None:
-        self.pacer.answered()
-        self.pacer.passed(sent)
-        self.pacer.forget_refusals()
+    def record_success(self, sent: float, number: int, quota: QuotaHeaders | None) -> None:
+        self.pacer.release()
+        self.pacer.record_success(sent)
+        self.pacer.reset_refusals()
         if quota is not None:
-            self.pacer.learn(quota, number)
+            self.pacer.record_quota(quota, number)
 
-    def refused(self, sent: float, refusals: int, retry_after: float | None) -> float:
-        self.pacer.answered()
-        self.pacer.refuse(sent, retry_after)
-        return self.pacer.wait_of_refused(refusals, retry_after)
+    def record_refusal(self, sent: float, refusals: int, retry_after: float | None) -> float:
+        self.pacer.release()
+        failure = Failure(RateLimitError("refused"), transient=True, retry_after=retry_after)
+        state = RetryState(refusals=refusals, refusal=self.pacer.refusal(sent))
+        decision = self.policy.decide(failure, state, self.draw)
+        assert isinstance(decision, Pause)
+        self.pacer.record_refusal(sent, decision.pause_all)
+        return decision.delay
 
 
 RetryAfter = Callable[[float, float], float | None]
-"""From the time and the wait until a request may pass to what the server's header asks for."""
+"""Maps the time and the wait until a request may pass to the wait that Retry-After asks for."""
 
 
 def absent(_now: float, _wait: float) -> float | None:
@@ -201,22 +220,23 @@ async def crowd(
     retry_after: RetryAfter = absent,
     seed: int = 0,
 ) -> Result:
-    """Ask page after page from so many *workers*, with what *controller* decides, and count.
+    """Fetch pages for *seconds*, at most *workers* requests in flight; return the outcomes.
 
-    A request takes *latency* seconds there and back, up to a tenth longer.
+    *controller* decides when requests are sent. A request takes *latency* seconds there and back,
+    or up to a tenth longer.
     """
     draw = random.Random(seed).random
     loop = asyncio.get_running_loop()
-    loop.set_debug(False)  # which takes most of the time where so many things are awaited
+    loop.set_debug(False)  # debug mode would take most of the time
     start, result, slots = loop.time(), Result(), asyncio.Semaphore(workers)
 
     def travel() -> Awaitable[None]:
         return asyncio.sleep(latency / 2 * (1 + draw() / 10))
 
     async def ask(refusals: int) -> float | None:
-        """Return the wait after a refusal, or None if there was none."""
+        """Return the seconds to wait after a 429, or None if the request passed."""
         async with slots:
-            number = await controller.wait()
+            number = await controller.acquire()
             sent = loop.time()
             result.sent.append(sent - start)
             await travel()
@@ -225,13 +245,13 @@ async def crowd(
             quota = limiter.quota(now)
             await travel()
             if wait is None:
-                controller.passed(sent, number, quota)
+                controller.record_success(sent, number, quota)
                 result.passed += 1
                 result.passed_at.append(now)
                 return None
             result.refused += 1
             result.most_refusals = max(result.most_refusals, refusals + 1)
-            return controller.refused(sent, refusals + 1, retry_after(now, wait))
+            return controller.record_refusal(sent, refusals + 1, retry_after(now, wait))
 
     async def fetch_pages() -> None:
         while True:
@@ -240,7 +260,7 @@ async def crowd(
                 refusals += 1
                 await asyncio.sleep(wait)
 
-    # Twice as many pages under way as slots, so that those which wait are no loss.
+    # Twice as many pages as slots, so that a page that waits after a 429 leaves no slot unused.
     tasks = [asyncio.create_task(fetch_pages()) for _ in range(2 * workers)]
     await asyncio.sleep(seconds)
     for task in tasks:

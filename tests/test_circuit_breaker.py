@@ -1,4 +1,4 @@
-"""Outages: few probes while nothing answers, everything afterwards, an end if there is none."""
+"""The circuit breaker: few requests while the server is down, all of them after it is back."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from aioburki import (
     ServerError,
     TransportError,
 )
-from aioburki._throttle.circuit_breaker import CircuitBreaker
+from aioburki._throttle.circuit_breaker import Circuit, CircuitBreaker, CircuitBreakerConfig
 
 pytestmark = [pytest.mark.long, pytest.mark.asyncio, pytest.mark.virtual_clock]
 
@@ -42,7 +42,7 @@ def unavailable(_: httpx.Request) -> httpx.Response:
 
 
 class Server:
-    """Serve pages of one contact, but for the time between *down* and *up*."""
+    """Serve pages of one contact, except from *down* to *up*, in seconds."""
 
     def __init__(
         self, down: float, up: float, fail: Callable[[httpx.Request], httpx.Response]
@@ -68,18 +68,18 @@ class Server:
 
 @pytest.mark.parametrize("fail", [refuse, break_off, unavailable])
 @pytest.mark.parametrize("concurrency", [1, 8, 50])
-async def test_a_minute_without_the_server_costs_a_minute(
+async def test_outage_of_a_minute_costs_a_minute(
     fail: Callable[[httpx.Request], httpx.Response], concurrency: int
 ) -> None:
-    """After 60 s all contacts come, each once; meanwhile 12 probes; full speed within 10 s."""
+    """After 60 s all contacts come once; at most 12 trial requests; full speed within 10 s."""
     server = Server(1, 61, fail)
     async with BurkiClient(
         KEY, concurrency=concurrency, transport=httpx.MockTransport(server)
     ) as burki:
         contacts = await burki.contacts(42, per_page=1)
     assert [contact.id for contact in contacts] == list(range(PAGES))
-    under_way = concurrency + 2  # those which the outage met, and what failed before it was one
-    assert server.asked_between(1, 61) <= under_way + 12
+    in_flight = concurrency + 2  # at the start of the outage, and those that opened the circuit
+    assert server.asked_between(1, 61) <= in_flight + 12
     back = min(time for time in server.answered if time > 61)
     assert back <= 71
     assert server.asked_between(back, back + 1) >= 0.8 * concurrency / LATENCY
@@ -89,10 +89,10 @@ async def test_a_minute_without_the_server_costs_a_minute(
 @pytest.mark.parametrize(
     ("fail", "kind"), [(refuse, ConnectionFailedError), (unavailable, ServerError)]
 )
-async def test_an_outage_that_lasts_is_given_up(
+async def test_lasting_outage_is_given_up(
     fail: Callable[[httpx.Request], httpx.Response], kind: type[TransportError | ServerError]
 ) -> None:
-    """After a minute and more the pull fails with what happened; retries stay below 20 %."""
+    """After more than a minute the pull raises the reason; retries stay below 20 %."""
     server = Server(1, 1e9, fail)
     async with BurkiClient(KEY, transport=httpx.MockTransport(server)) as burki:
         with pytest.raises(kind, match=r"the server is down: \d+ requests failed in \d+ s") as got:
@@ -104,8 +104,8 @@ async def test_an_outage_that_lasts_is_given_up(
     assert after - 8 <= 0.2 * len(server.times)
 
 
-async def test_the_next_pull_after_an_outage_starts_afresh() -> None:
-    """What was given up is forgotten: another pull fails by its own count, or succeeds."""
+async def test_pull_after_an_outage_starts_with_a_closed_circuit() -> None:
+    """Giving up closes the circuit: the next pull succeeds, or fails by its own count."""
     server = Server(1, 1e9, refuse)
     async with BurkiClient(KEY, transport=httpx.MockTransport(server)) as burki:
         with pytest.raises(ConnectionFailedError):
@@ -116,8 +116,8 @@ async def test_the_next_pull_after_an_outage_starts_afresh() -> None:
         assert now() - start <= PAGES * LATENCY / 8 + 1
 
 
-async def test_one_page_that_fails_is_no_outage() -> None:
-    """A page that always fails ends the pull by its own attempts, while others go on."""
+async def test_one_failing_page_does_not_open_the_circuit() -> None:
+    """A page that always fails uses up its own attempts while others are fetched."""
     asked: list[int] = []
 
     async def answer(request: httpx.Request) -> httpx.Response:
@@ -136,8 +136,8 @@ async def test_one_page_that_fails_is_no_outage() -> None:
     assert len(asked) >= 20
 
 
-async def test_the_first_page_alone_has_its_attempts() -> None:
-    """A server that is down from the start is given up after `attempts`, as one page is."""
+async def test_first_page_alone_has_its_attempts() -> None:
+    """A server that is down from the start is given up after `attempts`."""
     server = Server(0, 1e9, refuse)
     async with BurkiClient(KEY, attempts=4, transport=httpx.MockTransport(server)) as burki:
         with pytest.raises(ConnectionFailedError) as caught:
@@ -146,8 +146,8 @@ async def test_the_first_page_alone_has_its_attempts() -> None:
     assert now() - server.start <= 5
 
 
-async def test_events_tell_when_the_next_probe_goes() -> None:
-    """The delay of a retry during an outage is that of the probe, not of the page."""
+async def test_retry_event_has_the_delay_of_the_trial_request() -> None:
+    """The delay of a retry during an outage is that of the trial request, not a back-off."""
     server = Server(1, 61, refuse)
     delays: list[float] = []
 
@@ -160,8 +160,8 @@ async def test_events_tell_when_the_next_probe_goes() -> None:
     assert 8 <= max(delays) <= 9
 
 
-async def test_a_retry_after_holds_the_next_probe_back() -> None:
-    """A maintenance page that names its end is not asked before."""
+async def test_retry_after_delays_the_trial_request() -> None:
+    """A server that names the end of its maintenance gets no request before."""
 
     def maintenance(_: httpx.Request) -> httpx.Response:
         return httpx.Response(503, headers={"retry-after": "30"})
@@ -172,8 +172,8 @@ async def test_a_retry_after_holds_the_next_probe_back() -> None:
     assert server.asked_between(2, 61) <= 2
 
 
-async def test_a_cancelled_probe_leaves_its_turn_to_the_next() -> None:
-    """A pull that is cancelled while it probes does not hold up the others."""
+async def test_cancelled_trial_request_makes_room_for_the_next() -> None:
+    """A pull that is cancelled with its trial request in flight does not block the others."""
     server = Server(1, 20, refuse)
     async with BurkiClient(KEY, transport=httpx.MockTransport(server)) as burki:
         pulls = [asyncio.ensure_future(collect(burki)) for _ in range(2)]
@@ -187,8 +187,8 @@ async def collect(burki: BurkiClient) -> int:
     return len(await burki.contacts(42, per_page=1))
 
 
-async def test_timeouts_are_an_outage_too() -> None:
-    """A server that swallows requests is probed, one at a time, and given up."""
+async def test_timeouts_open_the_circuit() -> None:
+    """A server that never answers gets one trial request at a time, and is given up."""
 
     async def swallow(request: httpx.Request) -> httpx.Response:
         number = int(request.url.params["page"])
@@ -205,20 +205,70 @@ async def test_timeouts_are_an_outage_too() -> None:
     assert now() - start <= 90
 
 
-async def test_only_one_waits_in_front() -> None:
-    """While a probe is under way nobody else is let go, and then one."""
-    outage = CircuitBreaker(6, draw=lambda: 0.0)
+def record_failure(breaker: CircuitBreaker, page: object, *, is_trial: bool = False) -> None:
+    breaker.record_failure(breaker.after_failure(page, is_trial=is_trial, retry_after=0.0))
+
+
+async def test_trial_requests_are_sent_one_at_a_time() -> None:
+    """While a trial request is in flight no other request is let through, and after it one."""
+    breaker = CircuitBreaker(draw=lambda: 0.0)
     first, second = object(), object()
-    for failed in (first, second, second):
-        assert outage.failed(failed, is_probe=False, retry_after=0.0) is None
-    assert await outage.admit()
-    waiting = [asyncio.create_task(outage.admit()) for _ in range(5)]
+    for page_ in (first, second, second):
+        record_failure(breaker, page_)
+    assert await breaker.acquire()
+    waiting = [asyncio.create_task(breaker.acquire()) for _ in range(5)]
     await asyncio.sleep(60)
     assert not any(task.done() for task in waiting)
-    outage.leave()
-    assert outage.failed(first, is_probe=True, retry_after=0.0) is None
+    breaker.release()
+    record_failure(breaker, first, is_trial=True)
     await asyncio.sleep(1)
     assert sum(task.done() for task in waiting) == 1
-    outage.leave()
-    outage.over()
+    breaker.release()
+    breaker.record_answer()
     assert sorted(await asyncio.gather(*waiting)) == [False] * 4 + [True]
+
+
+def after(circuit: Circuit, page: object, now: float, *, is_trial: bool = False) -> Circuit:
+    return circuit.after_failure(
+        page,
+        now=now,
+        is_trial=is_trial,
+        retry_after=0.0,
+        fraction=0.0,
+        config=CircuitBreakerConfig(),
+    )
+
+
+async def test_circuit_opens_at_the_third_failure_of_more_than_one_page() -> None:
+    """Three failures of one page keep the circuit closed; another page's opens it."""
+    circuit, first, second = Circuit(), object(), object()
+    for number in range(1, 4):
+        circuit = after(circuit, first, float(number))
+        assert circuit == Circuit(failures=number, first_page=first, since=1.0)
+    opened = after(circuit, second, 4.0)
+    assert (opened.failures, opened.failed_trials) == (4, 0)
+    assert opened.delay(4.0) == pytest.approx(0.1)
+    assert not opened.is_closed
+
+
+async def test_only_failed_trial_requests_prolong_an_outage() -> None:
+    """The wait triples with each failed trial request, up to 9 s; other failures only count."""
+    circuit = Circuit(failures=3, failed_trials=0, due=10.0)
+    assert after(circuit, object(), 10.0) == Circuit(failures=4, failed_trials=0, due=10.0)
+    delays = []
+    for _ in range(6):
+        circuit = after(circuit, object(), 10.0, is_trial=True)
+        delays.append(circuit.delay(10.0))
+    assert delays == pytest.approx([0.3, 0.9, 2.7, 8.1, 9, 9])
+    assert circuit.failed_trials == 6
+
+
+async def test_trial_requests_are_jittered_and_wait_their_retry_after() -> None:
+    """The wait is up to a tenth shorter, and never shorter than the server asks for."""
+    config = CircuitBreakerConfig()
+    assert config.wait(20, 1.0) == pytest.approx(8.1)
+    circuit = Circuit(failures=3, failed_trials=7).after_failure(
+        object(), now=10.0, is_trial=True, retry_after=30.0, fraction=0.5, config=config
+    )
+    assert circuit.delay(10.0) == 30.0
+    assert circuit.delay(50.0) == 0.0

@@ -170,7 +170,7 @@ def test_key_comes_from_the_environment(
     """Key and base URL are those of the library; nobody listens there."""
     monkeypatch.setenv("BURKI_API_KEY", KEY)
     monkeypatch.setenv("BURKI_BASE_URL", "http://127.0.0.1:9")
-    monkeypatch.setattr("aioburki._requests.fetcher.back_off", lambda *_: 0.0)
+    monkeypatch.setattr("aioburki._requests.retry_policy.back_off", lambda *_: 0.0)
     assert cli.run(["contacts", "42"]) == 1
     assert "could not connect to 127.0.0.1" in capsys.readouterr().err
 

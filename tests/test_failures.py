@@ -1,4 +1,4 @@
-"""What a failed attempt means: which error, and whether it is worth another try."""
+"""What a failed attempt means: which error, and whether it is transient."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def failed(status: int, content: bytes = b"", headers: dict[str, str] | None = N
     ],
 )
 def test_statuses_have_their_errors(status: int, kind: type[APIError], transient: bool) -> None:
-    """Each status becomes its error, with the server's reason, and is retried or not."""
+    """Each status has its error, with the server's detail, and is transient or not."""
     failure = failed(status, body({"detail": "because"}))
     assert type(failure.error) is kind
     assert isinstance(failure.error, APIError)
@@ -81,14 +81,14 @@ def test_statuses_have_their_errors(status: int, kind: type[APIError], transient
     assert failure.error.status_code == status
     assert failure.error.detail == "because"
     assert str(failure.error).startswith(f"HTTP {status}: because")
-    assert failure.refused is (status == 429)
+    assert failure.is_refusal is (status == 429)
     bare = failed(status).error
     assert type(bare) is kind
     assert isinstance(bare, APIError)
     assert bare.detail is None
 
 
-def test_wait_of_the_server_is_kept() -> None:
+def test_retry_after_is_kept() -> None:
     """Retry-After is on the failure, and on the error of a 429."""
     failure = failed(429, headers={"retry-after": "1.5"})
     assert failure.retry_after == 1.5
@@ -97,8 +97,8 @@ def test_wait_of_the_server_is_kept() -> None:
     assert failed(503, headers={"retry-after": "7"}).retry_after == 7.0
 
 
-def test_dates_go_by_the_clock_of_the_server() -> None:
-    """A server that is an hour off asks for no other wait, if it says what time it has."""
+def test_dates_are_compared_with_the_servers_clock() -> None:
+    """A server whose clock is wrong asks for the right wait if it sends a Date."""
     headers = {
         "date": "Thu, 01 Feb 2024 12:00:00 GMT",
         "retry-after": "Thu, 01 Feb 2024 12:00:09 GMT",
@@ -116,7 +116,7 @@ def test_problems_of_a_422_are_kept() -> None:
 
 @pytest.mark.parametrize("status", [201, 202, 204, 206, 300, 301, 304, 308, 600, 999])
 def test_other_successes_and_redirects_are_unexpected(status: int) -> None:
-    """Nothing but a 200 is a page, and a redirect is not followed."""
+    """Only a 200 is a page; a redirect is not followed, and its target not shown."""
     failure = failed(status, b'{"contacts": []}', {"location": "https://evil.example/?key"})
     assert type(failure.error) is UnexpectedResponseError
     assert failure.error.status_code == status
@@ -126,7 +126,7 @@ def test_other_successes_and_redirects_are_unexpected(status: int) -> None:
 
 @pytest.mark.parametrize("kind", ["text/html; charset=utf-8", "application/xhtml+xml", ""])
 def test_html_is_not_this_api(kind: str) -> None:
-    """A login page or a firewall's answer is told from the API's, and not shown."""
+    """An HTML page with a status below 500 is no answer of the API, and is not shown."""
     page = b"\n <html>Attention required</html>"
     for status in (200, 400, 401, 403, 404, 410):
         failure = failed(status, page, {"content-type": kind})
@@ -140,7 +140,7 @@ def test_html_is_not_this_api(kind: str) -> None:
 
 
 def test_json_by_any_other_name_may_be_a_page() -> None:
-    """A missing or odd content type does not matter, the content does."""
+    """A body that starts like JSON may be a page, whatever its content type."""
     for kind in ("text/plain", "text/html"):
         response = httpx.Response(200, headers={"content-type": kind})
         assert failure_of_status(response, b" {}", KEY, NOW) is None
@@ -158,7 +158,7 @@ def test_json_by_any_other_name_may_be_a_page() -> None:
 def test_bodies_that_cannot_be_read(
     problem: BodyProblem, kind: type[BurkiError], transient: bool
 ) -> None:
-    """Half a body may be whole next time, a huge or oddly encoded one will not."""
+    """An incomplete body is transient; one that is too large or wrongly encoded is not."""
     failure = failure_of_body(200, problem, "contact")
     assert type(failure.error) is kind
     assert failure.transient is transient
@@ -169,8 +169,8 @@ def _subclasses(kind: type[Exception]) -> list[type[Exception]]:
 
 
 @pytest.mark.parametrize("kind", _subclasses(httpx.TransportError))
-def test_every_transport_error_of_httpx_is_ours(kind: type[httpx.TransportError]) -> None:
-    """Each of them becomes a TransportError that shows nothing of its text."""
+def test_every_transport_error_of_httpx_is_translated(kind: type[httpx.TransportError]) -> None:
+    """Each of them becomes a TransportError that shows nothing of the original text."""
     failure = failure_of_connection(kind("secret"), "burki.example")
     assert isinstance(failure.error, TransportError)
     assert "secret" not in str(failure.error)
@@ -181,16 +181,16 @@ def test_every_transport_error_of_httpx_is_ours(kind: type[httpx.TransportError]
     assert failure.transient is not lasting
 
 
-def test_deadline_is_a_timeout() -> None:
-    """The deadline of an attempt means the same as a timeout of httpx."""
+def test_deadline_of_an_attempt_is_a_timeout() -> None:
+    """A TimeoutError means the same as a timeout of httpx."""
     failure = failure_of_connection(TimeoutError(), "burki.example")
     assert type(failure.error) is RequestTimeoutError
     assert failure.transient
 
 
 @pytest.mark.parametrize("error", [ssl.SSLError("secret"), ConnectionResetError("secret")])
-def test_errors_that_httpx_lets_through_are_broken_connections(error: OSError) -> None:
-    """A damaged TLS record or a bare socket error may pass."""
+def test_untranslated_socket_errors_are_broken_connections(error: OSError) -> None:
+    """A damaged TLS record and a bare socket error are transient."""
     failure = failure_of_connection(error, "burki.example")
     assert type(failure.error) is ConnectionFailedError
     assert failure.transient
@@ -198,7 +198,7 @@ def test_errors_that_httpx_lets_through_are_broken_connections(error: OSError) -
 
 
 def test_refused_certificate_is_not_retried() -> None:
-    """What a certificate says does not change by asking again."""
+    """A certificate that is not accepted is not transient."""
     error = httpx.ConnectError("x")
     error.__cause__ = httpcore.ConnectError()
     error.__cause__.__context__ = ssl.SSLCertVerificationError()

@@ -1,4 +1,4 @@
-"""One page, from the request that is sent to the error that is raised."""
+"""The fetcher: one page, from the request that is sent to the page or the error."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ Answer = httpx.Response | Exception | Callable[[httpx.Request], httpx.Response]
 
 
 class Script:
-    """Answer with each of *answers* in turn, the last one for ever; note when."""
+    """Answer with each of *answers* in turn, then always with the last; record the times."""
 
     def __init__(self, *answers: Answer) -> None:
         self.answers = answers
@@ -69,7 +69,7 @@ class Script:
 
 
 async def test_request_is_what_the_api_documents() -> None:
-    """Path, parameters and headers are those of the reference page, and nothing else is sent."""
+    """Path, parameters and headers are those of the API's reference page, and no others."""
     script = Script(PAGE)
     async with script.client() as burki:
         await burki.contacts(42, status="no_answer", per_page=1000)
@@ -104,8 +104,8 @@ async def test_base_url_may_have_a_path() -> None:
     ],
     ids=lambda failure: getattr(failure, "status_code", type(failure).__name__),
 )  # fmt: skip
-async def test_transient_failures_are_tried_again(failure: Answer) -> None:
-    """Whatever may pass costs a retry and no contact."""
+async def test_transient_failures_are_retried(failure: Answer) -> None:
+    """A transient failure costs a retry and no contact."""
     script = Script(failure, failure, PAGE)
     async with script.client() as burki:
         contacts = await burki.contacts(42)
@@ -128,7 +128,7 @@ async def test_transient_failures_are_tried_again(failure: Answer) -> None:
 async def test_lasting_failures_are_raised_after_all_attempts(
     answer: Answer, kind: type[BurkiError]
 ) -> None:
-    """After `attempts` tries the error says what, where and how often."""
+    """After `attempts` requests the error says what failed, where and how often."""
     script = Script(answer)
     async with script.client(attempts=4) as burki:
         with pytest.raises(kind) as caught:
@@ -154,7 +154,7 @@ async def test_lasting_failures_are_raised_after_all_attempts(
     ids=str,
 )  # fmt: skip
 async def test_other_failures_are_raised_at_once(answer: Answer) -> None:
-    """What asking again cannot mend is not asked again."""
+    """A failure that another attempt cannot change is not retried."""
     script = Script(answer)
     async with script.client() as burki:
         with pytest.raises(BurkiError) as caught:
@@ -163,19 +163,19 @@ async def test_other_failures_are_raised_at_once(answer: Answer) -> None:
     assert caught.value.attempts == 1
 
 
-async def test_back_off_grows_from_try_to_try() -> None:
-    """The pauses between attempts stay within their windows."""
+async def test_back_off_grows_from_attempt_to_attempt() -> None:
+    """The waits between attempts stay within their jitter ranges."""
     script = Script(httpx.Response(500))
     async with script.client() as burki:
         with pytest.raises(ServerError):
             await burki.contacts(42)
     gaps = [later - sooner for sooner, later in zip(script.times, script.times[1:], strict=False)]
-    windows = (0.1, 0.3, 0.9, 2.7, 8.1)
-    assert all(0 <= gap <= window + 1e-6 for gap, window in zip(gaps, windows, strict=True))
+    ranges = (0.1, 0.3, 0.9, 2.7, 8.1)
+    assert all(0 <= gap <= end + 1e-6 for gap, end in zip(gaps, ranges, strict=True))
 
 
 async def test_retry_after_of_a_503_is_waited_out() -> None:
-    """A server that names a time is not asked before."""
+    """A server that names a time gets no request before it."""
     script = Script(httpx.Response(503, headers={"retry-after": "17.5"}), PAGE)
     async with script.client() as burki:
         await burki.contacts(42)
@@ -183,7 +183,7 @@ async def test_retry_after_of_a_503_is_waited_out() -> None:
 
 
 async def test_retry_after_of_a_503_beyond_max_wait_is_raised() -> None:
-    """A maintenance of a day is not slept through."""
+    """A maintenance of a day is raised and not waited out."""
     script = Script(httpx.Response(503, headers={"retry-after": "86400"}))
     async with script.client() as burki:
         with pytest.raises(ServerError):
@@ -192,7 +192,7 @@ async def test_retry_after_of_a_503_beyond_max_wait_is_raised() -> None:
 
 
 async def test_429s_of_one_instant_are_one_pause() -> None:
-    """Eight refusals of requests that were under way together are told once."""
+    """Eight 429s to requests that were in flight together are reported once."""
     pauses: list[Event] = []
     calls = 0
 
@@ -219,7 +219,7 @@ async def test_429s_of_one_instant_are_one_pause() -> None:
 
 @pytest.mark.parametrize("in_date", [False, True])
 async def test_429_is_waited_out_and_counts_as_no_attempt(in_date: bool) -> None:
-    """However often the server refuses within max_wait, the page arrives."""
+    """However many 429s come within max_wait, the page is fetched."""
 
     def refuse(_: httpx.Request) -> httpx.Response:
         date = format_datetime(datetime.now(UTC) + timedelta(seconds=6), usegmt=True)
@@ -235,8 +235,8 @@ async def test_429_is_waited_out_and_counts_as_no_attempt(in_date: bool) -> None
     assert all(4.9 <= gap <= 6.3 for gap in gaps)
 
 
-async def test_429s_take_no_attempt_away_from_other_failures() -> None:
-    """A page that was refused for its rate has all its attempts for what fails afterwards."""
+async def test_429s_leave_all_attempts_for_other_failures() -> None:
+    """A page that got 429s still has all its attempts for other failures."""
     refused = httpx.Response(429, headers={"retry-after": "1"})
     script = Script(refused, refused, httpx.Response(503), refused, PAGE)
     async with script.client(attempts=2) as burki:
@@ -245,7 +245,7 @@ async def test_429s_take_no_attempt_away_from_other_failures() -> None:
 
 
 async def test_429_beyond_max_wait_is_raised_at_once() -> None:
-    """A wait that is too long is neither clipped nor slept through."""
+    """A wait beyond max_wait is neither shortened nor waited out."""
     script = Script(httpx.Response(429, headers={"retry-after": "121"}), PAGE)
     async with script.client() as burki:
         start = asyncio.get_running_loop().time()
@@ -254,13 +254,13 @@ async def test_429_beyond_max_wait_is_raised_at_once() -> None:
         assert asyncio.get_running_loop().time() == start
         assert caught.value.retry_after == 121
         assert caught.value.status_code == 429
-        # Others do not wait for what was refused to be waited for.
+        # Other requests do not wait for it either.
         assert len(await burki.contacts(42)) == 3
         assert asyncio.get_running_loop().time() == start
 
 
 async def test_429s_without_a_success_end_after_max_wait() -> None:
-    """A server that refuses for ever is given up, and the next pull starts afresh."""
+    """A server that only answers 429 is given up; the next pull has max_wait again."""
     script = Script(httpx.Response(429, headers={"retry-after": "30"}))
     async with script.client() as burki:
         for _ in range(2):
@@ -282,7 +282,7 @@ async def test_max_wait_zero_waits_for_nothing() -> None:
 
 
 async def test_slow_body_ends_at_the_deadline_of_the_attempt() -> None:
-    """A body that drips for ever is bounded by `timeout`, which no read timeout would do."""
+    """A body that never ends is bounded by `timeout`, which is no read timeout."""
 
     class Drip(httpx.AsyncByteStream):
         async def __aiter__(self) -> AsyncIterator[bytes]:
@@ -298,7 +298,7 @@ async def test_slow_body_ends_at_the_deadline_of_the_attempt() -> None:
 
 
 async def test_redirects_are_not_followed_even_if_the_users_client_would() -> None:
-    """The key does not travel to where a redirect points, nor is a user's auth put in its place."""
+    """The key is not sent to a redirect's target, nor replaced by the auth of the user's client."""
     script = Script(httpx.Response(307, headers={"location": "https://evil.example/"}))
     http = httpx.AsyncClient(
         transport=httpx.MockTransport(script), follow_redirects=True, auth=("me", PASSWORD)
@@ -311,8 +311,8 @@ async def test_redirects_are_not_followed_even_if_the_users_client_would() -> No
     await http.aclose()
 
 
-async def test_events_tell_pages_retries_and_pauses() -> None:
-    """on_event gets each happening once, as frozen data without a contact."""
+async def test_events_report_pages_retries_and_pauses() -> None:
+    """on_event gets each event once, without any contact data."""
     events: list[Event] = []
     script = Script(httpx.Response(429, headers={"retry-after": "3"}), httpx.Response(502), PAGE)
     async with script.client(on_event=events.append) as burki:
@@ -330,8 +330,10 @@ async def test_events_tell_pages_retries_and_pauses() -> None:
     assert PHONE not in repr(events)
 
 
-async def test_listener_that_fails_costs_no_pull(caplog: pytest.LogCaptureFixture) -> None:
-    """What on_event raises is logged, and the pull goes on."""
+async def test_exception_in_on_event_does_not_end_the_pull(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """An exception in on_event is logged, and the pull goes on."""
 
     def listen(event: Event) -> None:
         raise RuntimeError("metrics are down")
@@ -343,7 +345,7 @@ async def test_listener_that_fails_costs_no_pull(caplog: pytest.LogCaptureFixtur
     caplog.clear()
 
 
-async def test_log_lines_name_what_happens(caplog: pytest.LogCaptureFixture) -> None:
+async def test_retries_pauses_and_pages_are_logged(caplog: pytest.LogCaptureFixture) -> None:
     """Retries and pauses are logged at INFO, pages at DEBUG."""
     script = Script(httpx.Response(429, headers={"retry-after": "3"}), httpx.Response(502), PAGE)
     async with script.client() as burki:
@@ -355,8 +357,8 @@ async def test_log_lines_name_what_happens(caplog: pytest.LogCaptureFixture) -> 
     assert lines[1][1].startswith("campaign 42 page 1 attempt 2: HTTP 502; again in ")
 
 
-async def test_status_counts_although_the_body_breaks_off() -> None:
-    """A 401 is a 401 and a 429 a 429, however little of their bodies arrives."""
+async def test_status_counts_although_the_body_is_incomplete() -> None:
+    """A 401 is a 401 and a 429 a 429, even if the connection breaks within the body."""
 
     class Broken(httpx.AsyncByteStream):
         async def __aiter__(self) -> AsyncIterator[bytes]:
@@ -378,8 +380,8 @@ async def test_status_counts_although_the_body_breaks_off() -> None:
     assert contacts.report.elapsed >= 60
 
 
-async def test_bare_socket_errors_are_tried_again() -> None:
-    """What httpx does not translate is a broken connection all the same."""
+async def test_untranslated_socket_errors_are_retried() -> None:
+    """An OSError that httpx does not translate is a broken connection."""
     script = Script(ssl.SSLError("bad record"), ConnectionResetError(), PAGE)
     async with script.client() as burki:
         assert (await burki.contacts(42)).report.retries == 2
@@ -387,7 +389,7 @@ async def test_bare_socket_errors_are_tried_again() -> None:
 
 @pytest.mark.parametrize(("wait", "latency"), [("0.001", 0.0), ("0.01", 0.2), ("0.5", 2.0)])
 async def test_max_wait_bounds_the_time_under_429s(wait: str, latency: float) -> None:
-    """Small waits and slow refusals do not add up beyond max_wait."""
+    """Short waits and slow 429s do not add up beyond max_wait."""
 
     async def handler(_: httpx.Request) -> httpx.Response:
         await asyncio.sleep(latency)
@@ -402,7 +404,7 @@ async def test_max_wait_bounds_the_time_under_429s(wait: str, latency: float) ->
 
 
 async def test_waits_are_added_up() -> None:
-    """The report's `waited` is the sum over requests that waited side by side."""
+    """The report's `waited` is the sum over requests that waited at the same time."""
 
     def handler(request: httpx.Request) -> httpx.Response:
         number = int(request.url.params["page"])
@@ -416,8 +418,8 @@ async def test_waits_are_added_up() -> None:
     assert 20 <= report.waited <= 32
 
 
-async def test_hooks_of_the_users_client_do_no_harm() -> None:
-    """A hook may read the body for a log, or raise for the status."""
+async def test_hooks_of_the_users_client_may_read_or_raise() -> None:
+    """A response hook may read the body, call raise_for_status, or both."""
 
     async def read(response: httpx.Response) -> None:
         await response.aread()
@@ -448,12 +450,12 @@ async def test_hooks_of_the_users_client_do_no_harm() -> None:
                 script.answers = (httpx.Response(401, json={"detail": "no"}),)
                 with pytest.raises(AuthenticationError) as caught:
                     await burki.contacts(42)
-                # A mock's answer has been read from the start.
+                # The body of a mock response is read before the hook runs.
                 assert caught.value.detail == "no"
 
 
 async def test_transport_that_is_falsy_is_used() -> None:
-    """What a transport says of its length does not send the key elsewhere."""
+    """A transport with __len__ 0 is not replaced by the default one."""
 
     class Empty(httpx.MockTransport):
         def __len__(self) -> int:
@@ -465,8 +467,8 @@ async def test_transport_that_is_falsy_is_used() -> None:
     assert len(script.requests) == 1
 
 
-async def test_foreign_errors_come_out_as_they_are() -> None:
-    """A bug in the user's transport is not hidden, nor put into a group."""
+async def test_other_exceptions_of_a_transport_are_raised_unchanged() -> None:
+    """An exception of the user's transport is neither translated nor put into a group."""
     script = Script(ZeroDivisionError("theirs"))
     async with script.client() as burki:
         with pytest.raises(ZeroDivisionError, match="theirs"):
@@ -474,8 +476,8 @@ async def test_foreign_errors_come_out_as_they_are() -> None:
     assert len(script.requests) == 1
 
 
-async def test_exchange_cancelled_by_somebody_else_is_a_cancellation() -> None:
-    """A request whose own task is cancelled from outside is not taken for an answer."""
+async def test_cancelled_task_of_an_attempt_cancels_the_pull() -> None:
+    """Cancelling the task in which a request is sent raises CancelledError from the pull."""
 
     async def handler(_: httpx.Request) -> httpx.Response:
         await asyncio.sleep(60)
@@ -491,7 +493,7 @@ async def test_exchange_cancelled_by_somebody_else_is_a_cancellation() -> None:
 
 
 async def test_large_error_bodies_are_not_read() -> None:
-    """An error is an error, without a reason if that is longer than anybody reads."""
+    """The error of a 400 whose body is larger than the bound has no detail."""
     script = Script(httpx.Response(400, content=b'{"detail": "' + b"x" * 300_000 + b'"}'))
     async with script.client() as burki:
         with pytest.raises(BadRequestError) as caught:
@@ -500,7 +502,7 @@ async def test_large_error_bodies_are_not_read() -> None:
 
 
 async def test_cookies_are_not_kept() -> None:
-    """What a server sets is not sent back, so requests do not grow."""
+    """A cookie that the server sets is not sent back."""
     script = Script(
         lambda request: httpx.Response(
             200,

@@ -1,4 +1,4 @@
-"""The limit nobody told us: found, kept, followed, and remembered, in every shape of limiter."""
+"""The rate estimator: an unknown limit is found, kept, followed when it moves, and remembered."""
 
 from __future__ import annotations
 
@@ -60,10 +60,10 @@ async def pull(
         (240, 5, 0.02, 8, absent),
     ],
 )
-async def test_a_bucket_is_used_and_hardly_ever_refuses(
+async def test_token_bucket_is_used_with_few_429s(
     rate: float, burst: int, latency: float, workers: int, retry_after: RetryAfter
 ) -> None:
-    """Over a minute 95 % of the limit are used, 1.5 % refused, no page more than three times."""
+    """In a minute at least 95 % of the limit is used, 1.5 % refused, no page over three times."""
     result = await pull(
         Bucket(rate, burst), latency=latency, workers=workers, retry_after=retry_after
     )
@@ -73,31 +73,31 @@ async def test_a_bucket_is_used_and_hardly_ever_refuses(
 
 
 @pytest.mark.parametrize("burst", [5, 20, 100])
-async def test_a_small_limit_is_used_too(burst: int) -> None:
-    """At ten a second the refusals of the first moment weigh more: 2 % are refused at most."""
+async def test_small_limit_is_used_with_few_429s(burst: int) -> None:
+    """At ten per second the 429s of the first burst weigh more: at most 2 % are refused."""
     result = await pull(Bucket(10, burst))
     assert result.passed >= 0.95 * 600
     assert result.refused_percent <= 2
     assert result.most_refusals <= 3
 
 
-async def test_nothing_is_held_back_before_the_first_refusal() -> None:
-    """Without a 429 there is no ceiling but the number of requests in flight."""
+async def test_no_request_waits_before_the_first_429() -> None:
+    """Without a 429 the rate is bounded by the number of requests in flight alone."""
     result = await pull(Bucket(1e6, 1e6), seconds=2, latency=0.02, workers=32)
     assert result.passed >= 0.93 * 2 * 32 / 0.02
     assert result.refused == 0
 
 
-async def test_a_limit_that_is_gone_is_forgotten() -> None:
-    """After one refusal by mistake all goes as fast as before within seconds."""
+async def test_limit_that_is_lifted_is_forgotten() -> None:
+    """When the limit is lifted, full speed is back within seconds."""
     result = await pull(Bucket(10, 10, ((0.5, 1e6),)), seconds=10, workers=32)
     last = [time for time in result.passed_at if time >= 8]
     assert len(last) >= 0.9 * 2 * 32 / 0.02
 
 
 @pytest.mark.parametrize("latency", [0.02, 0.18])
-async def test_a_limit_that_falls_is_kept(latency: float) -> None:
-    """A fifth of the limit is found within seconds, at few refusals."""
+async def test_lowered_limit_is_kept(latency: float) -> None:
+    """A quarter of the limit is found within seconds, with few 429s."""
     result = await pull(Bucket(80, 10, ((20, 20),)), latency=latency, workers=32)
     later = [time for time in result.passed_at if time > 25]
     assert 0.9 * 20 * 35 <= len(later) <= 1.05 * 20 * 35
@@ -105,8 +105,8 @@ async def test_a_limit_that_falls_is_kept(latency: float) -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-async def test_a_limit_that_rises_is_found(seed: int) -> None:
-    """Four times the limit is found within half a minute, by itself."""
+async def test_raised_limit_is_found(seed: int) -> None:
+    """Four times the limit is found within half a minute."""
     result = await pull(Bucket(20, 10, ((10 + 4 * seed, 80),)), workers=32, seed=seed)
     last = [time for time in result.passed_at if time > 50]
     assert len(last) >= 0.95 * 80 * 10
@@ -117,7 +117,7 @@ async def test_a_limit_that_rises_is_found(seed: int) -> None:
     ("limit", "seconds", "total"), [(50, 1, 20), (500, 10, 60), (600, 60, 150), (1000, 3600, 7200)]
 )
 @pytest.mark.parametrize("latency", [0.02, 0.18])
-async def test_a_window_that_is_told_is_never_overdrawn(
+async def test_told_quota_is_never_exceeded(
     limit: int, seconds: float, total: float, latency: float
 ) -> None:
     """With X-RateLimit headers no request is refused at all."""
@@ -136,16 +136,16 @@ async def test_a_window_that_is_told_is_never_overdrawn(
         (SlidingLog(50, 1), 60, 0.7),
     ],
 )
-async def test_a_window_that_is_not_told_is_lived_with(
+async def test_untold_quota_is_used_with_few_429s(
     limiter: Limiter, seconds: float, used: float
 ) -> None:
-    """Windows without headers are used for the most part, with few refusals."""
+    """Quotas without headers are used for the most part, with few 429s."""
     result = await pull(limiter, seconds=seconds)
     assert result.passed >= used * limiter.capacity(seconds)
     assert result.refused_percent <= 3
 
 
-async def test_what_was_learned_stays_for_the_next_pull() -> None:
+async def test_limit_is_remembered_for_the_next_pull() -> None:
     """A second pull of the client keeps the limit that the first has found."""
     client, limiter = Adaptive(), Bucket(50, 10)
     first = await pull(limiter, seconds=30, client=client)
@@ -154,33 +154,33 @@ async def test_what_was_learned_stays_for_the_next_pull() -> None:
     assert second.passed >= 0.95 * 50 * 30
 
 
-async def test_fifty_refusals_of_one_instant_cut_the_rate_once() -> None:
-    """Requests that were under way together are one signal, however many are refused."""
+async def test_fifty_429s_of_one_instant_cut_the_rate_once() -> None:
+    """Requests that were in flight together are one signal, however many are refused."""
     pacers = [Pacer(None, draw=lambda: 0.5) for _ in range(2)]
     rates = []
     for pacer, refusals in zip(pacers, (1, 50), strict=True):
         start = asyncio.get_running_loop().time()
         for _ in range(50):
-            await pacer.wait()
+            await pacer.acquire()
         await asyncio.sleep(0.02)
         for _ in range(refusals):
-            pacer.refuse(start, None)
-        rates.append(pacer._limit.rate(start + 1))
+            pacer.record_refusal(start, 0.0)
+        rates.append(pacer._estimator.rate(start + 1))
     assert rates[0] == rates[1] == 10
 
 
-async def test_refusals_without_a_success_measure_nothing() -> None:
+async def test_429s_without_a_success_measure_nothing() -> None:
     """A server that refuses everything is no limit of zero."""
-    limit = RateEstimator()
-    limit.passed(1.0, 0.9)
-    limit.refused(2.0, 1.9)
-    assert limit.rate(2.0) == 10
-    limit.reopened(10.0, 0.5)
-    assert limit.rate(10.0) == 10
+    estimator = RateEstimator()
+    estimator.record_success(1.0, 0.9)
+    estimator.record_refusal(2.0, 1.9)
+    assert estimator.rate(2.0) == 10
+    estimator.record_reopening(10.0, 0.5)
+    assert estimator.rate(10.0) == 10
 
 
-async def test_a_client_finds_the_limit_and_fetches_every_page_once() -> None:
-    """The real client keeps within a limit nobody told it, and loses nothing meanwhile."""
+async def test_client_finds_the_limit_and_fetches_every_page_once() -> None:
+    """The real client keeps within an unknown limit and delivers every contact."""
     loop, limiter = asyncio.get_running_loop(), Bucket(50, 10)
     loop.set_debug(False)  # which takes most of the time of a thousand pages
     start, answers = loop.time(), [0, 0]
@@ -202,8 +202,8 @@ async def test_a_client_finds_the_limit_and_fetches_every_page_once() -> None:
     assert contacts.report.elapsed <= 1000 / 50 / 0.9
 
 
-async def test_a_client_keeps_to_what_the_server_says_is_left() -> None:
-    """With X-RateLimit headers the real client uses windows up and waits for the next."""
+async def test_client_keeps_within_a_told_quota() -> None:
+    """With X-RateLimit headers the real client uses each period up and waits for the next."""
     loop, limiter = asyncio.get_running_loop(), FixedWindow(10, 20, says=True)
     start = loop.time()
 
@@ -229,8 +229,8 @@ async def test_a_client_keeps_to_what_the_server_says_is_left() -> None:
     assert 50 <= contacts.report.elapsed <= 60
 
 
-async def test_a_429_may_say_when_its_window_ends() -> None:
-    """Without Retry-After the end of the window counts, also against `max_wait`."""
+async def test_429_may_say_when_its_quota_period_ends() -> None:
+    """Without Retry-After the end of the period is the wait that `max_wait` bounds."""
     headers = {"x-ratelimit-remaining": "0", "x-ratelimit-reset": "3000"}
     transport = httpx.MockTransport(lambda _: httpx.Response(429, headers=headers))
     async with BurkiClient(KEY, transport=transport) as burki:

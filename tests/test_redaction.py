@@ -1,4 +1,4 @@
-"""Reasons that servers give: shown, but never with what must not be shown."""
+"""Details of error answers: shown without keys, phone numbers and control characters."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from pages import KEY, PHONE, body
 from aioburki._requests.redaction import Detail, read_detail, safe_text
 
 
-def test_detail_is_the_text_the_server_gave() -> None:
-    """FastAPI's detail is taken as it is."""
+def test_detail_is_the_servers_text() -> None:
+    """The detail of a FastAPI error is returned unchanged."""
     assert read_detail(body({"detail": "Campaign not found"}), KEY) == Detail("Campaign not found")
     content = {"detail": "x", "error_code": "E1", "timestamp": "2024-02-01T10:30:00Z"}
     assert read_detail(body(content), KEY) == Detail("x")
 
 
 def test_validation_problems_come_without_the_input() -> None:
-    """A 422 tells place and message; the refused value it echoes is left out."""
+    """Of a 422 the location and the message are returned, and not the input that it repeats."""
     content = {
         "detail": [
             {"loc": ["query", "per_page"], "msg": "too large", "type": "t", "input": PHONE},
@@ -46,13 +46,13 @@ def test_validation_problems_come_without_the_input() -> None:
     [b"", b"<html>", b"[1]", b'"x"', b"null", b'{"detail": 5}', b'{"detail": ""}', b"{}",
      b'{"detail": []}', b"[" * 100_000, b"\xff", b'{"detail": null}'],
 )  # fmt: skip
-def test_nothing_usable_is_nothing(content: bytes) -> None:
-    """Whatever else stands there is no reason."""
+def test_unusable_body_has_no_detail(content: bytes) -> None:
+    """Anything but a JSON object with a usable detail gives an empty Detail."""
     assert read_detail(content, KEY) == Detail()
 
 
 def test_secrets_and_phone_numbers_are_masked() -> None:
-    """A server that echoes the key or a number does not make us repeat it."""
+    """A key or a phone number that the server repeats is masked."""
     echoed = f"key {KEY} and Bearer sk-other for {PHONE} or 555 019-98877, id 123456"
     assert safe_text(echoed, KEY) == (
         "key [API key] and [API key] for [number] or [number], id 123456"
@@ -76,20 +76,20 @@ def test_secrets_and_phone_numbers_are_masked() -> None:
         "+49 (30) 12 34 56",
     ],
 )
-def test_phone_numbers_are_masked_as_people_write_them(number: str) -> None:
-    """Separators do not hide a number."""
+def test_phone_numbers_are_masked_with_any_separators(number: str) -> None:
+    """Spaces, brackets, dashes and other separators do not prevent masking."""
     assert safe_text(f"for {number}!", KEY) == "for [number]!"
 
 
-def test_no_key_is_too_long_to_be_masked() -> None:
-    """A long key that the server echoes is masked before the text is cut."""
+def test_long_keys_are_masked_before_the_text_is_cut() -> None:
+    """No part of a long key remains where the text is cut."""
     key = "abcdefghij" * 800
     for before in ("", "x" * 400, "x" * 4900, "x" * 4999, "1" * 4999):
         assert "abc" not in safe_text(before + key + key, key)
 
 
 def test_texts_are_short_and_printable() -> None:
-    """A long text is cut, control characters are spelled out, a key at the cut is masked."""
+    """A long text is cut, control characters are escaped, a key at the cut is masked."""
     assert safe_text("a\n\x1b[31m\0", KEY) == "a\\n\\x1b[31m\\x00"
     assert len(safe_text("x" * 10_000_000, KEY)) == 500
     cut = safe_text("x" * 490 + KEY, KEY)
@@ -98,7 +98,7 @@ def test_texts_are_short_and_printable() -> None:
 
 @given(st.text() | st.text(alphabet="+0123456789 -().\n" + KEY))
 def test_no_text_shows_a_key_or_a_long_number(text: str) -> None:
-    """Whatever surrounds them, key and phone number do not come through."""
+    """Key and phone number are masked in any surrounding text."""
     shown = safe_text(f"{text}{KEY}{text} {PHONE} {text}", KEY)
     assert KEY not in shown
     assert PHONE not in shown
@@ -108,7 +108,7 @@ def test_no_text_shows_a_key_or_a_long_number(text: str) -> None:
 @pytest.mark.parametrize("before", ["", "k", "ke", "key", "me:"])
 @pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode])
 def test_encoded_keys_are_masked(before: str, encode: Callable[[bytes], bytes]) -> None:
-    """A key in base64 is no less a key, alone or behind something else, as in Basic."""
+    """A key in base64 is masked, alone or after other text, as in Basic credentials."""
     key = f"{KEY}~~>?/+"
     shown = safe_text(f"Basic {encode(f'{before}{key};'.encode()).decode()}", key)
     assert "[API key]" in shown
@@ -116,11 +116,11 @@ def test_encoded_keys_are_masked(before: str, encode: Callable[[bytes], bytes]) 
 
 
 def test_key_in_a_url_is_masked() -> None:
-    """A key with characters that a URL escapes is found there too."""
+    """A key is masked in percent-encoding too."""
     key = f"{KEY}/+="
     assert safe_text(f"no route to /x?key={KEY}%2F%2B%3D", key) == "no route to /x?key=[API key]"
 
 
 def test_short_keys_are_masked_as_they_are() -> None:
-    """Of a short key, the sandbox's for example, nothing but itself is masked."""
+    """A short key, such as the sandbox's, is masked only in its plain form."""
     assert safe_text("Yes, YWI any", "ab") == "Yes, YWI any"

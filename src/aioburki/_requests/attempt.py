@@ -17,7 +17,7 @@ from .._decoding import PageDecoder, Undecodable, gc_paused
 from .._http import MAX_ERROR_BODY, BodyProblem, RedactedHttpLog, body_if_read, read_body
 from .._page import Page, PageWindow
 from .._settings import Settings
-from .._throttle import QuotaHeaders, read_quota_headers
+from .._throttle import QuotaHeaders
 from .endpoint import ListQuery
 from .failures import (
     Failure,
@@ -26,6 +26,7 @@ from .failures import (
     failure_of_content,
     failure_of_status,
 )
+from .response_headers import read_quota_headers
 from .sender import Sender
 
 T = TypeVar("T")

@@ -1,7 +1,7 @@
-"""Failure: what one failed attempt means. The only place where foreign errors become ours.
+"""Failures: what one failed attempt means. The only place where foreign errors become ours.
 
-What is returned here is raised elsewhere, outside any ``except`` block, so that no request,
-header or body hangs on the chain of an exception.
+The errors are returned, not raised. The fetcher raises them outside any ``except`` block, so that
+neither ``__cause__`` nor ``__context__`` leads to a request, a header or a body.
 """
 
 from __future__ import annotations
@@ -31,8 +31,14 @@ from .._errors import (
     UnprocessableError,
 )
 from .._http import BodyProblem
-from .._throttle import TRANSIENT_STATUSES, QuotaHeaders, http_date, retry_after
+from .._throttle import QuotaHeaders
 from .redaction import read_detail
+from .response_headers import read_requested_wait
+
+# A request may be repeated after 408 and 503 (RFC 9110), 425 (RFC 8470) and 429 (RFC 6585) by their
+# definition. The other three are faults.md H10, as are 520 ... 530: Cloudflare answers them when it
+# cannot reach the server behind it.
+TRANSIENT_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504, *range(520, 531)})
 
 _ERRORS_BY_STATUS: dict[int, type[APIError]] = {
     400: BadRequestError,
@@ -46,9 +52,13 @@ _ERRORS_BY_STATUS: dict[int, type[APIError]] = {
 
 @attrs.frozen
 class Failure:
-    """Say what to raise for a failed attempt, and whether another one may succeed.
+    """What a failed attempt means.
 
-    *retry_after* is the wait the server asked for, in seconds.
+    Attributes:
+        error: what to raise if the page is given up. It has no cause and no context.
+        transient: whether another attempt may succeed.
+        retry_after: seconds that the answer asks the client to wait, or None if it asks for none:
+            its Retry-After, or for a 429 without one the time until its quota is reset.
     """
 
     error: BurkiError
@@ -57,17 +67,25 @@ class Failure:
 
     @property
     def is_outage(self) -> bool:
-        """Tell whether the server gave no answer of its own, as when it is down."""
+        """Return whether it may be that the server is down: no answer, or a transient 5xx."""
         return self.transient and isinstance(self.error, TransportError | ServerError)
 
     @property
-    def refused(self) -> bool:
-        """Tell whether the server refused the request for its rate."""
+    def is_refusal(self) -> bool:
+        """Return whether the server refused the request for its rate: a 429."""
         return isinstance(self.error, RateLimitError)
+
+    @property
+    def is_answered(self) -> bool:
+        """Return whether an answer came, whatever it says."""
+        return not isinstance(self.error, TransportError)
 
 
 def failure_of_connection(error: httpx.HTTPError | OSError, host: str) -> Failure:
-    """Return what an exception of the transport means."""
+    """Return what an exception of the transport, or a timeout of the attempt, means.
+
+    The error's message is ours and names *host*; nothing of the exception's text is in it.
+    """
     if isinstance(error, httpx.TimeoutException | TimeoutError):
         message = f"no complete answer from {host} in time"
         if isinstance(error, httpx.ConnectTimeout):
@@ -81,7 +99,7 @@ def failure_of_connection(error: httpx.HTTPError | OSError, host: str) -> Failur
             message = f"could not connect to {host}"
         case httpx.ProxyError():
             message = f"the proxy would not connect to {host}"
-        # httpcore lets some errors of TLS and of sockets through as they are.
+        # httpcore passes some errors of TLS and of sockets on untranslated: ssl.SSLError, OSError.
         case httpx.NetworkError() | httpx.RemoteProtocolError() | OSError():
             message = f"the connection to {host} broke before the answer was complete"
         case _:
@@ -97,7 +115,17 @@ def failure_of_status(
     now: datetime,
     quota: QuotaHeaders | None = None,
 ) -> Failure | None:
-    """Return what a status other than 200 means, or None for a 200 that may be a page."""
+    """Return what a status other than 200 means, or None for a 200 that may be a page.
+
+    HTML in place of JSON is no answer of this API, unless the status is 5xx or transient.
+
+    Args:
+        response: its status and headers.
+        body: its body, or the empty bytes if that could not be read.
+        secret: the API key, which is masked in the error's detail.
+        now: the present time, aware; used if the response has no usable Date header.
+        quota: what the response's headers say of the quota, if they do.
+    """
     status = response.status_code
     is_html = _is_html(response, body)
     if status < 400 and (status != 200 or is_html):
@@ -109,24 +137,20 @@ def failure_of_status(
     transient = status in TRANSIENT_STATUSES
     if is_html and status < 500 and not transient:  # a firewall's or a web server's page
         return Failure(_unexpected(status, f"HTTP {status} with an HTML page"), transient=False)
-    # By the server's own clock if it tells it: ours may be wrong by more than the wait.
-    clock = http_date(response.headers.get("date")) or now
-    wait = retry_after(response.headers.get("retry-after"), clock)
-    if wait is None and status == 429 and quota is not None and quota.reset > 0:
-        wait = quota.reset
+    wait = read_requested_wait(response.headers, now, status=status, quota=quota)
     error = _api_error(status, body, secret, wait)
     return Failure(error, transient=transient, retry_after=wait)
 
 
 def failure_of_content(problem: Undecodable, noun: str) -> Failure:
-    """Return what a 200 means that is not a page of the items that *noun* names."""
+    """Return what a 200 means whose body is not a page of the items that *noun* names."""
     error = ResponseDecodeError(f"the answer is not a page of {noun}s: {problem.problems[0]}")
     error.problems = problem.problems
     return Failure(error, transient=problem.broken)
 
 
 def failure_of_body(status: int, problem: BodyProblem, noun: str) -> Failure:
-    """Return what a body means that could not be read to its end."""
+    """Return what it means that a body could not be read to its end."""
     if problem in (BodyProblem.ENCODED, BodyProblem.TAKEN):
         return Failure(_unexpected(status, problem.value), transient=False)
     if problem is BodyProblem.TOO_LARGE:

@@ -1,25 +1,32 @@
-"""Fetch: one page, whatever it takes: a slot, its turn, an exchange, or else another one."""
+"""Fetcher: one page, by as many attempts as the retry policy allows.
+
+What happens on a 429 or any other failure: `Fetcher.fetch` gets the failure of an attempt,
+`Fetcher._decide` asks `RetryPolicy.decide` what follows and records it with the pacer and the
+circuit breaker, `Fetcher._report` logs it and calls `on_event`. Then `fetch` sleeps and tries
+again, or raises.
+"""
 
 from __future__ import annotations
 
 import logging
 import random
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import anyio
 import attrs
 from anyio import Semaphore  # by name: anyio imports late, and the first client would wait for it
 
 from .._clock import loop_time
-from .._errors import ClientClosedError, TransportError
+from .._errors import BurkiError, ClientClosedError
 from .._events import Event, PageFetched, PauseStarted, RetryScheduled
 from .._page import Page, PageWindow
 from .._settings import Settings
-from .._throttle import CircuitBreaker, Pacer, back_off
+from .._throttle import CircuitBreaker, Pacer
 from .attempt import AttemptRunner
 from .endpoint import ListQuery
 from .failures import Failure
+from .retry_policy import Decision, GiveUp, Pause, Retry, RetryPolicy, RetryState
 from .stats import RequestStats
 
 logger = logging.getLogger("aioburki")
@@ -29,22 +36,52 @@ T = TypeVar("T")
 
 @attrs.define
 class PageRequest(Generic[T]):
-    """One page on its way: what is asked for, and what it took so far."""
+    """One page to fetch, and what it took so far.
+
+    Attributes:
+        query: which list the page is of.
+        window: which page it is.
+        stats: counts the requests of the pull.
+        started: the loop's time at which the fetch began, in seconds.
+        attempts: requests sent for the page.
+        failures: failed attempts, without 429s: those say that the limit is reached, not that
+            something is broken.
+        refusals: 429s.
+        number: the pacer's number of the last request.
+        sent: the loop's time at which the last request was sent, in seconds.
+        is_trial: whether the last request was a trial request of the circuit breaker.
+    """
 
     query: ListQuery[T]
     window: PageWindow
     stats: RequestStats
     started: float
     attempts: int = 0
-    failures: int = 0  # without the 429s, which are the server working as designed
+    failures: int = 0
     refusals: int = 0
     number: int = 0
     sent: float = 0.0
-    is_probe: bool = False
+    is_trial: bool = False
+
+    @property
+    def campaign_id(self) -> int:
+        """Return the id of the campaign, for messages and events."""
+        return self.query.campaign_id
+
+    @property
+    def page(self) -> int:
+        """Return the number of the page, from 1, for messages and events."""
+        return self.window.page
 
 
 class Fetcher:
-    """Fetch pages for all pulls of one client, which share its slots and its pace."""
+    """Fetch pages for all pulls of one client, which share its slots, its pacer and its breaker.
+
+    Args:
+        settings: the client's settings.
+        attempt_runner: sends one request and returns what came of it.
+        on_event: called with each event, or None.
+    """
 
     def __init__(
         self,
@@ -52,18 +89,19 @@ class Fetcher:
         attempt_runner: AttemptRunner,
         on_event: Callable[[Event], object] | None,
     ) -> None:
-        self._settings = settings
+        self._concurrency = settings.concurrency
         self._attempts = attempt_runner
         self._on_event = on_event
         self._slots = Semaphore(settings.concurrency, fast_acquire=True)
-        self._pacer = Pacer(settings.rate, longest_wait=settings.max_wait)
-        self._breaker = CircuitBreaker(settings.attempts)
+        self._pacer = Pacer(settings.rate, max_wait=settings.max_wait)
+        self._breaker = CircuitBreaker()
+        self._policy = RetryPolicy(settings.attempts, settings.max_wait)
         self._is_closed = False
 
     @property
     def concurrency(self) -> int:
         """Return the most requests in flight at once."""
-        return self._settings.concurrency
+        return self._concurrency
 
     def close(self) -> None:
         """Refuse every further request with `ClientClosedError`."""
@@ -77,10 +115,13 @@ class Fetcher:
             raise ClientClosedError("the http_client of this BurkiClient is closed")
 
     async def fetch(self, query: ListQuery[T], window: PageWindow, stats: RequestStats) -> Page[T]:
-        """Return the page at *window*, trying again after transient failures.
+        """Return the page at *window*; repeat the request after transient failures and 429s.
+
+        A fetch that is cancelled frees its slot and its place in every queue.
 
         Raises:
-            BurkiError: the page cannot be had. Nothing is chained to it.
+            BurkiError: the page was given up. Nothing is chained to the error.
+            ClientClosedError: the client was closed before the page had come.
         """
         self.check_open()
         request = PageRequest(query, window, stats, started=loop_time())
@@ -89,19 +130,20 @@ class Fetcher:
             if isinstance(outcome, Page):
                 self._succeed(request, outcome)
                 return outcome
-            delay = self._note_failure(request, outcome)
-            if delay is None:
-                raise self._located(request, outcome)
-            await anyio.sleep(delay)
-            stats.waited += delay
+            decision = self._decide(request, outcome)
+            if isinstance(decision, GiveUp):
+                raise _located(request, decision)
+            self._report(request, outcome, decision)
+            await anyio.sleep(decision.delay)
+            stats.waited += decision.delay
 
     async def _attempt(self, request: PageRequest[T]) -> Page[T] | Failure:
         """Send one request and return what came of it; the slot is held no longer than this."""
         async with self._slots:
             asked = loop_time()
-            request.is_probe = await self._breaker.admit()
+            request.is_trial = await self._breaker.acquire()
             try:
-                request.number = await self._pacer.wait()
+                request.number = await self._pacer.acquire()
                 request.sent = loop_time()
                 request.stats.waited += request.sent - asked
                 try:
@@ -110,30 +152,79 @@ class Fetcher:
                     request.stats.requests += 1
                     answer = await self._attempts.run(request.query, request.window)
                 finally:
-                    self._pacer.answered()
+                    self._pacer.release()
             finally:
-                if request.is_probe:
-                    self._breaker.leave()
+                if request.is_trial:
+                    self._breaker.release()
         if answer.quota is not None:
-            self._pacer.learn(answer.quota, request.number)
+            self._pacer.record_quota(answer.quota, request.number)
         return answer.result
 
+    def _decide(self, request: PageRequest[Any], failure: Failure) -> Decision:
+        """Count *failure*, ask the policy what follows, and record that for all requests."""
+        if failure.is_refusal:
+            request.refusals += 1
+            request.stats.rate_limited += 1
+            self._breaker.record_answer()
+        else:
+            request.failures += 1
+            if failure.is_answered:
+                self._pacer.record_success(request.sent)
+        state = self._state(request, failure)
+        decision = self._policy.decide(failure, state, random.random)
+        self._record(request, state, decision)
+        return decision
+
+    def _state(self, request: PageRequest[Any], failure: Failure) -> RetryState:
+        refusal = circuit = None
+        if failure.is_refusal:
+            refusal = self._pacer.refusal(request.sent)
+        elif failure.is_outage:
+            retry_after = failure.retry_after or 0.0
+            circuit = self._breaker.after_failure(
+                request, is_trial=request.is_trial, retry_after=retry_after
+            )
+        return RetryState(
+            now=loop_time(),
+            failures=request.failures,
+            refusals=request.refusals,
+            refusal=refusal,
+            circuit=circuit,
+        )
+
+    def _record(self, request: PageRequest[Any], state: RetryState, decision: Decision) -> None:
+        """Record a failure with the pacer or the breaker, unless it concerns this page alone."""
+        match decision:
+            case Pause():
+                self._pacer.record_refusal(request.sent, decision.pause_all)
+            case Retry() if state.circuit is not None:
+                self._breaker.record_failure(state.circuit)
+            case Retry():  # an answer, such as a 408 or an incomplete page: the server is not down
+                self._breaker.record_answer()
+            case GiveUp(is_unavailable=True) if state.refusal is not None:
+                self._pacer.record_refusal(request.sent, decision.pause_all)
+                self._pacer.reset_refusals()
+            case GiveUp(is_unavailable=True):
+                self._breaker.record_answer()
+            case GiveUp():
+                pass
+
     def _succeed(self, request: PageRequest[T], page: Page[T]) -> None:
-        self._pacer.passed(request.sent)
-        self._pacer.forget_refusals()
-        self._breaker.over()
+        self._pacer.record_success(request.sent)
+        self._pacer.reset_refusals()
+        self._breaker.record_answer()
         seconds = loop_time() - request.started
         logger.debug(
             "campaign %d page %d: %d %ss, %d attempts, %.3f s",
-            request.query.campaign_id, request.window.page, len(page.items),
-            request.query.endpoint.noun, request.attempts, seconds,
+            request.campaign_id, request.page, len(page.items), request.query.endpoint.noun,
+            request.attempts, seconds,
         )  # fmt: skip
         if self._on_event is None:
             return
-        self._tell(
+        self._emit(
             PageFetched(
-                campaign_id=request.query.campaign_id,
-                page=request.window.page,
+                campaign_id=request.campaign_id,
+                page=request.page,
                 contacts=len(page.items),
                 total_pages=page.pagination.total_pages,
                 total_items=page.pagination.total_items,
@@ -142,96 +233,58 @@ class Fetcher:
             )
         )
 
-    def _note_failure(self, request: PageRequest[T], failure: Failure) -> float | None:
-        """Count a failed attempt and tell of it.
-
-        Return the seconds to wait before another one, besides the pace; None for none.
-        """
-        asked = failure.retry_after or 0.0
-        if failure.refused:
-            self._breaker.over()
-            return self._wait_for_limit(request, failure)
-        if not isinstance(failure.error, TransportError):
-            self._pacer.passed(request.sent)
-        request.failures += 1
-        if (
-            not failure.transient
-            or request.failures >= self._settings.attempts
-            or asked > self._settings.max_wait
-            or self._is_given_up(request, failure)
-        ):
-            return None
-        delay = max(asked, back_off(request.failures, random.random()))  # noqa: S311 - jitter
-        if self._breaker.probe_delay():
-            delay = self._breaker.probe_delay()
+    def _report(self, request: PageRequest[Any], failure: Failure, decision: Retry | Pause) -> None:
+        if isinstance(decision, Pause):
+            if decision.is_new:
+                self._report_pause(request, failure, decision)
+            return
         request.stats.retries += 1
         logger.info(
             "campaign %d page %d attempt %d: %s; again in %.2f s",
-            request.query.campaign_id, request.window.page, request.attempts,
-            failure.error.message, delay,
+            request.campaign_id, request.page, request.attempts, decision.reason, decision.delay,
         )  # fmt: skip
-        self._tell(
+        self._emit(
             RetryScheduled(
-                campaign_id=request.query.campaign_id,
-                page=request.window.page,
+                campaign_id=request.campaign_id,
+                page=request.page,
                 attempt=request.attempts,
-                delay=delay,
-                reason=failure.error.message,
+                delay=decision.delay,
+                reason=decision.reason,
             )
         )
-        return delay
 
-    def _is_given_up(self, request: PageRequest[T], failure: Failure) -> bool:
-        if not failure.is_outage:
-            self._breaker.over()
-            return False
-        why = self._breaker.failed(
-            request, is_probe=request.is_probe, retry_after=failure.retry_after or 0.0
-        )
-        if why is not None:
-            failure.error.message += f"; the server is down: {why}"
-        return why is not None
-
-    def _wait_for_limit(self, request: PageRequest[T], failure: Failure) -> float | None:
-        """Take in a 429; return the seconds this page waits, None if beyond `max_wait`."""
-        request.stats.rate_limited += 1
-        request.refusals += 1
-        asked = failure.retry_after
-        if asked is not None and asked > self._settings.max_wait:
-            return None
-        is_news = self._pacer.refuse(request.sent, asked)
-        delay = self._pacer.wait_of_refused(request.refusals, asked)
-        if self._pacer.refused_for(delay) > self._settings.max_wait:
-            self._pacer.forget_refusals()
-            return None
-        if is_news:
-            seconds = self._pacer.pause_left() or delay
-            logger.info(
-                "campaign %d page %d: HTTP 429, %s %.2f s",
-                request.query.campaign_id, request.window.page,
-                "all requests wait" if self._pacer.pause_left() else "it waits", seconds,
-            )  # fmt: skip
-            self._tell(
-                PauseStarted(
-                    campaign_id=request.query.campaign_id,
-                    page=request.window.page,
-                    seconds=seconds,
-                    retry_after=failure.retry_after,
-                )
+    def _report_pause(self, request: PageRequest[Any], failure: Failure, pause: Pause) -> None:
+        of_all = self._pacer.pause_left()
+        seconds = of_all or pause.delay
+        logger.info(
+            "campaign %d page %d: %s, %s %.2f s",
+            request.campaign_id, request.page, pause.reason,
+            "all requests wait" if of_all else "this request waits", seconds,
+        )  # fmt: skip
+        self._emit(
+            PauseStarted(
+                campaign_id=request.campaign_id,
+                page=request.page,
+                seconds=seconds,
+                retry_after=failure.retry_after,
             )
-        return delay
+        )
 
-    def _located(self, request: PageRequest[T], failure: Failure) -> Exception:
-        error = failure.error
-        error.campaign_id = request.query.campaign_id
-        error.page = request.window.page
-        error.attempts = request.attempts
-        return error
-
-    def _tell(self, event: Event) -> None:
+    def _emit(self, event: Event) -> None:
         if self._on_event is None:
             return
         try:
             self._on_event(event)
-        except Exception:  # a fault in somebody's metrics must not cost a pull
+        except Exception:  # an error in the user's callback must not end the pull
             logger.exception("on_event failed for %s", type(event).__name__)
+
+
+def _located(request: PageRequest[Any], decision: GiveUp) -> BurkiError:
+    """Return the error to raise, with the page and the explanation in its message."""
+    error = decision.error
+    if decision.explanation is not None:
+        error.message += f"; {decision.explanation}"
+    error.campaign_id = request.campaign_id
+    error.page = request.page
+    error.attempts = request.attempts
+    return error

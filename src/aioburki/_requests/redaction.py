@@ -1,8 +1,8 @@
-"""Detail: what an error answer gives as its reason, made safe to show.
+"""Redaction: the detail of an error answer, without anything that must not be shown.
 
-Facts of the API: errors are ``{"detail": "…"}``; a 422 has a list there,
-``[{"loc": […], "msg": "…", "type": "…"}]``, which FastAPI fills with the refused value as
-``input`` too. Only ``loc`` and ``msg`` are read.
+The API's errors are ``{"detail": "…"}``. A 422 has a list in its place,
+``[{"loc": […], "msg": "…", "type": "…"}]``. FastAPI adds the refused value as ``input``, so only
+``loc`` and ``msg`` are read.
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ import attrs
 
 MAX_DETAIL = 500
 MAX_PROBLEMS = 20
-# What a few characters become in base64 stands in many a word.
+# Shorter keys are not searched for in base64: a few base64 characters occur in ordinary words.
 MIN_ENCODED = 8
 
-# E.164 allows 15 digits; separators are what people type between them.
+# Seven digits or more, with up to three separators between two of them. E.164 allows 15 digits.
 _PHONE_NUMBER = re.compile(r"\+?\(?\d(?:[\W_]{0,3}\d){6,}")
 _CREDENTIAL = re.compile(r"(?i)\bbearer\s+\S+")
 
 
 @attrs.frozen
 class Detail:
-    """Hold the reason in words, and one line for each problem of a 422."""
+    """The detail of an error answer as one text, and one line for each problem of a 422."""
 
     text: str | None = None
     problems: tuple[str, ...] = ()
 
 
 def read_detail(body: bytes, secret: str) -> Detail:
-    """Return what *body* gives as the reason; empty where it gives none or is no JSON.
+    """Return the detail of an error answer; an empty one if *body* has none or is no JSON.
 
-    Without *secret*, phone numbers and control characters.
+    *secret* (the API key), phone numbers and control characters are masked or escaped.
     """
     try:
         content = json.loads(body)
@@ -54,8 +54,12 @@ def read_detail(body: bytes, secret: str) -> Detail:
 
 
 def safe_text(text: str, secret: str) -> str:
-    """Return at most 500 characters of *text*, printable, with what must not be shown masked."""
-    # The key is masked before anything is cut, lest half of it remain.
+    """Return at most 500 printable characters of *text*, with keys and phone numbers masked.
+
+    Masked are *secret*, in percent-encoding and base64 too, any other bearer token, and whatever
+    looks like a phone number.
+    """
+    # The key is masked before the text is cut: half of it would not be recognised.
     for form in _forms(secret):
         text = text.replace(form, "[API key]")
     text = text[: MAX_DETAIL * 10]
@@ -69,12 +73,12 @@ def safe_text(text: str, secret: str) -> str:
 
 
 def _forms(secret: str) -> Iterator[str]:
-    """Yield *secret* as it is, as a URL holds it, and as base64 does wherever it begins."""
+    """Yield *secret* in plain text, in percent-encoding, and in base64 at any offset."""
     yield secret
     if len(secret) < MIN_ENCODED:
         return
     yield quote(secret, safe="")
-    for start in range(3):  # bytes of a group of three that something else takes
+    for start in range(3):  # bytes before the key in its first group of three
         encoded = base64.b64encode(bytes(start) + secret.encode()).decode()
         whole = encoded[-(-start * 4 // 3) : (start + len(secret)) * 4 // 3]
         yield whole

@@ -1,19 +1,20 @@
-"""Throttle."""
+"""Throttle: when the next request may be sent. Knows neither HTTP nor contacts, only numbers.
+
+`Pacer` spaces requests in time, within the rate that `RateEstimator` finds and the quota that
+`ServerQuota` keeps. `CircuitBreaker` holds requests back while the server is down. What follows a
+failed request is up to the caller's retry policy.
+"""
 
 from __future__ import annotations
 
-from .back_off import TRANSIENT_STATUSES, back_off, http_date, retry_after
-from .circuit_breaker import CircuitBreaker
-from .pacer import Pacer
-from .server_quota import QuotaHeaders, read_quota_headers
+from .circuit_breaker import Circuit, CircuitBreaker
+from .pacer import Pacer, Refusal
+from .server_quota import QuotaHeaders
 
 __all__ = [
-    "TRANSIENT_STATUSES",
+    "Circuit",
     "CircuitBreaker",
     "Pacer",
     "QuotaHeaders",
-    "back_off",
-    "http_date",
-    "read_quota_headers",
-    "retry_after",
+    "Refusal",
 ]

@@ -1,4 +1,4 @@
-"""Pace: when the next request may go. One per client, so that all its pulls share a limit."""
+"""Pacer: when the next request may be sent. One per client, so that all its pulls share a limit."""
 
 from __future__ import annotations
 
@@ -7,187 +7,207 @@ import random
 from collections.abc import Callable
 
 import anyio
+import attrs
 
 from .._clock import loop_time
-from .back_off import pause_without_advice
 from .rate_estimator import RateEstimator
 from .server_quota import QuotaHeaders, ServerQuota
 
-# How late a request may come and still count as on schedule: late wake-ups then cost no
-# throughput, and no second holds more than a tenth above `rate`. Idle time is not saved up.
-# A limit of the server's that was found has less room: its bucket is kept nearly empty.
-SLACK = 0.1
-SLACK_AT_LIMIT = 0.02
 
-# Below five requests a second nothing is caught up with: a late wake-up costs less than 2 %
-# of such an interval, and one request more in ten seconds would be more.
-MAX_CAUGHT_UP = 0.2
+@attrs.frozen(kw_only=True)
+class PacerConfig:
+    """The constants of `Pacer`.
 
-# So long after its time a request shows that nobody wanted to send, or that the loop stood still.
-IDLE_INTERVALS = 2
+    Attributes:
+        slack: seconds by which a request may be sent late and the next one still keeps the
+            schedule, so that late wake-ups cost no throughput. Arithmetic: no second holds more
+            than a tenth above `rate`. Time in which nothing is to be sent is not saved up.
+        slack_at_limit: the same at a limit that was found from 429s, whose token bucket is kept
+            nearly empty. Judgement: the time by which a busy event loop wakes up late.
+        max_caught_up: seconds, the longest interval between requests at which late ones are caught
+            up with. Arithmetic: below five requests per second a late wake-up costs less than 2 %
+            of an interval, and one request more in ten seconds would be more than 2 %.
+        idle_intervals: intervals after its due time at which a request shows that nothing was to be
+            sent, or that the loop was blocked, so that the token bucket may be full. Judgement.
+        pause_jitter: seconds, the jitter range at the end of a pause: each request waits up to this
+            much longer. Judgement: spreads the requests of a client over some round trips.
+        max_refusal_gap: seconds after a pause from which on a 429 begins a new row of refusals.
+            Judgement: longer than any page waits by itself, so there were no requests meanwhile.
+        poll: seconds between two looks at the schedule while a request waits: the rate may change
+            meanwhile. Judgement: well below the shortest wait that a user notices.
+    """
 
-# After a pause each request waits up to this much longer, so that they do not wake together.
-SPREAD = 0.2
+    slack: float = 0.1
+    slack_at_limit: float = 0.02
+    max_caught_up: float = 0.2
+    idle_intervals: int = 2
+    pause_jitter: float = 0.2
+    max_refusal_gap: float = 60.0
+    poll: float = 0.05
 
-# A server that asks for microseconds is not to be asked a thousand times a second.
-MIN_PAUSE = 0.1
 
-# A Retry-After up to this is for the refused request alone, unless nothing passes after it:
-# a second's pause at every refusal would leave a tenth of a small bucket's limit unused.
-MAX_FOR_ONE = 1.0
+@attrs.frozen(kw_only=True)
+class Refusal:
+    """What a 429 means, given the 429s before it.
 
-# So long after a pause a refusal is a new story: nobody has been waiting all the time.
-IDLE = 60.0
+    Attributes:
+        is_new: whether its request was sent after the last new 429 came. Requests in flight
+            together are refused together: fifty 429s of one instant are one signal.
+        is_repeated: whether no request has passed since the last 429.
+        number: new 429s since a request passed, this one included.
+        seconds: seconds since the first of them, 0 if this is the first.
+        pause_left: seconds that all requests are paused already.
+    """
 
-# What is known of the limit may change while the next request waits for its time.
-LOOK_AGAIN = 0.05
+    is_new: bool
+    is_repeated: bool
+    number: int
+    seconds: float
+    pause_left: float
 
 
 class Pacer:
-    """Let requests go at most *rate* per second, within what the server allows, outside pauses.
+    """Let at most *rate* requests per second be sent, fewer if the server allows fewer.
 
-    What the server allows is found from its refusals (`Limit`) and headers (`Budget`), and
-    stays known for the next pull. Holds numbers only: a wait that is cancelled leaves nothing
-    behind, and what was learned stays when the client is used on another event loop. The
-    clock is the running loop's.
+    What the server allows is estimated from its 429s (`RateEstimator`) and read from its headers
+    (`ServerQuota`), and is kept for the next pull. Holds numbers only: a cancelled wait leaves
+    nothing behind, and what was learned is valid on another event loop too. The clock is the
+    running loop's.
 
     Args:
-        rate: requests per second, or None for no bound of ours.
-        longest_wait: seconds that a window of the server's may make us wait for its end.
-        draw: random numbers in [0, 1), for what must not happen all at once.
+        rate: requests per second, or None for no bound of the client's own.
+        max_wait: seconds that a request may wait for the end of a quota period.
+        estimator: estimates the server's limit.
+        config: the constants.
+        draw: returns random numbers in [0, 1), for the jitter.
     """
 
     def __init__(
         self,
         rate: float | None,
         *,
-        longest_wait: float = 120.0,
+        max_wait: float = 120.0,
+        estimator: RateEstimator | None = None,
+        config: PacerConfig | None = None,
         draw: Callable[[], float] = random.random,
     ) -> None:
         self._rate = math.inf if rate is None else rate
+        self._estimator = estimator or RateEstimator()
+        self._config = config or PacerConfig()
         self._draw = draw
-        self._limit = RateEstimator()
-        self._budget = ServerQuota(longest_wait)
-        self._last = -math.inf
+        self._quota = ServerQuota(max_wait)
+        self._last = -math.inf  # when the last request was sent, or was due if it was sent late
         self._paused_until = -math.inf
-        self._reacted = -math.inf
+        self._last_refusal = -math.inf
         self._refusals = 0
         self._refused_since: float | None = None
         self._in_flight = 0
         self._queue = anyio.Lock()
 
-    async def wait(self) -> int:
-        """Wait until a request may be sent; return its number.
+    async def acquire(self) -> int:
+        """Wait until a request may be sent; return its number, from 1.
 
-        Every request that was waited for ends in `answered`.
+        Every request that was let through must end in `release`. A wait that is cancelled counts as
+        no request.
         """
         while True:
-            await self._sit_out_pause()
+            await self._wait_for_end_of_pause()
             if self._delay() <= 0 and not self._queue.locked():
                 break
-            # Only the head of the queue waits for its time: were times given out in advance,
-            # a pause or another rate would act as late as the queue is long.
+            # Only the head of the queue waits for its time: were times assigned in advance, a pause
+            # or another rate would take effect as late as the queue is long.
             async with self._queue:
                 while not self.pause_left() and (delay := self._delay()) > 0:
-                    await anyio.sleep(min(delay, max(LOOK_AGAIN, delay / 2)))
+                    await anyio.sleep(min(delay, max(self._config.poll, delay / 2)))
                 if not self.pause_left():
                     break
-        return self._send(loop_time())
+        return self._record_request(loop_time())
 
-    def answered(self) -> None:
-        """Take in that a request is no longer under way, whatever became of it."""
+    def release(self) -> None:
+        """Record that a request has ended, by whatever outcome or by cancellation."""
         self._in_flight -= 1
 
-    def passed(self, sent: float) -> None:
-        """Take in that the server let a request pass that was sent at *sent*."""
+    def record_success(self, sent: float) -> None:
+        """Record that a request sent at *sent* passed: the answer was not a 429.
+
+        It ends no row of refusals; `reset_refusals` does.
+        """
         if self._refused_since is not None and self._refusals > 1:
-            self._limit.reopened(sent, self._reacted - self._refused_since)
-        self._limit.passed(loop_time(), sent)
+            self._estimator.record_reopening(sent, self._last_refusal - self._refused_since)
+        self._estimator.record_success(loop_time(), sent)
 
-    def learn(self, quota: QuotaHeaders, number: int) -> None:
-        """Take in what the answer to request *number* says is left of the present window."""
-        self._budget.learn(quota, loop_time(), number)
+    def record_quota(self, quota: QuotaHeaders, number: int) -> None:
+        """Record what the answer to request *number* says of the present quota period."""
+        self._quota.record_quota(quota, loop_time(), number)
 
-    def refuse(self, sent: float, retry_after: float | None) -> bool:
-        """Take in a 429 to a request sent at *sent*; tell whether it is news.
+    def refusal(self, sent: float) -> Refusal:
+        """Return what a 429 to a request sent at *sent* means; record nothing."""
+        since = None if self._is_new_row(sent) else self._refused_since
+        is_new = sent >= self._last_refusal
+        return Refusal(
+            is_new=is_new,
+            is_repeated=since is not None,
+            number=(0 if since is None else self._refusals) + is_new,
+            seconds=0.0 if since is None else loop_time() - since,
+            pause_left=self.pause_left(),
+        )
 
-        Refusals of requests that were under way when the last one came are none: fifty of
-        one instant are one signal. All requests wait *retry_after* seconds if that is more
-        than a second, or if nothing has passed since the last refusal; without it, that
-        long a back-off that grows.
+    def record_refusal(self, sent: float, pause: float) -> None:
+        """Record a 429 to a request sent at *sent*, and pause all requests for *pause* seconds.
+
+        A pause of 0 pauses none. A longer pause that is running already stays as it is.
         """
-        now = loop_time()
-        if sent > max(self._paused_until, self._reacted) + IDLE:
-            self.forget_refusals()
-        is_again = self._refused_since is not None
-        if self._refused_since is None:
+        now, refusal = loop_time(), self.refusal(sent)
+        if not refusal.is_repeated:
             self._refused_since = now
-        is_news = sent >= self._reacted
-        if is_news:
-            self._refusals += 1
-            self._reacted = now
-        if is_news and not is_again:
-            if self._limit.rate(now) == math.inf:
-                self._last = now + self._limit.round_trip  # let those under way come in first
-            self._limit.refused(now, sent)
-        is_confirmed = is_news and is_again
-        if retry_after is None:
-            wait = pause_without_advice(self._refusals - 1, self._draw()) if is_confirmed else 0.0
-        else:
-            is_for_all = is_confirmed or retry_after > MAX_FOR_ONE
-            wait = max(retry_after, MIN_PAUSE) if is_for_all else 0.0
-        self._pause(now, wait)
-        return is_news
-
-    def wait_of_refused(self, refusals: int, retry_after: float | None) -> float:
-        """Return the seconds that a request waits after its *refusals*-th 429, from 1.
-
-        Without *retry_after* not for long: the pages behind it cannot be delivered before it,
-        and when it goes again is up to the rate.
-        """
-        if retry_after is None:
-            return MIN_PAUSE * 2.0 ** min(refusals - 1, 7) * (1 + self._draw())
-        return max(retry_after, MIN_PAUSE) + self._draw() * SPREAD
-
-    def refused_for(self, wait: float) -> float:
-        """Return the seconds of refusals alone, to the end of the pause and of *wait* from now."""
-        if self._refused_since is None:
-            return 0.0
-        return max(self._paused_until, loop_time() + wait) - self._refused_since
+        self._refusals = refusal.number
+        if refusal.is_new:
+            self._last_refusal = now
+            if not refusal.is_repeated:
+                self._record_limit(now, sent)
+        if now + pause > self._paused_until and pause:
+            self._estimator.record_pause(now + pause - max(now, self._paused_until))
+            self._paused_until = now + pause
 
     def pause_left(self) -> float:
-        """Return the seconds that the present pause will last, or 0."""
+        """Return the seconds that the present pause of all requests will last, or 0."""
         return max(0.0, self._paused_until - loop_time())
 
-    def forget_refusals(self) -> None:
-        """Take in that the server has let a request pass, or that nobody waits any more."""
+    def reset_refusals(self) -> None:
+        """End the row of refusals: a page has come, or the pull was given up."""
         self._refused_since = None
         self._refusals = 0
 
-    def _pause(self, now: float, seconds: float) -> None:
-        if now + seconds > self._paused_until and seconds:
-            self._limit.paused(now + seconds - max(now, self._paused_until))
-            self._paused_until = now + seconds
+    def _is_new_row(self, sent: float) -> bool:
+        end = max(self._paused_until, self._last_refusal)
+        return sent > end + self._config.max_refusal_gap
+
+    def _record_limit(self, now: float, sent: float) -> None:
+        if self._estimator.rate(now) == math.inf:
+            # The answers to the requests in flight say more of the limit: let them come first.
+            self._last = now + self._estimator.round_trip
+        self._estimator.record_refusal(now, sent)
 
     def _interval(self, now: float) -> float:
-        return 1 / min(self._rate, self._limit.rate(now))
+        return 1 / min(self._rate, self._estimator.rate(now))
 
     def _delay(self) -> float:
         now = loop_time()
-        return max(self._last + self._interval(now) - now, self._budget.delay(now, self._in_flight))
+        return max(self._last + self._interval(now) - now, self._quota.delay(now, self._in_flight))
 
-    def _send(self, now: float) -> int:
-        interval = self._interval(now)
+    def _record_request(self, now: float) -> int:
+        config, interval = self._config, self._interval(now)
         due = self._last + interval
-        idle = now - max(due, self._paused_until + SPREAD)
-        if idle > max(SLACK, IDLE_INTERVALS * interval):
-            self._limit.paused(idle)
-        slack = SLACK if self._rate <= self._limit.rate(now) else SLACK_AT_LIMIT
-        is_caught_up = interval <= MAX_CAUGHT_UP and due >= now - SLACK
+        idle = now - max(due, self._paused_until + config.pause_jitter)
+        if idle > max(config.slack, config.idle_intervals * interval):
+            self._estimator.record_pause(idle)
+        is_own_rate = self._rate <= self._estimator.rate(now)
+        slack = config.slack if is_own_rate else config.slack_at_limit
+        is_caught_up = interval <= config.max_caught_up and due >= now - config.slack
         self._last = max(due, now - slack) if is_caught_up else now
         self._in_flight += 1
-        return self._budget.take(now)
+        return self._quota.record_request(now)
 
-    async def _sit_out_pause(self) -> None:
+    async def _wait_for_end_of_pause(self) -> None:
         while (rest := self.pause_left()) > 0:
-            await anyio.sleep(rest + self._draw() * SPREAD)
+            await anyio.sleep(rest + self._draw() * self._config.pause_jitter)

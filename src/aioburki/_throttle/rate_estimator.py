@@ -1,17 +1,43 @@
-"""Limit: the rate a server allows, found from what it lets pass and what it refuses.
+"""Rate estimator: the request rate that the server allows, measured from its 429s.
 
-A 429 says one thing exactly: the server's bucket is empty *now*. Between two such moments the
-requests let pass are limit x time, to within one, however large the bucket is and whatever our
-own rate was. So the limit is not felt for, it is measured:
+**Principle.** A server that limits a rate keeps a token bucket: each request takes a token, tokens
+are refilled at a fixed rate up to a burst, and a 429 means that the token bucket is empty. Between
+two 429s the bucket went from empty to empty, so the requests that passed between them are the
+tokens that were refilled: requests / seconds is the refill rate, to within one request at each end,
+whatever the burst is and whatever rate we sent at. This holds only if the bucket was never full
+meanwhile: tokens that overflow are not seen. So most rules below answer the question whether it can
+have been full.
 
-- nothing was refused yet: no limit;
-- after the first refusal the rate starts low and *searches* upwards until the next one. What
-  passed between the two is the limit;
-- from then on the rate *sweeps* from a little below what was measured to a little above, where
-  one refusal measures again, over hundreds of requests and so within half a percent.
+**No limit known.** Until the first 429 no request is held back. The number that passes until then
+is an estimate of the burst, of which no more than `max_burst` is relied on.
 
-Arithmetic only. Times are seconds of a clock that does not go back, and those at which requests
-were *sent*: a refusal may be answered sooner than a page, but it was decided in its turn.
+**Search.** After the first 429 the rate starts at `first_rate` and grows by `search_gain` with each
+request that passes, but does not double faster than in `min_doubling_time` seconds or in
+`doubling_round_trips` round trips, because results come that late. It is never below what has
+passed since the bucket was empty, which is a lower bound of the limit. The next 429 measures the
+limit. If the search was so slow at first that the bucket may have been full, the measurement is
+only a lower bound, and the search goes on from it. A search that reaches `max_rate` ends: there is
+no limit.
+
+**Measurement.** A 429 ends a *span* (the time since the bucket was last empty) and starts the next.
+A span that is too short, or in which requests paused for too long, measures nothing: the rate is
+then reduced, and the span goes on or starts anew. Measurements that agree within `noise` are
+averaged over some `memory` requests; one that does not agree replaces them, because the limit has
+changed. The *uncertainty* of the result is a share of it: `counting_error` / requests.
+
+**Sweep.** With the limit measured, the rate rises from limit x (1 - uncertainty) to limit x (1 +
+uncertainty) over up to `max_sweep` requests. Below the limit the bucket fills a little, above it
+the bucket empties, so that about one request in `max_sweep` gets a 429 and measures again. If no
+429 comes, the rate goes on rising by the square: the limit is higher than it was. So it is if more
+requests pass than a bucket of the measured rate can give: then a new search starts from the present
+rate.
+
+**Quota periods.** A server that refuses everything for `min_shut` seconds or longer counts requests
+per period. What passed between two openings, divided by the time between them, is its rate.
+
+Pure: every method gets the time. *now* is when the answer came and *sent* when its request was
+sent, in seconds of a clock that never goes back. Measurements use the time of sending: a 429 may
+arrive sooner than a page, but the server counted both in the order in which they were sent.
 """
 
 from __future__ import annotations
@@ -20,100 +46,68 @@ import math
 
 import attrs
 
-# A search starts low enough for the limits that APIs give a single user, and gains a twentieth
-# with each request that passes, but does not double faster than it hears of what it does.
-FIRST_RATE = 10.0
-GAIN = 0.05
-DOUBLING = 0.5
-ROUND_TRIPS_TO_DOUBLE = 2
-
-# A sweep costs one refusal: one in 500 requests is a fifth of a percent. It ends at least so
-# far above what was measured that the bucket runs dry, and never starts further below than
-# a bucket can save up.
-MAX_SWEEP = 500
-MIN_DOUBT = 0.02
-MAX_DOUBT = 0.2
-
-# Beyond its end a sweep grows by the square: the limit is not where it was.
-RISE = 8.0
-
-# More requests than that above what a measured limit lets pass, and it has risen.
-OVERDRAFT = 3.0
-
-# Buckets hold five requests at least, or nobody could open a web page; of the size of a large
-# one no more than this is made use of.
-MIN_BURST, MAX_BURST = 5, 10
-
-# What is measured over less than this is chance: in requests, or in time, because answers
-# come a round trip late.
-MIN_MEASURED = 3
-ENOUGH_MEASURED = 20
-MIN_MEASURE_SECONDS = 0.25
-ROUND_TRIPS_TO_MEASURE = 4
-
-# Refused before anything could be measured: too fast by an unknown factor.
-SLOW_DOWN = 0.65
-
-# Two measurements that differ by more are of two limits.
-NOISE = 0.05
-
-# A bucket lets something pass within a second or so. What stays shut for longer is a window.
-SHUT_WINDOW = 2.0
-
-# Pauses of more than this share of the time may have let enough run over to make a measurement
-# doubtful, and of more than that, to make it none.
-SOME_PAUSED, MAX_PAUSED = 0.1, 0.5
-
-# Faster than anything refuses: there was no limit.
-UNLIMITED = 10_000.0
+from .rate_estimator_config import RateEstimatorConfig
 
 
 @attrs.define
 class _Span:
-    """The time since the bucket was last empty, and what has passed in it."""
+    """The time since the bucket was last empty, and what has passed in it.
+
+    *paused* is in seconds. *is_measure* is False if the bucket may have been full at the start or
+    later, so that the span measures nothing.
+    """
 
     start: float
     first_rate: float = math.inf
     passed: int = 0
     last_sent: float = -math.inf
     paused: float = 0.0
-    # False if the bucket may have been full at its start or meanwhile.
     is_measure: bool = True
 
 
 class RateEstimator:
-    """Tell how fast requests may go, from what became of those before.
+    """Estimate the rate that the server allows, from the requests that passed and the 429s.
 
-    `round_trip` is the mean time from a request to its answer, in seconds; 0 before the first.
+    Args:
+        config: the constants.
+
+    Attributes:
+        round_trip: mean time from a request to its answer, in seconds; 0 before the first answer.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, config: RateEstimatorConfig | None = None) -> None:
         self.round_trip = 0.0
-        self._burst = 0
-        self._search: float | None = None
-        self._measured: float | None = None
-        self._doubt = MAX_DOUBT
-        self._requests = 0.0  # that `_measured` is the mean of, and their seconds
+        self._config = config or RateEstimatorConfig()
+        self._burst = 0  # requests that passed before the first 429
+        self._search: float | None = None  # the rate while it searches, requests per second
+        self._measured: float | None = None  # the limit, requests per second
+        self._uncertainty = self._config.max_uncertainty
+        self._requests = 0.0  # of which `_measured` is the mean, and the seconds that they took
         self._seconds = 0.0
         self._opened = -math.inf
         self._passed_since_opening = 0
         self._span = _Span(-math.inf, is_measure=False)
 
     def rate(self, now: float) -> float:
-        """Return how many requests a second may go; infinity while no limit is known."""
+        """Return the requests per second that may be sent; infinity while no limit is known."""
         if self._search is not None:
-            return max(self._search, self._proven(now))
+            return max(self._search, self._proven_rate(now))
         if self._measured is None:
             return math.inf
-        swept = self._span.passed / min(MAX_SWEEP, 2 * self._tokens() / self._doubt)
+        config = self._config
+        # The first half of a sweep then saves half of the usable burst: length x uncertainty / 4.
+        length = min(config.max_sweep, 2 * self._usable_burst() / self._uncertainty)
+        swept = self._span.passed / length
         beyond = max(0.0, swept - 1.0)
-        return self._measured * (1 + self._doubt * (2 * swept - 1 + RISE * beyond**2))
+        offset = 2 * swept - 1 + config.overshoot_growth * beyond**2
+        return self._measured * (1 + self._uncertainty * offset)
 
-    def passed(self, now: float, sent: float) -> None:
-        """Take in that a request sent at *sent* was let pass."""
-        self.round_trip += (now - sent - self.round_trip) * (0.1 if self.round_trip else 1.0)
+    def record_success(self, now: float, sent: float) -> None:
+        """Record that a request sent at *sent* passed: it was not refused for its rate."""
+        weight = self._config.round_trip_weight if self.round_trip else 1.0
+        self.round_trip += (now - sent - self.round_trip) * weight
         if sent <= self._span.start:
-            self._count_late()
+            self._record_late_success()
             return
         self._burst += self.rate(now) == math.inf
         if self._opened == -math.inf:
@@ -123,119 +117,138 @@ class RateEstimator:
         span.last_sent = max(span.last_sent, sent)
         self._passed_since_opening += 1
         if self._search is not None:
-            self._grow(self._search)
+            self._raise_search(self._search)
         elif self._measured is not None and span.is_measure:
-            above = span.passed - self._measured * (span.last_sent - span.start)
-            if above > OVERDRAFT + span.passed * self._doubt:
+            excess = span.passed - self._measured * (span.last_sent - span.start)
+            if excess > self._config.max_excess + span.passed * self._uncertainty:
                 self._search = self.rate(now)
                 span.is_measure = False
 
-    def refused(self, now: float, sent: float) -> None:
-        """Take in that a request sent at *sent* was refused, the first after some had passed."""
+    def record_refusal(self, now: float, sent: float) -> None:
+        """Record a 429 to a request sent at *sent*: the first one after requests had passed."""
         rate, span, seconds = self.rate(now), self._span, sent - self._span.start
-        if not span.is_measure or span.paused > MAX_PAUSED * seconds:
+        config = self._config
+        if not span.is_measure or span.paused > config.max_paused * seconds:
             if self._search is not None or self._measured is None:
-                self._search = FIRST_RATE if rate == math.inf else rate / 2
+                self._search = config.first_rate if rate == math.inf else rate * config.cut
             self._start_span(sent)
-        elif span.passed < self._fewest(seconds):
-            self._search = max(self._proven(now), SLOW_DOWN * rate)
+        elif span.passed < self._min_measured(seconds):
+            self._search = max(self._proven_rate(now), config.short_span_cut * rate)
         elif self._search is not None and not self._is_exact(span, seconds):
-            self._search = max(span.passed / seconds, rate / 2)
+            self._search = max(span.passed / seconds, rate * config.cut)
             self._start_span(sent)
         else:
             self._measure(span, seconds, rate)
             self._search = None
             self._start_span(sent)
 
-    def reopened(self, sent: float, shut: float) -> None:
-        """Take in that after *shut* seconds of refusals alone a request sent at *sent* passed.
+    def record_reopening(self, sent: float, shut: float) -> None:
+        """Record that a request sent at *sent* passed after *shut* seconds of 429s alone.
 
-        A window that opens again has let pass all it does since it opened the last time.
+        If the server was shut for so long that it counts per quota period, all that passed since
+        the previous opening is what a period allows.
         """
-        seconds = sent - self._opened
-        if shut >= SHUT_WINDOW and self._passed_since_opening >= MIN_MEASURED:
-            self._set(self._passed_since_opening / seconds, MIN_DOUBT)
+        config, seconds = self._config, sent - self._opened
+        if shut >= config.min_shut and self._passed_since_opening >= config.min_measured:
+            self._set_measured(self._passed_since_opening / seconds, config.min_uncertainty)
             self._search = None
             self._start_span(sent)
             self._span.is_measure = False
         self._opened, self._passed_since_opening = sent, 0
 
-    def paused(self, seconds: float) -> None:
-        """Take in that no request goes for so long, so that the bucket may run over."""
+    def record_pause(self, seconds: float) -> None:
+        """Record that no request is sent for so many seconds: the bucket may become full."""
         self._span.paused += seconds
 
     def _start_span(self, sent: float) -> None:
         self._span = _Span(sent)
         self._span.first_rate = self.rate(sent)
 
-    def _grow(self, rate: float) -> None:
-        self._search = rate + min(GAIN * rate, self._largest_gain())
-        if self._search > UNLIMITED:
+    def _raise_search(self, rate: float) -> None:
+        self._search = rate + min(self._config.search_gain * rate, self._max_gain())
+        if self._search > self._config.max_rate:
             self._search = self._measured = None
             self._span.is_measure = False
 
-    def _largest_gain(self) -> float:
-        return math.log(2) / max(DOUBLING, ROUND_TRIPS_TO_DOUBLE * self.round_trip)
+    def _max_gain(self) -> float:
+        """Return by how much the search may grow with one request, in requests per second.
 
-    def _proven(self, now: float) -> float:
-        """Return the rate that has passed since the bucket was empty: the limit is no less."""
+        Each second adds it *rate* times, so the rate doubles in ln 2 / gain seconds.
+        """
+        config = self._config
+        round_trips = config.doubling_round_trips * self.round_trip
+        return math.log(2) / max(config.min_doubling_time, round_trips)
+
+    def _proven_rate(self, now: float) -> float:
+        """Return the rate that passed since the bucket was empty; the limit is not lower."""
         if not self._span.is_measure:
             return 0.0
         answered = now - self.round_trip - self._span.start
-        return self._span.passed / max(answered, self.round_trip, 1e-3)
+        return self._span.passed / max(answered, self.round_trip, self._config.min_proven_time)
 
-    def _fewest(self, seconds: float) -> int:
-        shortest = max(MIN_MEASURE_SECONDS, ROUND_TRIPS_TO_MEASURE * self.round_trip)
-        return ENOUGH_MEASURED if seconds < shortest else MIN_MEASURED
+    def _min_measured(self, seconds: float) -> int:
+        """Return how many requests must have passed in so many seconds to measure the limit."""
+        config = self._config
+        long_enough = max(config.min_measure_time, config.measure_round_trips * self.round_trip)
+        return config.min_measured_if_short if seconds < long_enough else config.min_measured
 
-    def _tokens(self) -> float:
-        return min(MAX_BURST, max(MIN_BURST, self._burst))
+    def _usable_burst(self) -> float:
+        return min(self._config.max_burst, max(self._config.min_burst, self._burst))
 
     def _is_exact(self, span: _Span, seconds: float) -> bool:
-        """Tell whether the bucket can have held all that was saved while we were slower."""
+        """Return whether the bucket cannot have been full in *span*.
+
+        That is whether all tokens saved while the rate was below the limit fit into the bucket.
+        """
         measured, first = span.passed / seconds, span.first_rate
-        share = measured / first
-        if share <= 1:
+        ratio = measured / first
+        if ratio <= 1:
             saved = 0.0
-        elif self._search is None:
-            saved = span.passed * (1 - 1 / share) / 4
-        else:  # the sum of measured / rate - 1, while the rate grew by the lesser of two gains
+        elif self._search is None:  # the rate grew linearly: a triangle over half of the span
+            saved = span.passed * (1 - 1 / ratio) / 4
+        else:  # the sum of measured / rate - 1, while the rate grew by the smaller of two gains
             saved = max(
-                (share - 1 - math.log(share)) / GAIN,
-                (measured * math.log(share) - measured + first) / self._largest_gain(),
+                (ratio - 1 - math.log(ratio)) / self._config.search_gain,
+                (measured * math.log(ratio) - measured + first) / self._max_gain(),
             )
-        return saved <= self._tokens()
+        return saved <= self._usable_burst()
 
     def _measure(self, span: _Span, seconds: float, rate: float) -> None:
-        measured = span.passed / seconds
+        config, measured = self._config, span.passed / seconds
         known = None if self._search is not None else self._measured
-        if span.paused > SOME_PAUSED * seconds:
-            self._set(measured, MAX_DOUBT)
+        if span.paused > config.some_paused * seconds:
+            self._set_measured(measured, config.max_uncertainty)
         elif known is None:
-            self._set(measured, 2 / span.passed)
-        elif rate > 1.1 * known * (1 + self._doubt) and not self._is_exact(span, seconds):
-            # Some was lost while we were too slow, so the limit is above what passed.
-            self._set((measured + rate) / 2, (rate - measured) / (rate + measured))
+            self._set_measured(measured, config.counting_error / span.passed)
+        elif rate > config.overshoot * known * (1 + self._uncertainty) and not self._is_exact(
+            span, seconds
+        ):
+            # Tokens overflowed while the rate was too low, so the limit is above what passed.
+            self._set_measured((measured + rate) / 2, (rate - measured) / (rate + measured))
         else:
-            self._refine(span.passed, seconds, known)
+            self._average(span.passed, seconds, known)
 
-    def _refine(self, passed: int, seconds: float, known: float) -> None:
-        if abs(passed - known * seconds) > 2 + NOISE * passed:
+    def _average(self, passed: int, seconds: float, known: float) -> None:
+        config = self._config
+        if abs(passed - known * seconds) > config.counting_error + config.noise * passed:
             self._requests = self._seconds = 0.0
         self._requests += passed
         self._seconds += seconds
-        if self._requests > 2 * MAX_SWEEP:  # what is long ago counts less and less
+        if self._requests > config.memory:  # so that old measurements lose weight
             self._requests, self._seconds = self._requests / 2, self._seconds / 2
         self._measured = self._requests / self._seconds
-        self._doubt = min(MAX_DOUBT, max(MIN_DOUBT, 2 / self._requests))
+        self._uncertainty = self._bounded(config.counting_error / self._requests)
 
-    def _set(self, measured: float, doubt: float) -> None:
+    def _set_measured(self, measured: float, uncertainty: float) -> None:
         self._measured = measured
-        self._doubt = min(MAX_DOUBT, max(MIN_DOUBT, doubt))
+        self._uncertainty = self._bounded(uncertainty)
         self._requests = self._seconds = 0.0
 
-    def _count_late(self) -> None:
-        """Count a request that passed before the last refusal, but is answered after it."""
+    def _bounded(self, uncertainty: float) -> float:
+        return min(self._config.max_uncertainty, max(self._config.min_uncertainty, uncertainty))
+
+    def _record_late_success(self) -> None:
+        """Count a request that was sent before the last 429 and answered after it."""
         self._burst += self._measured is None
         if self._requests and self._search is None:
             self._requests += 1

@@ -1,118 +1,98 @@
-"""Budget: how many requests a server says it has left for us, and when there will be more.
+"""Server quota: how many requests the server's headers leave, and when they are reset.
 
-Reads ``X-RateLimit-Limit``, ``-Remaining`` and ``-Reset`` (epoch seconds or seconds from now; an
-older page of the vendor names them) and the IETF drafts' ``RateLimit-…`` and ``RateLimit``.
-Arithmetic only.
+Works on numbers (`QuotaHeaders`); reading the headers is up to the caller. Pure: every method
+gets the time.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
-from datetime import datetime
-
 import attrs
-
-from .back_off import http_date
-
-# What claims to reset later than in a day is no rate limit, or not in seconds.
-MAX_WINDOW = 86_400.0
-
-# Reset times from here on are epoch seconds, and milliseconds from there on.
-EPOCH = 1_000_000_000
-MILLISECONDS = 100_000_000_000
-
-# How soon to look again whether those under way have been answered.
-UNTIL_ANSWERED = 0.01
-
-_ITEM = re.compile(r"(?:^|[;,\s])(limit|remaining|reset|r|t)\s*=\s*\"?(\d{1,15})")
-_LONG_NAMES = {"r": "remaining", "t": "reset"}
 
 
 @attrs.frozen
 class QuotaHeaders:
-    """Hold what one answer says: requests *remaining*, in all (*limit*), and seconds to *reset*."""
+    """What the rate limit headers of one answer say.
+
+    Attributes:
+        remaining: requests left in the present quota period.
+        reset: seconds until the period ends.
+        limit: requests of a whole period, or None if the headers do not name it.
+    """
 
     remaining: int
     reset: float
     limit: int | None = None
 
 
-def read_quota_headers(headers: Mapping[str, str], now: datetime) -> QuotaHeaders | None:
-    """Return what the headers of an answer say is left, or None if they say nothing usable.
+@attrs.frozen(kw_only=True)
+class ServerQuotaConfig:
+    """The constants of `ServerQuota`.
 
-    Reset times are read against the server's own Date header, if it sends one, else *now*.
+    Attributes:
+        answer_poll: seconds between two looks whether the requests of an ended period have been
+            answered. Judgement: below the latency of a network, so that it adds little to it.
+        spread_share: share of a long period's requests that is spread evenly over the rest of
+            the period. Judgement: a pull that needs half of the quota or less is not slowed down,
+            and a larger one does not stop until the period ends.
     """
-    numbers = {
-        name: number
-        for name in ("limit", "remaining", "reset")
-        for prefix in ("ratelimit-", "x-ratelimit-")
-        if (number := _whole(headers.get(prefix + name))) is not None
-    }
-    if not numbers:
-        items = _ITEM.findall(headers.get("ratelimit", "").lower())
-        numbers = {_LONG_NAMES.get(name, name): int(number) for name, number in items}
-    if "remaining" not in numbers or "reset" not in numbers:
-        return None
-    reset = float(numbers["reset"])
-    if reset >= MILLISECONDS:
-        reset /= 1000
-    if reset >= EPOCH:
-        reset -= (http_date(headers.get("date")) or now).timestamp()
-    if not 0 <= reset <= MAX_WINDOW:
-        return None
-    return QuotaHeaders(numbers["remaining"], reset, numbers.get("limit"))
 
-
-def _whole(text: str | None) -> int | None:
-    match = re.match(r"\s*(\d{1,15})(?:\s*$|[\s,;.])", text or "")
-    return int(match[1]) if match else None
+    answer_poll: float = 0.01
+    spread_share: float = 0.5
 
 
 class ServerQuota:
-    """Keep within what the server says is left of its present window.
+    """Keep within the requests that the server's headers leave in the present quota period.
 
-    A window that ends within *longest_wait* seconds is used up as fast as requests come, and
-    the rest of it waited out. Of a longer one half goes as fast, and the rest evenly until
-    it ends, because nobody is to wait for its end. After the end one request alone asks what
-    the next window has.
+    A period that ends within *max_wait* seconds is used up as fast as requests come; then they
+    wait for its end. Of a longer period, the first half is used up as fast as requests come and the
+    second half is spread evenly over the rest of the period, because its end is too far away to
+    wait for. After the end of a period one request alone is sent; its answer says what the next
+    period holds.
+
+    Args:
+        max_wait: seconds that a request may wait for the end of a period.
+        config: the constants.
     """
 
-    def __init__(self, longest_wait: float) -> None:
-        self._longest_wait = longest_wait
+    def __init__(self, max_wait: float, config: ServerQuotaConfig | None = None) -> None:
+        self._max_wait = max_wait
+        self._config = config or ServerQuotaConfig()
         self._sent = 0
         self._last_sent = 0.0
-        self._ends: float | None = None
-        self._whole = 0
-        self._last_number = 0  # of the last request that the window has room for
+        self._period_end: float | None = None
+        self._limit = 0
+        self._last_number = 0  # of the last request for which the period has room
 
-    def take(self, now: float) -> int:
-        """Count a request that is sent; return its number, from 1."""
+    def record_request(self, now: float) -> int:
+        """Count a request that is sent at *now*; return its number, from 1."""
         self._sent += 1
         self._last_sent = now
         return self._sent
 
-    def learn(self, said: QuotaHeaders, now: float, number: int) -> None:
-        """Take in the answer to request *number*, which came at *now*.
+    def record_quota(self, quota: QuotaHeaders, now: float, number: int) -> None:
+        """Record what the answer to request *number*, which came at *now*, says of the quota.
 
-        Requests with higher numbers are not counted in it. Of all answers about one window
-        the least holds: they overtake each other, and times are whole seconds, rounded up.
+        Requests with higher numbers are not counted in it. Of all answers about one period the
+        lowest figures hold: answers overtake each other, and reset times are whole seconds,
+        rounded up.
         """
-        last_number, ends = number + said.remaining, now + said.reset
-        if self._ends is not None and now < self._ends:
-            last_number, ends = min(last_number, self._last_number), min(ends, self._ends)
-        self._last_number, self._ends = last_number, ends
-        self._whole = said.limit or max(said.remaining + 1, self._whole)
+        last_number, end = number + quota.remaining, now + quota.reset
+        if self._period_end is not None and now < self._period_end:
+            last_number, end = min(last_number, self._last_number), min(end, self._period_end)
+        self._last_number, self._period_end = last_number, end
+        self._limit = quota.limit or max(quota.remaining + 1, self._limit)
 
     def delay(self, now: float, in_flight: int) -> float:
-        """Return the seconds until the next request may go, 0 for at once."""
-        if self._ends is None:
+        """Return the seconds until the next request may be sent, 0 for at once."""
+        if self._period_end is None:
             return 0.0
-        rest, left = self._ends - now, self._last_number - self._sent
+        rest, left = self._period_end - now, self._last_number - self._sent
         if rest <= 0:
-            return UNTIL_ANSWERED if in_flight else 0.0
-        if rest <= self._longest_wait:
+            return self._config.answer_poll if in_flight else 0.0
+        if rest <= self._max_wait:
             return 0.0 if left > 0 else rest
-        if left <= 0 or left > self._whole / 2:
-            return 0.0  # nothing left for longer than we wait: the server is to say so itself
+        if left <= 0:
+            return 0.0  # the end is too far away to wait for: the server may refuse the request
+        if left > self._limit * self._config.spread_share:
+            return 0.0
         return max(0.0, self._last_sent + rest / left - now)

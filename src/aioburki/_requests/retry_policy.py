@@ -1,0 +1,253 @@
+"""Retry policy: what follows a failed attempt, and how long to wait before it.
+
+`RetryPolicy.decide` maps a `Failure` and a `RetryState` to one of three decisions:
+
+- `Retry`: the failure is transient. Another attempt after a back-off, after the wait that the
+  server asks for, or with the next trial request if the circuit is open.
+- `Pause`: a 429. It is no attempt. The refused request waits; all requests of the client wait too
+  if the server asks for more than `max_single_wait` seconds, or if no request has passed since the
+  last 429.
+- `GiveUp`: the error is raised. The failure is not transient; or `attempts` are used up; or the
+  server asks for more than *max_wait* seconds; or it has refused everything for *max_wait* seconds;
+  or the trial requests of an outage are used up.
+
+Pure: no clock, no event loop, no random numbers of its own. `Failure.retry_after` is the wait that
+the server asks for, from Retry-After or, for a 429, from its quota headers: both are treated alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import attrs
+
+from .._errors import BurkiError
+from .._throttle import Circuit, Refusal
+from .failures import Failure
+
+
+@attrs.frozen(kw_only=True)
+class RetryPolicyConfig:
+    """The constants of the retry policy.
+
+    Attributes:
+        min_back_off: seconds, the jitter range before the second attempt. From faults.md ("full
+            jitter, base 0.1 s"): the commonest failure is a kept-alive connection that the server
+            had just closed, and needs hardly any wait.
+        back_off_growth: factor by which the jitter range grows with each attempt. Arithmetic: the
+            fifth range is 8.1 s, long enough for a restart of the server.
+        max_back_off: seconds, the largest jitter range. From faults.md ("cap 20 s").
+        min_pause: seconds, the jitter range of the first pause without a Retry-After. From
+            faults.md ("base 1 s throttle").
+        pause_growth: factor by which it grows with each 429 in a row. Judgement: the usual
+            doubling.
+        max_pause: seconds, the largest. From faults.md ("cap 20 s").
+        min_wait: seconds that a refused request waits at least. Judgement: a server that asks for
+            microseconds must not get a thousand requests per second.
+        max_doublings: how often `min_wait` is doubled at most, one doubling with each 429 for the
+            page. Arithmetic: 0.1 s x 2^7 = 12.8 s, with jitter up to 25.6 s.
+        max_single_wait: seconds, the longest Retry-After that only the refused request waits for.
+            From pace.md, rule 5; a pause of a second for all at each 429 would leave a tenth of a
+            small bucket's limit unused (pace.md: 91.6 % instead of 99.3 %).
+        retry_after_jitter: seconds, the jitter range added to a 429's Retry-After. Judgement:
+            requests that were refused together are not repeated together.
+        trials_per_attempt: failed trial requests per allowed attempt after which an outage is given
+            up. Arithmetic: with 6 attempts twelve trial requests, that is 61 to 100 s (faults.md
+            N14: 60 s must be survived).
+    """
+
+    min_back_off: float = 0.1
+    back_off_growth: float = 3.0
+    max_back_off: float = 20.0
+    min_pause: float = 1.0
+    pause_growth: float = 2.0
+    max_pause: float = 20.0
+    min_wait: float = 0.1
+    max_doublings: int = 7
+    max_single_wait: float = 1.0
+    retry_after_jitter: float = 0.2
+    trials_per_attempt: int = 2
+
+
+DEFAULTS = RetryPolicyConfig()
+
+# Keeps the powers below from overflowing; every range has reached its maximum long before.
+_MAX_EXPONENT = 10
+
+
+@attrs.frozen(kw_only=True)
+class RetryState:
+    """What is known beside the failure, this failure included.
+
+    Attributes:
+        now: the loop's time, in seconds.
+        failures: failed attempts for the page, without 429s.
+        refusals: 429s for the page.
+        refusal: what the pacer says of this 429; None if the failure is no 429.
+        circuit: the circuit after this failure; None if the failure is no sign of an outage.
+    """
+
+    now: float = 0.0
+    failures: int = 0
+    refusals: int = 0
+    refusal: Refusal | None = None
+    circuit: Circuit | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Retry:
+    """Send the request again after *delay* seconds; *reason* says what failed."""
+
+    delay: float
+    reason: str
+
+
+@attrs.frozen(kw_only=True)
+class Pause:
+    """Send the refused request again after *delay* seconds, which is no further attempt.
+
+    Attributes:
+        delay: seconds that the refused request waits.
+        pause_all: seconds that all requests of the client wait; 0: only the refused one.
+        is_new: whether to report it. Requests refused in the same instant are reported once.
+        reason: what the server answered.
+    """
+
+    delay: float
+    pause_all: float
+    is_new: bool
+    reason: str = "HTTP 429"
+
+
+@attrs.frozen(kw_only=True)
+class GiveUp:
+    """Raise *error*.
+
+    Attributes:
+        error: what to raise.
+        explanation: what to add to its message, or None.
+        is_unavailable: whether the server was down or refused all requests for too long. The next
+            pull then starts without a failure.
+        pause_all: seconds that all requests of the client wait all the same, after a 429.
+    """
+
+    error: BurkiError
+    explanation: str | None = None
+    is_unavailable: bool = False
+    pause_all: float = 0.0
+
+
+Decision = Retry | Pause | GiveUp
+
+
+class RetryPolicy:
+    """Decide what follows a failed attempt.
+
+    Args:
+        attempts: most attempts for one page, from 1; 429s are not counted.
+        max_wait: seconds, the longest wait that the server may cause.
+        config: the constants.
+    """
+
+    def __init__(
+        self, attempts: int, max_wait: float, config: RetryPolicyConfig = DEFAULTS
+    ) -> None:
+        self._attempts = attempts
+        self._max_wait = max_wait
+        self._config = config
+
+    def decide(self, failure: Failure, state: RetryState, draw: Callable[[], float]) -> Decision:
+        """Return what follows *failure*.
+
+        *draw* returns random numbers in [0, 1), for the jitter. It is called once for a `Retry`,
+        and once or twice for a `Pause`.
+        """
+        if failure.retry_after is not None and failure.retry_after > self._max_wait:
+            return GiveUp(error=failure.error)
+        if state.refusal is not None:
+            return self._after_refusal(failure, state, state.refusal, draw)
+        if not failure.transient or state.failures >= self._attempts:
+            return GiveUp(error=failure.error)
+        if state.circuit is not None and self._is_given_up(state.circuit):
+            return GiveUp(
+                error=failure.error,
+                explanation=_outage(state.circuit, state.now),
+                is_unavailable=True,
+            )
+        delay = max(failure.retry_after or 0.0, back_off(state.failures, draw(), self._config))
+        if state.circuit is not None:
+            delay = state.circuit.delay(state.now) or delay
+        return Retry(delay=delay, reason=failure.error.message)
+
+    def _after_refusal(
+        self, failure: Failure, state: RetryState, refusal: Refusal, draw: Callable[[], float]
+    ) -> Pause | GiveUp:
+        pause_all = pause_for_all(refusal, failure.retry_after, draw, self._config)
+        delay = wait_of_refused(state.refusals, failure.retry_after, draw(), self._config)
+        refused_for = refusal.seconds + max(refusal.pause_left, pause_all, delay)
+        if refused_for > self._max_wait:
+            return GiveUp(error=failure.error, is_unavailable=True, pause_all=pause_all)
+        return Pause(delay=delay, pause_all=pause_all, is_new=refusal.is_new)
+
+    def _is_given_up(self, circuit: Circuit) -> bool:
+        if circuit.failed_trials is None:
+            return False
+        return circuit.failed_trials >= self._config.trials_per_attempt * self._attempts
+
+
+def back_off(failures: int, fraction: float, config: RetryPolicyConfig = DEFAULTS) -> float:
+    """Return the seconds to wait after the *failures*-th failure in a row, from 1.
+
+    Full jitter: *fraction*, a random number in [0, 1), of a range that grows by `back_off_growth`.
+    """
+    growth = config.back_off_growth ** min(failures - 1, _MAX_EXPONENT)
+    return fraction * min(config.max_back_off, config.min_back_off * growth)
+
+
+def pause_without_retry_after(
+    refusals: int, fraction: float, config: RetryPolicyConfig = DEFAULTS
+) -> float:
+    """Return the seconds to pause all requests after the *refusals*-th repeated 429, from 1.
+
+    *fraction*, a random number in [0, 1), places the pause in the upper half of its jitter range:
+    after a 429 no pause at all would be wrong in any case.
+    """
+    growth = config.pause_growth ** min(refusals - 1, _MAX_EXPONENT)
+    return min(config.max_pause, config.min_pause * growth) * (0.5 + fraction / 2)
+
+
+def pause_for_all(
+    refusal: Refusal,
+    retry_after: float | None,
+    draw: Callable[[], float],
+    config: RetryPolicyConfig = DEFAULTS,
+) -> float:
+    """Return the seconds that all requests of the client wait after a 429, or 0.
+
+    They wait for a *retry_after* of more than `max_single_wait`; and if no request has passed since
+    the last 429, for any *retry_after* or, without one, for a pause that grows.
+    """
+    is_repeated = refusal.is_new and refusal.is_repeated
+    if retry_after is None:
+        return pause_without_retry_after(refusal.number - 1, draw(), config) if is_repeated else 0.0
+    is_for_all = is_repeated or retry_after > config.max_single_wait
+    return max(retry_after, config.min_wait) if is_for_all else 0.0
+
+
+def wait_of_refused(
+    refusals: int, retry_after: float | None, fraction: float, config: RetryPolicyConfig = DEFAULTS
+) -> float:
+    """Return the seconds that a request waits after its *refusals*-th 429, from 1.
+
+    Without *retry_after* not for long: the pages after it cannot be delivered before it, and when
+    it is sent again is up to the pacer. *fraction* is a random number in [0, 1).
+    """
+    if retry_after is None:
+        doublings = min(refusals - 1, config.max_doublings)
+        return config.min_wait * 2.0**doublings * (1 + fraction)
+    return max(retry_after, config.min_wait) + fraction * config.retry_after_jitter
+
+
+def _outage(circuit: Circuit, now: float) -> str:
+    seconds = now - circuit.since
+    return f"the server is down: {circuit.failures} requests failed in {seconds:.0f} s, none passed"
