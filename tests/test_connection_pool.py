@@ -31,6 +31,7 @@ from aioburki import (
 )
 from aioburki._http import OwnClient, connection_pool
 from aioburki._http.connect_limiter import MAX_CONNECTS, ConnectLimiter
+from aioburki._http.connection import Connection
 from aioburki._http.internals import PoolTransport
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.usefixtures("nothing_left")]
@@ -386,7 +387,7 @@ async def test_errors_are_translated_by_httpx(
             raise kind("text")
         return httpcore.Response(200, content=FailingBody(kind("text")))
 
-    monkeypatch.setattr(connection_pool.Connection, "handle_async_request", respond)
+    monkeypatch.setattr(Connection, "handle_async_request", respond)
     transport = PoolTransport(connection_pool.ConnectionPool())
     async with OwnClient(transport) as http:
         with pytest.raises(httpx.TransportError, match="text") as caught:

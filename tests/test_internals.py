@@ -55,7 +55,7 @@ class RecordingConnection(httpcore.AsyncConnectionInterface):
 
 
 async def test_transport_sends_over_its_pool_and_closes_it() -> None:
-    """httpx's transport uses the pool in `_pool`, and only that."""
+    """The transport of httpx uses the pool in `_pool`, and only that."""
     pool = RecordingPool()
     async with OwnClient(PoolTransport(pool)) as http:
         assert (await http.get("https://api.burki.dev/x?y=1")).content == b"{}"
@@ -78,7 +78,7 @@ async def test_transport_inherits_its_methods() -> None:
 
 
 async def test_connection_passes_requests_to_the_inner_one() -> None:
-    """httpcore's connection uses the one in `_connection`, which is None before."""
+    """The connection of httpcore uses the one in `_connection`, which is None before."""
     connection, inner = httpcore.AsyncHTTPConnection(ORIGIN), RecordingConnection()
     assert connection._connection is None
     set_inner_connection(connection, inner)
@@ -101,7 +101,7 @@ async def test_connection_takes_no_lock() -> None:
 async def test_no_cookie_is_kept_and_no_urllib_request_is_made(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """httpx asks the jar in `cookies`, which ignores Set-Cookie without the work of parsing it."""
+    """The jar that httpx asks, in `cookies`, ignores Set-Cookie and costs nothing."""
     monkeypatch.delattr(httpx.Cookies, "_CookieCompatRequest")
     transport = httpx.MockTransport(lambda _: httpx.Response(200, headers={"set-cookie": "a=b"}))
     async with OwnClient(transport) as http:
@@ -124,16 +124,15 @@ def subclasses_of_foreign() -> Iterator[tuple[str, set[str]]]:
                 continue
             for base in map(ast.unparse, node.bases):
                 if base.startswith(("httpx.", "httpcore.")):
-                    yield base, {each.attr for each in ast.walk(node) if is_private(each)}
+                    yield base, set(private_attributes(node))
 
 
-def is_private(node: ast.AST) -> bool:
-    """Return whether *node* is ``self._name``."""
-    return (
-        isinstance(node, ast.Attribute)
-        and ast.unparse(node.value) == "self"
-        and node.attr.startswith("_")
-    )
+def private_attributes(node: ast.ClassDef) -> Iterator[str]:
+    """Yield each name that the class uses as ``self._name``."""
+    for each in ast.walk(node):
+        if isinstance(each, ast.Attribute) and ast.unparse(each.value) == "self":
+            if each.attr.startswith("_"):
+                yield each.attr
 
 
 async def test_private_attributes_are_used_in_one_module() -> None:

@@ -15,7 +15,12 @@ from wire import Reply, WireServer, page_reply, wire_server
 
 from aioburki import BurkiClient
 
-pytestmark = [pytest.mark.asyncio, pytest.mark.usefixtures("nothing_left")]
+pytestmark = [
+    pytest.mark.asyncio,
+    pytest.mark.usefixtures("nothing_left"),
+    # Of opentelemetry-sdk, about a class that it uses itself.
+    pytest.mark.filterwarnings("ignore:You should use InstrumentationScope:DeprecationWarning"),
+]
 
 Activate = Callable[[], InMemorySpanExporter]
 
@@ -62,7 +67,7 @@ async def test_each_request_has_a_span_and_sends_its_traceparent(activate: Activ
     def answer(number: int, attempt: int, per_page: int) -> Reply:
         return page_reply(number, per_page, 400, status=503 if attempt == number == 7 else 200)
 
-    async with wire_server(answer, latency=0.01) as server:
+    async with wire_server(answer, latency=0.05) as server:
         exporter = activate()
         async with BurkiClient(KEY, base_url=server.url, concurrency=8) as burki:
             contacts = await burki.contacts(42, per_page=10)

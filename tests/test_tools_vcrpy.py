@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import vcr
+import vcr  # type: ignore[import-untyped]
 from pages import KEY
-from vcr.errors import CannotOverwriteExistingCassetteException
+from vcr.errors import (  # type: ignore[import-untyped]
+    CannotOverwriteExistingCassetteException,
+)
 from wire import page_reply, wire_server
 
 from aioburki import BurkiClient
@@ -17,7 +19,10 @@ pytestmark = [pytest.mark.asyncio, pytest.mark.usefixtures("nothing_left")]
 RECORDER = vcr.VCR(filter_headers=["authorization"])
 
 
-async def test_cassette_is_recorded_and_replayed_without_the_key(tmp_path: Path) -> None:
+@pytest.mark.may_show("log record", why="at DEBUG vcrpy logs each response that it records")
+async def test_cassette_is_recorded_and_replayed_without_the_key(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """A pull is recorded, replayed when the server is gone, and the cassette has no key."""
     cassette = tmp_path / "contacts.yaml"
     async with wire_server(lambda number, _, per_page: page_reply(number, per_page, 40)) as server:
@@ -31,6 +36,7 @@ async def test_cassette_is_recorded_and_replayed_without_the_key(tmp_path: Path)
     assert text.count("method: GET") == 4
     assert "authorization" not in text.lower()
     assert KEY not in text
+    assert KEY not in caplog.text
     async with BurkiClient("another-key", base_url=server.url, attempts=1) as burki:
         with RECORDER.use_cassette(str(cassette), record_mode="none") as played:
             replayed = await burki.contacts(42, per_page=10)
