@@ -130,9 +130,8 @@ def subclasses_of_foreign() -> Iterator[tuple[str, set[str]]]:
 def private_attributes(node: ast.ClassDef) -> Iterator[str]:
     """Yield each name that the class uses as ``self._name``."""
     for each in ast.walk(node):
-        if isinstance(each, ast.Attribute) and ast.unparse(each.value) == "self":
-            if each.attr.startswith("_"):
-                yield each.attr
+        if isinstance(each, ast.Attribute) and ast.unparse(each) == f"self._{each.attr[1:]}":
+            yield each.attr
 
 
 async def test_private_attributes_are_used_in_one_module() -> None:

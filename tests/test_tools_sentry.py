@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import httpx
@@ -43,6 +44,8 @@ def activate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Activate]:
     for name in ("_processed_integrations", "_installed_integrations"):
         monkeypatch.setattr(integrations, name, set(), raising=True)
 
+    clients = ExitStack()
+
     def init() -> Events:
         transport = RecordingTransport()
         sentry_sdk.init(
@@ -53,10 +56,11 @@ def activate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Activate]:
             auto_enabling_integrations=False,
             traces_sample_rate=1.0,
         )
+        clients.callback(sentry_sdk.get_client().close)
         return transport.events
 
-    yield init
-    sentry_sdk.get_client().close()
+    with clients:
+        yield init
     sentry_sdk.get_global_scope().set_client(None)
     sentry_sdk.get_isolation_scope().clear()
 
@@ -88,3 +92,15 @@ async def test_client_made_before_is_instrumented(activate: Activate) -> None:
             with sentry_sdk.start_transaction(name="pull"):
                 await burki.contacts(42)
     assert len(events[0]["spans"]) == 1
+
+
+async def test_injected_headers_stay_on_their_request(activate: Activate) -> None:
+    """A header that Sentry adds to one request is not on a later one."""
+    async with wire_server(lambda *_: page_reply(1, 1000, 2)) as server:
+        async with BurkiClient(KEY, base_url=server.url) as burki:
+            activate()
+            with sentry_sdk.start_transaction(name="pull"):
+                await burki.contacts(42)
+            sentry_sdk.get_global_scope().set_client(None)
+            await burki.contacts(42)
+    assert ["sentry-trace: " in head for head in server.requests] == [True, False]
