@@ -25,8 +25,8 @@ class OwnClient(httpx.AsyncClient):
 class NoCookies(httpx.Cookies):
     """A cookie jar that keeps nothing.
 
-    A policy that refuses every cookie would do as well, but httpx would first build a
-    `urllib.request.Request` for it from each response, which takes longer than sending one.
+    A policy that refuses every cookie would do the same, but httpx would build a
+    `urllib.request.Request` from each response for it, which takes as long as parsing its URL.
     """
 
     def extract_cookies(self, response: httpx.Response) -> None:

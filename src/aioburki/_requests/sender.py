@@ -88,8 +88,8 @@ class Sender:
                 headers=self._headers,
                 timeout=self._timeout,
             )
-        # What `build_request` returns if there is nothing to merge, in a third of the time: it
-        # parses the URL twice. httpx copies the headers, so tools may add to those of a request.
+        # The same as `build_request` makes if there is nothing to merge, in a third of the time,
+        # since that parses the URL twice. httpx copies the headers: tools add to them.
         request = httpx.Request(
             "GET",
             f"{self._base_url}{query.path}?{urlencode(query.parameters(window))}",
