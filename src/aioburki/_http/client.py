@@ -17,7 +17,7 @@ class OwnClient(httpx.AsyncClient):
         self._no_cookies = NoCookies()
 
     @property  # type: ignore[misc] # httpx's has a setter
-    def cookies(self) -> httpx.Cookies:
+    def cookies(self) -> httpx.Cookies:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Return a jar that stays empty."""
         return self._no_cookies
 
