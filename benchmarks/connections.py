@@ -1,9 +1,10 @@
-"""Measure what one request costs the client, by the way its connections are kept.
+"""Measure what one request costs the client, by the connection pool that sends it.
 
-Run it with ``python benchmarks/lanes.py``. A server in another process answers with one
-small page after 5 ms. The ways are run one after another, five rounds, each in a fresh
-process; the table shows medians of CPU and wall time per request, and their ratio to the
-lanes at 8 in flight.
+Run it with ``python benchmarks/connections.py``. A server in another process answers with one
+small page after 5 ms. The ways are: aioburki's pool under `httpx.AsyncClient`, as a default client
+uses it; httpx's own pool; and aioburki's pool without httpx. They take turns, five rounds, each in
+a fresh process. The table shows medians of CPU and wall time per request, and their ratio to the
+first way at 8 in flight.
 """
 
 from __future__ import annotations
@@ -15,14 +16,17 @@ import statistics
 import subprocess
 import sys
 import time
-from contextlib import aclosing
 
 import httpcore
 import httpx
 
-from aioburki._http.connection_pool import ConnectionPool
+from aioburki._http import ConnectionPool, OwnClient, PoolTransport
 
-WAYS = ("lanes", "pool")
+WAYS = {
+    "ours": "aioburki's pool under httpx",
+    "httpx": "httpx's own pool",
+    "alone": "aioburki's pool without httpx",
+}
 IN_FLIGHT = (8, 16, 32, 64)
 REQUESTS = 2000
 ROUNDS = 5
@@ -54,17 +58,22 @@ async def serve() -> None:
 async def measure(way: str, in_flight: int, port: int) -> tuple[float, float]:
     """Return CPU and wall seconds per request."""
     limits = httpx.Limits(max_connections=in_flight, max_keepalive_connections=in_flight)
-    client = httpx.AsyncClient(limits=limits, trust_env=False, timeout=30)
-    lanes, url = ConnectionPool(), f"http://127.0.0.1:{port}/"
+    pool, url = ConnectionPool(), f"http://127.0.0.1:{port}/"
+    if way == "httpx":
+        client = httpx.AsyncClient(limits=limits, trust_env=False, timeout=30)
+    else:
+        client = OwnClient(PoolTransport(pool))
 
     async def get() -> None:
-        if way == "lanes":
+        if way == "alone":
             request = httpcore.Request("GET", url, headers={"Host": "127.0.0.1"})
-            await (await lanes.send(request)).aread()
+            response = await pool.handle_async_request(request)
+            await response.aread()
+            await response.aclose()
         else:
             await client.get(url)
 
-    async with client, aclosing(lanes):
+    async with client:
         numbers = iter(range(REQUESTS))
 
         async def work() -> None:
@@ -104,11 +113,11 @@ def compare() -> None:
         case: [statistics.median(column) for column in zip(*runs, strict=True)]
         for case, runs in figures.items()
     }
-    base = medians["lanes", 8][0]
-    print("| connections | in flight | CPU ms per request | ratio | requests per second |")
+    base = medians["ours", 8][0]
+    print("| pool | in flight | CPU ms per request | ratio | requests per second |")
     print("|---|---|---|---|---|")
     for (way, number), (cpu, wall) in medians.items():
-        print(f"| {way} | {number} | {cpu * 1000:.2f} | {cpu / base:.2f} | {1 / wall:,.0f} |")
+        print(f"| {WAYS[way]} | {number} | {cpu * 1000:.2f} | {cpu / base:.2f} | {1 / wall:,.0f} |")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""Pulls that are cancelled, broken off and timed out at random moments, by the thousand.
+"""Cancel, break off and time out thousands of pulls at random moments.
 
-Run it with ``python tests/cancellations.py``: 10,000 cancellations of tasks, 1,000 breaks and
-1,000 deadlines over real connections, each over lanes, over TLS, and over an httpx client of
-the user's. After each thousand as many requests as there are slots must succeed at the same
-time; at the end no task, no descriptor and no connection on the server's side may be left.
-A storm that fails prints the command that replays it.
+Run it with ``python tests/cancellations.py``: 10,000 cancelled tasks, 1,000 breaks and 1,000
+timeouts over real connections, each with the default client, with TLS, and with an `http_client`.
+After each thousand, `CONCURRENCY` requests must succeed at the same time. At the end no task, no
+file descriptor and no connection of the server may be left. A run that fails prints the command
+that replays it.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ import httpx
 import trustme
 from faults import FaultServer
 from pages import KEY
+from wire import connection_pool_of
 
 from aioburki import BurkiClient
-from aioburki._requests.sender import LaneSender
 
 TOTAL = 400
 PER_PAGE = 20
 CONCURRENCY = 16
 SIDE_BY_SIDE = 25
 LONGEST = 0.03
-VARIANTS = ("lanes", "TLS", "http_client")
+VARIANTS = ("default", "TLS", "http_client")
 KINDS = {"cancellation": 10_000, "break": 1_000, "deadline": 1_000}
 
 Use = Callable[[BurkiClient], Awaitable[None]]
@@ -208,11 +208,10 @@ class Storm:
         burki = BurkiClient(
             KEY, base_url=self.faults.url, concurrency=CONCURRENCY, http_client=http
         )
-        sender = burki._sender
-        if isinstance(sender, LaneSender):
+        if http is None:
             context = ssl.create_default_context()
             authority.configure_trust(context)
-            sender._lanes._context = context
+            connection_pool_of(burki)._context = context
         return await stack.enter_async_context(burki)
 
     async def _check(self, burki: BurkiClient) -> None:

@@ -26,6 +26,7 @@ import httpx
 from faults import CLOSE, RESET, STALL, FaultServer, Steps, complete, raw, says
 from pages import KEY, body, contact
 from virtual_clock import VirtualLoop
+from wire import connection_pool_of
 
 from aioburki import (
     APIError,
@@ -45,7 +46,6 @@ from aioburki import (
     UnexpectedResponseError,
     UnprocessableError,
 )
-from aioburki._requests.sender import LaneSender
 
 SHARE = 0.2
 A_DAY = 86_400.0
@@ -625,9 +625,7 @@ async def pull_over_sockets(scenario: Scenario, faults: FaultServer) -> list[str
         attempts=scenario.attempts,
         timeout=1,
     ) as burki:
-        sender = burki._sender
-        assert isinstance(sender, LaneSender)
-        await sender._lanes._tls()  # the first attempt is to wait for the server alone
+        await connection_pool_of(burki)._tls_context()  # or the first attempt would load it
         contacts = burki.contacts(
             42, status=scenario.status, per_page=scenario.per_page, limit=scenario.limit
         )

@@ -111,16 +111,16 @@ def faults(fault_process: FaultServer) -> Iterator[FaultServer]:
 
 @pytest.fixture
 def authority(monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
-    """Let the lanes trust a certificate for localhost, and return its server's context."""
+    """Make clients trust a certificate for localhost, and return its server's context."""
     authority = trustme.CA()
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("localhost").configure_cert(server)
-    make = connection_pool._tls_context
+    make = connection_pool.load_tls_context
 
     def trusting() -> ssl.SSLContext:
         context = make()
         authority.configure_trust(context)
         return context
 
-    monkeypatch.setattr(connection_pool, "_tls_context", trusting)
+    monkeypatch.setattr(connection_pool, "load_tls_context", trusting)
     return server

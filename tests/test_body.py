@@ -1,4 +1,4 @@
-"""Reading bodies: whole, bounded, and in one encoding at most."""
+"""Reading bodies: complete, bounded, and in at most one encoding."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TEXT = b'{"contacts": []}' * 50_000
 
 
 class Pieces(httpx.AsyncByteStream):
-    """A body that comes in pieces of a given size."""
+    """A body in pieces of a given size."""
 
     def __init__(self, content: bytes, size: int) -> None:
         self.content, self.size = content, size
@@ -46,8 +46,8 @@ async def read(
 
 
 @pytest.mark.parametrize("size", [1, 7, 1000, 10**9])
-async def test_bodies_come_whole_in_any_pieces(size: int) -> None:
-    """Plain and gzip bodies are put together, wherever they are cut."""
+async def test_bodies_are_joined_from_any_pieces(size: int) -> None:
+    """Plain and gzip bodies are complete wherever they are divided."""
     text = TEXT[:5000]
     assert await read(text, size=size) == text
     assert await read(text, "identity", size=size) == text
@@ -56,14 +56,14 @@ async def test_bodies_come_whole_in_any_pieces(size: int) -> None:
 
 
 async def test_all_gzip_members_are_one_body() -> None:
-    """A second member is not dropped, as httpx would."""
+    """All members of a gzip body are decompressed; httpx drops all but the first."""
     content = gzip.compress(TEXT[:100]) + gzip.compress(TEXT[100:])
     for size in (1, 50, 10**9):
         assert await read(content, "gzip", size=size) == TEXT
 
 
 async def test_cut_gzip_is_broken() -> None:
-    """A gzip body that ends before its trailer is no body, though its length may be right."""
+    """A gzip body without its trailer is broken."""
     content = gzip.compress(TEXT)
     for cut in (1, 8, 9, len(content) // 2, len(content) - 1):
         assert await read(content[:-cut], "gzip") is BodyProblem.BROKEN
@@ -71,7 +71,7 @@ async def test_cut_gzip_is_broken() -> None:
 
 
 async def test_false_gzip_is_broken() -> None:
-    """Plain bytes declared as gzip, or a wrong checksum, are no body."""
+    """Plain bytes declared as gzip, or a wrong checksum, are a broken body."""
     assert await read(TEXT, "gzip") is BodyProblem.BROKEN
     content = bytearray(gzip.compress(TEXT))
     content[-6] ^= 1
@@ -79,13 +79,13 @@ async def test_false_gzip_is_broken() -> None:
 
 
 @pytest.mark.parametrize("encoding", ["br", "zstd", "deflate", "gzip, gzip", "unheard-of"])
-async def test_other_encodings_are_not_taken(encoding: str) -> None:
-    """What was not asked for is not read as if it were plain."""
+async def test_other_encodings_are_refused(encoding: str) -> None:
+    """An encoding that was not requested is not read as plain bytes."""
     assert await read(TEXT, encoding) is BodyProblem.ENCODED
 
 
 async def test_bodies_are_bounded() -> None:
-    """A body may be as large as the bound and not a byte larger."""
+    """A body may be exactly as large as the maximum."""
     assert await read(TEXT, largest=len(TEXT)) == TEXT
     assert await read(TEXT, largest=len(TEXT) - 1) is BodyProblem.TOO_LARGE
     packed = gzip.compress(TEXT)
@@ -93,8 +93,8 @@ async def test_bodies_are_bounded() -> None:
     assert await read(packed, "gzip", largest=len(TEXT) - 1) is BodyProblem.TOO_LARGE
 
 
-async def test_bomb_is_refused_before_it_unfolds() -> None:
-    """255 KiB of gzip for 256 MiB of zeros take little more than the bound."""
+async def test_decompression_bomb_is_refused_early() -> None:
+    """Refusing 255 KiB of gzip for 256 MiB of zeros takes less than twice the maximum."""
     packer = zlib.compressobj(9, zlib.DEFLATED, GZIP)
     bomb = b"".join(packer.compress(bytes(2**20)) for _ in range(256)) + packer.flush()
     tracemalloc.start()
@@ -116,7 +116,7 @@ BOMBS = {
 
 @pytest.mark.parametrize("kind", BOMBS)
 async def test_memory_is_bounded_while_a_body_is_refused(kind: str) -> None:
-    """A gigabyte takes a process no more than twice the bound, as the system counts it."""
+    """Refusing a gigabyte takes a process less than twice the maximum."""
     resource = pytest.importorskip("resource")
     assert resource
     command = [sys.executable, str(Path(__file__).with_name("bomb.py")), *map(str, BOMBS[kind])]
@@ -128,22 +128,22 @@ async def test_memory_is_bounded_while_a_body_is_refused(kind: str) -> None:
 
 @pytest.mark.parametrize("rubbish", [b"garbage", bytes(8), b"\x1f\x8b", b'{"contacts": []}'])
 async def test_rubbish_after_gzip_is_broken(rubbish: bytes) -> None:
-    """What follows a member is another member, or the body is not what was sent."""
+    """Bytes after a gzip member that are not another member are a broken body."""
     for size in (1, 10**9):
         content = gzip.compress(TEXT[:100]) + rubbish
         assert await read(content, "gzip", size=size) is BodyProblem.BROKEN
 
 
-async def test_gzip_is_unpacked_once() -> None:
-    """What is packed twice and declared once comes out packed, and is no page."""
+async def test_gzip_is_decompressed_once() -> None:
+    """A body compressed twice and declared once stays compressed, and is not a page."""
     once = gzip.compress(TEXT)
     assert await read(gzip.compress(once), "gzip") == once
     assert isinstance(CONTACTS.decoder.decode(once), Undecodable)
 
 
 @given(st.lists(st.binary(max_size=400), min_size=1, max_size=4), st.integers(1, 300))
-async def test_any_content_survives_packing(parts: list[bytes], size: int) -> None:
-    """Whatever is packed, in however many members and pieces, comes out as it was."""
+async def test_any_content_survives_compression(parts: list[bytes], size: int) -> None:
+    """Any content in any number of members and pieces is decompressed to itself."""
     reader = _Gzip(2**20)
     packed = b"".join(gzip.compress(part * 3) for part in parts)
     for start in range(0, len(packed), size):
@@ -151,14 +151,14 @@ async def test_any_content_survives_packing(parts: list[bytes], size: int) -> No
     assert reader.finish() == b"".join(part * 3 for part in parts)
 
 
-async def test_output_left_behind_is_fetched() -> None:
-    """A few bytes of gzip may hold more than one piece of output."""
+async def test_output_larger_than_a_piece_is_complete() -> None:
+    """Little gzip input with more than one piece of output is decompressed completely."""
     zeros = bytes(3 * 2**20 + 5)
     assert await read(gzip.compress(zeros), "gzip", size=10**9) == zeros
 
 
-async def test_empty_pieces_mean_nothing() -> None:
-    """A transport may pass on empty pieces, at the end too."""
+async def test_empty_pieces_are_ignored() -> None:
+    """Empty pieces, also at the end, do not change a body."""
 
     class WithEmpty(httpx.AsyncByteStream):
         async def __aiter__(self) -> AsyncIterator[bytes]:
@@ -169,8 +169,8 @@ async def test_empty_pieces_mean_nothing() -> None:
     assert await read_body(response, 2**26) == TEXT
 
 
-async def test_body_that_is_there_already_is_taken() -> None:
-    """A mock's body is taken as it is; one that somebody took and did not keep is missed."""
+async def test_body_that_was_already_read_is_returned() -> None:
+    """A body already read is returned; one consumed without being kept is a problem."""
     assert await read_body(httpx.Response(200, content=TEXT), 2**26) == TEXT
     assert await read_body(httpx.Response(200, content=TEXT), 10) is BodyProblem.TOO_LARGE
     taken = httpx.Response(200, stream=Pieces(TEXT, 1000))
@@ -179,8 +179,8 @@ async def test_body_that_is_there_already_is_taken() -> None:
     assert await read_body(taken, 2**26) is BodyProblem.TAKEN
 
 
-async def test_connection_that_goes_silent_when_closed_is_not_waited_for() -> None:
-    """Where closing is not felt by those who read, as in HTTP/2, nobody waits for them."""
+async def test_reader_that_does_not_end_on_closing_is_abandoned() -> None:
+    """If closing does not end the reading generator, as in HTTP/2, it is not waited for."""
 
     class Silent(httpx.AsyncByteStream):
         async def __aiter__(self) -> AsyncIterator[bytes]:

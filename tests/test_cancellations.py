@@ -12,9 +12,9 @@ pytestmark = pytest.mark.long
 @pytest.mark.parametrize(
     ("variant", "kind", "number"),
     [
-        ("lanes", "cancellation", 10_000),
-        ("lanes", "break", 1_000),
-        ("lanes", "deadline", 1_000),
+        ("default", "cancellation", 10_000),
+        ("default", "break", 1_000),
+        ("default", "deadline", 1_000),
         ("TLS", "cancellation", 1_000),
         ("TLS", "break", 100),
         ("TLS", "deadline", 200),

@@ -1,4 +1,4 @@
-"""The connection: HTTP as servers speak it, and when it may be used again."""
+"""The connection: which HTTP it understands, and when it may be used again."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import attrs
 import httpcore
 import pytest
 
-from aioburki._http.connection import EVENTS_IN_A_TURN, MAX_HEAD, Connection
+from aioburki._http.connection import EVENTS_PER_TURN, MAX_HEAD, Connection
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.usefixtures("nothing_left")]
 
@@ -70,7 +70,7 @@ async def body_of(response: httpcore.Response) -> bytes:
 
 
 async def test_one_request_after_another() -> None:
-    """Answers that end well leave the connection to the next request."""
+    """A connection can be used again once its response was read to the end."""
     async with connected(OK, OK, OK) as (server, connection):
         for number in range(3):
             assert connection.is_available() == (number > 0)
@@ -91,10 +91,10 @@ async def test_one_request_after_another() -> None:
         b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}",
         OK.replace(b"\r\n", b"\n"),
     ],
-    ids=["chunked", "until-the-end", "old", "with-news", "last", "bare-newlines"],
+    ids=["chunked", "until-the-end", "old", "interim", "last", "bare-newlines"],
 )
 async def test_bodies_of_all_kinds_are_read(answer: bytes) -> None:
-    """However a server tells where a body ends, it is read whole."""
+    """A body is read to its end however the server marks it."""
     async with connected(answer) as (server, connection):
         response = await connection.handle_async_request(server.request())
         assert (response.status, await body_of(response)) == (200, b"{}")
@@ -108,10 +108,10 @@ async def test_bodies_of_all_kinds_are_read(answer: bytes) -> None:
         OK + OK,
         OK + b"\0",
     ],
-    ids=["last", "old", "answer-behind", "byte-behind"],
+    ids=["last", "old", "response-after-it", "byte-after-it"],
 )
-async def test_what_is_over_is_closed_at_once(answer: bytes) -> None:
-    """After a last answer, or bytes that belong to none, the connection does not stay open."""
+async def test_a_connection_that_cannot_be_reused_is_closed_at_once(answer: bytes) -> None:
+    """A connection is closed after ``Connection: close`` or bytes after the end of a body."""
     async with connected(answer, OK) as (server, connection):
         await body_of(await connection.handle_async_request(server.request()))
         assert not connection.is_available()
@@ -120,8 +120,8 @@ async def test_what_is_over_is_closed_at_once(answer: bytes) -> None:
                 await asyncio.sleep(0.01)
 
 
-async def test_a_connection_with_news_is_not_available() -> None:
-    """While it rests a server may close it or say what nobody asked for: it is of no use then."""
+async def test_a_connection_with_unread_data_is_not_available() -> None:
+    """A connection on which the server sent or closed while it was idle is not used."""
     async with connected(OK) as (server, connection):
         await body_of(await connection.handle_async_request(server.request()))
         async with asyncio.timeout(2):
@@ -134,7 +134,7 @@ async def test_a_connection_with_news_is_not_available() -> None:
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
-        (b"", "closed without an answer"),
+        (b"", "closed without a response"),
         (b"HTTP/1.1 200", "without sending complete|closed"),
         (b"220 ready\r\n\r\n", "illegal"),
         (b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n", "SWITCH_UPGRADE"),
@@ -142,8 +142,8 @@ async def test_a_connection_with_news_is_not_available() -> None:
     ],
     ids=["nothing", "half-a-head", "no-http", "other-protocol", "two-lengths"],
 )
-async def test_what_is_no_answer_is_an_error(answer: bytes, message: str) -> None:
-    """What cannot be read as HTTP is told from a connection that broke."""
+async def test_an_invalid_response_is_an_error(answer: bytes, message: str) -> None:
+    """Invalid or missing HTTP is a RemoteProtocolError."""
     async with connected(answer) as (server, connection):
         with pytest.raises(httpcore.RemoteProtocolError, match=message):
             await connection.handle_async_request(server.request())
@@ -151,7 +151,7 @@ async def test_what_is_no_answer_is_an_error(answer: bytes, message: str) -> Non
 
 
 async def test_half_a_body_is_an_error() -> None:
-    """A body that ends before its length is never taken for a whole one."""
+    """A body shorter than its Content-Length is an error."""
     async with connected(OK[:-1]) as (server, connection):
         response = await connection.handle_async_request(server.request())
         with pytest.raises(httpcore.RemoteProtocolError, match="received 1 bytes, expected 2"):
@@ -159,16 +159,16 @@ async def test_half_a_body_is_an_error() -> None:
         assert not connection.is_available()
 
 
-async def test_a_head_without_end_is_given_up() -> None:
-    """Headers are bounded; what a server sends beyond that is not kept."""
+async def test_endless_headers_are_an_error() -> None:
+    """Headers larger than `MAX_HEAD` are an error."""
     endless = b"HTTP/1.1 200 OK\r\n" + b"X-Long: yes\r\n" * (4 * MAX_HEAD // 13)
     async with connected(endless) as (server, connection):
         with pytest.raises(httpcore.RemoteProtocolError, match="too long"):
             await connection.handle_async_request(server.request())
 
 
-async def test_a_request_that_is_no_http_is_not_sent() -> None:
-    """What h11 refuses reaches no server."""
+async def test_an_invalid_request_is_not_sent() -> None:
+    """Nothing is sent of a request that h11 refuses."""
     async with connected(OK) as (server, connection):
         request = httpcore.Request("GET", server.request().url, headers={"Host": "a\r\nX: y"})
         with pytest.raises(httpcore.LocalProtocolError):
@@ -176,20 +176,29 @@ async def test_a_request_that_is_no_http_is_not_sent() -> None:
         assert server.received == []
 
 
-async def test_each_request_carries_its_own_headers() -> None:
-    """Headers that are checked once are those of the requests that share them, and of no other."""
+async def test_each_request_has_its_own_headers() -> None:
+    """Reusing checked headers never sends those of another request."""
     async with connected(OK, OK, OK, OK) as (server, connection):
-        shared = [(b"Host", b"a"), (b"X-Who", b"shared")]
-        for headers in (shared, shared, [(b"Host", b"a"), (b"X-Who", b"other")], shared):
-            request = httpcore.Request("GET", server.request().url)
-            request.headers = headers
+        for who in (b"one", b"one", b"two", b"one"):
+            headers = [(b"Host", b"a"), (b"X-Who", who)]
+            request = httpcore.Request("GET", server.request().url, headers=headers)
             await body_of(await connection.handle_async_request(request))
     sent = [head.split(b"X-Who: ")[1].split(b"\r\n")[0] for head in server.received]
-    assert sent == [b"shared", b"shared", b"other", b"shared"]
+    assert sent == [b"one", b"one", b"two", b"one"]
+
+
+async def test_headers_changed_after_sending_are_checked_again() -> None:
+    """A list of headers that is changed after its request was sent is not taken for checked."""
+    async with connected(OK, OK) as (server, connection):
+        request = server.request()
+        await body_of(await connection.handle_async_request(request))
+        request.headers.append((b"X-Bad", b"a\r\nX: y"))
+        with pytest.raises(httpcore.LocalProtocolError):
+            await connection.handle_async_request(request)
 
 
 async def test_a_closed_connection_stays_closed() -> None:
-    """What had come of an answer is not read any more, and nothing is sent after it."""
+    """After `close` the rest of a response is not read, and no request is sent."""
     async with connected(OK, OK) as (server, connection):
         response = await connection.handle_async_request(server.request())
         connection.close()
@@ -201,8 +210,8 @@ async def test_a_closed_connection_stays_closed() -> None:
         assert len(server.received) == 1
 
 
-async def test_who_reads_when_it_is_closed_is_told() -> None:
-    """Closing is no end of an answer that lasts until the connection's end."""
+async def test_closing_while_a_body_is_read_is_an_error() -> None:
+    """`close` is not taken for the end of a body that ends with the connection."""
     endless = b"HTTP/1.1 200 OK\r\n\r\n{}"
     async with connected(endless, OK) as (server, connection):
         response = await connection.handle_async_request(server.request())
@@ -214,13 +223,13 @@ async def test_who_reads_when_it_is_closed_is_told() -> None:
 
 
 @pytest.mark.parametrize(
-    "grains", [b"1\r\n \r\n", b"HTTP/1.1 100 Continue\r\n\r\n"], ids=["chunks", "interim answers"]
+    "pieces", [b"1\r\n \r\n", b"HTTP/1.1 100 Continue\r\n\r\n"], ids=["chunks", "interim responses"]
 )
-async def test_answers_in_grains_leave_others_their_turns(grains: bytes) -> None:
-    """Of thousands of tiny pieces that came at once a few hundred are read in one turn."""
-    many = grains * (100 * EVENTS_IN_A_TURN)
+async def test_tiny_pieces_do_not_block_the_event_loop(pieces: bytes) -> None:
+    """Other tasks run after every `EVENTS_PER_TURN` pieces of a response."""
+    many = pieces * (100 * EVENTS_PER_TURN)
     chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-    answer = many + OK if grains.startswith(b"HTTP") else chunked + many + b"0\r\n\r\n"
+    answer = many + OK if pieces.startswith(b"HTTP") else chunked + many + b"0\r\n\r\n"
     turns = 0
 
     async def count_turns() -> None:
@@ -233,11 +242,11 @@ async def test_answers_in_grains_leave_others_their_turns(grains: bytes) -> None
         counting = asyncio.create_task(count_turns())
         await body_of(await connection.handle_async_request(server.request()))
         counting.cancel()
-    assert turns >= 100  # they also arrive in several turns, but not in so many
+    assert turns >= 100  # the socket alone causes far fewer
 
 
 async def test_repr_shows_no_more_than_whether_it_is_idle() -> None:
-    """What logs and tracebacks show of it holds nothing of a request or an answer."""
+    """`info`, which `repr` shows, has no part of a request or response."""
     async with connected(OK) as (server, connection):
         assert connection.info() == "HTTP/1.1, not idle"
         await body_of(await connection.handle_async_request(server.request("/secret")))

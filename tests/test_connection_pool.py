@@ -1,4 +1,4 @@
-"""Lanes over real sockets: how many connections, when they are reused, when thrown away."""
+"""The connection pool over real sockets: when connections are opened, reused and closed."""
 
 from __future__ import annotations
 
@@ -17,9 +17,8 @@ from pathlib import Path
 import httpcore
 import httpx
 import pytest
-import respx
 import trustme
-from pages import KEY, PASSWORD, page
+from pages import KEY, PASSWORD
 from wire import Reply, WireServer, page_reply, wire_server
 
 from aioburki import (
@@ -30,9 +29,10 @@ from aioburki import (
     ResponseDecodeError,
     ResponseTooLargeError,
 )
-from aioburki._http import connection_pool
+from aioburki._http import OwnClient, connection_pool
 from aioburki._http.connect_limiter import MAX_CONNECTS, ConnectLimiter
-from aioburki._requests.sender import LaneSender
+from aioburki._http.connection import Connection
+from aioburki._http.internals import PoolTransport
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.usefixtures("nothing_left")]
 
@@ -41,10 +41,10 @@ def whole(total: int) -> Callable[[int, int, int], Reply]:
     return lambda number, attempt, per_page: page_reply(number, per_page, total)
 
 
-async def settled(server: WireServer) -> int:
-    """Return how many connections are open once the server has noticed what was closed."""
+async def settled(server: WireServer, at: int = 0) -> int:
+    """Return how many connections are open, waiting a second for the server to notice closings."""
     for _ in range(100):
-        if not server.open_connections:
+        if server.open_connections == at:
             break
         await asyncio.sleep(0.01)
     return server.open_connections
@@ -56,12 +56,12 @@ def descriptors() -> Iterator[None]:
     before = len(os.listdir("/proc/self/fd"))
     yield
     gc.collect()
-    # The default executor keeps none, so the count is exact but for the loop's own.
+    # Threads of the default executor hold none, so only the loop's own are open besides.
     assert len(os.listdir("/proc/self/fd")) <= before
 
 
 async def test_one_connection_for_each_request_in_flight() -> None:
-    """Many pages take no more connections than slots, and all of them are closed."""
+    """A pull opens at most `concurrency` connections, and all of them are closed at the end."""
     async with wire_server(whole(5000), latency=0.05) as server:
         async with BurkiClient(KEY, base_url=server.url, concurrency=8) as burki:
             contacts = await burki.contacts(42, per_page=50)
@@ -75,7 +75,7 @@ async def test_one_connection_for_each_request_in_flight() -> None:
 
 
 async def test_request_on_the_wire_is_complete() -> None:
-    """One GET with host, key and what we accept; no proxy, cookie or body."""
+    """A request has exactly these headers: no cookie, proxy or content header."""
     async with wire_server(whole(1)) as server:
         async with BurkiClient(KEY, base_url=server.url) as burki:
             await burki.contacts(42, status="busy")
@@ -97,7 +97,7 @@ async def test_request_on_the_wire_is_complete() -> None:
     ],
 )
 async def test_broken_connection_is_replaced(fault: str, events: list[str]) -> None:
-    """A page whose connection breaks is asked for again on a new one, whole."""
+    """A page whose connection breaks is requested again over a new one."""
 
     def answer(number: int, attempt: int, per_page: int) -> Reply:
         broken = fault if number == 2 and attempt == 1 else None
@@ -112,7 +112,7 @@ async def test_broken_connection_is_replaced(fault: str, events: list[str]) -> N
 
 
 async def test_connection_closed_while_idle_is_not_used() -> None:
-    """A server that closes kept-alive connections costs neither a contact nor an error."""
+    """A connection that the server has closed while it was idle is not used again."""
 
     def answer(number: int, attempt: int, per_page: int) -> Reply:
         return page_reply(number, per_page, 100, closes=True)
@@ -126,7 +126,7 @@ async def test_connection_closed_while_idle_is_not_used() -> None:
 
 
 async def test_attempt_ends_at_its_deadline() -> None:
-    """A stalled or dripping answer is given up after `timeout` seconds, body included."""
+    """`timeout` bounds the whole attempt, also if the body stalls or comes byte by byte."""
 
     def answer(number: int, attempt: int, per_page: int) -> Reply:
         return page_reply(number, per_page, 10, fault={1: "drip", 2: "stall"}.get(attempt))
@@ -143,7 +143,7 @@ async def test_attempt_ends_at_its_deadline() -> None:
 
 
 async def test_closed_port_is_a_failed_connection() -> None:
-    """Nobody listening is said with the host, after all attempts."""
+    """A refused connection is retried and then an error that names the host."""
     async with wire_server(whole(1)) as server:
         url = server.url
     async with BurkiClient(KEY, base_url=url, attempts=2) as burki:
@@ -153,7 +153,7 @@ async def test_closed_port_is_a_failed_connection() -> None:
 
 
 async def test_too_large_an_answer_is_cut_off() -> None:
-    """An endless body costs its connection and no more."""
+    """A body that is too large closes its connection."""
     async with wire_server(whole(100)) as server:
         async with BurkiClient(KEY, base_url=server.url, max_body=1024) as burki:
             with pytest.raises(ResponseTooLargeError):
@@ -162,7 +162,7 @@ async def test_too_large_an_answer_is_cut_off() -> None:
 
 
 async def test_error_answers_keep_the_connection() -> None:
-    """An answer that is an error was read whole, so its connection serves again."""
+    """The connection of an error response is reused, since its body was read to the end."""
 
     def answer(number: int, attempt: int, per_page: int) -> Reply:
         if attempt < 4:
@@ -175,7 +175,7 @@ async def test_error_answers_keep_the_connection() -> None:
 
 
 async def test_gzip_is_asked_for_and_understood() -> None:
-    """A compressed page is a page."""
+    """A page compressed with gzip is decoded."""
 
     def answer(number: int, attempt: int, per_page: int) -> Reply:
         plain = page_reply(number, per_page, 100)
@@ -186,7 +186,7 @@ async def test_gzip_is_asked_for_and_understood() -> None:
 
 
 async def test_tls_works(authority: ssl.SSLContext) -> None:
-    """The same over https."""
+    """A pull over https reuses its connections and closes them."""
     async with wire_server(whole(100), tls=authority) as server:
         async with BurkiClient(KEY, base_url=server.url, concurrency=4) as burki:
             assert len(await burki.contacts(42, per_page=10)) == 100
@@ -195,7 +195,7 @@ async def test_tls_works(authority: ssl.SSLContext) -> None:
 
 
 async def test_unknown_certificate_is_refused_at_once() -> None:
-    """Nothing is sent to a server that cannot prove who it is, and nothing is retried."""
+    """No request is sent to a server whose certificate is not trusted, and none is retried."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     trustme.CA().issue_cert("localhost").configure_cert(context)
     loop = asyncio.get_running_loop()
@@ -213,7 +213,7 @@ async def test_unknown_certificate_is_refused_at_once() -> None:
 async def test_cancelled_handshakes_leave_no_socket(
     authority: ssl.SSLContext, descriptors: None
 ) -> None:
-    """A cancellation in mid-handshake closes the socket, which httpcore alone would not."""
+    """Cancelling during a TLS handshake closes the socket."""
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda *_: None)  # the server's side of broken handshakes
     draw = random.Random(1)
@@ -230,34 +230,37 @@ async def test_cancelled_handshakes_leave_no_socket(
         assert await settled(server) == 0
 
 
-async def status_of(lanes: connection_pool.ConnectionPool, server: WireServer) -> int:
-    """Send a request over *lanes*, read the answer, and return its status."""
-    response = await lanes.send(
+async def status_of(pool: connection_pool.ConnectionPool, server: WireServer) -> int:
+    """Send a request over *pool*, read the response, and return its status."""
+    response = await pool.handle_async_request(
         httpcore.Request("GET", f"{server.url}/?page=1&per_page=1", headers={"Host": "localhost"})
     )
-    await response.aread()
-    return response.status_code
+    try:
+        await response.aread()
+    finally:
+        await response.aclose()
+    return response.status
 
 
-async def test_request_cancelled_at_any_step_leaves_no_stuck_lane() -> None:
-    """Wherever in httpx a cancellation strikes, the next request has a connection at once."""
-    context = connection_pool._tls_context()
+async def test_request_cancelled_at_any_step_leaves_no_stuck_connection() -> None:
+    """After a cancellation at any await the next request gets a connection at once."""
+    context = connection_pool.load_tls_context()
     async with wire_server(whole(1)) as server:
         for steps in range(40):
-            lanes = connection_pool.ConnectionPool()
-            lanes._context = context  # or the first steps would be those of a thread
-            request = asyncio.create_task(status_of(lanes, server))
+            pool = connection_pool.ConnectionPool()
+            pool._context = context  # or the first steps would wait for a thread
+            request = asyncio.create_task(status_of(pool, server))
             for _ in range(steps):
                 await asyncio.sleep(0)
             request.cancel()
             await asyncio.gather(request, return_exceptions=True)
             async with asyncio.timeout(2):
-                assert await status_of(lanes, server) == 200
-            await lanes.aclose()
+                assert await status_of(pool, server) == 200
+            await pool.aclose()
 
 
 async def test_environment_is_not_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Proxies, certificates, passwords and key logs of the environment have no effect."""
+    """Proxies, certificates, netrc and SSLKEYLOGFILE of the environment have no effect."""
     (tmp_path / "netrc").write_text(f"default login me password {PASSWORD}\n")
     monkeypatch.setenv("NETRC", f"{tmp_path}/netrc")
     monkeypatch.setenv("SSL_CERT_DIR", f"{tmp_path}/none")
@@ -270,15 +273,14 @@ async def test_environment_is_not_used(monkeypatch: pytest.MonkeyPatch, tmp_path
             assert len(await burki.contacts(42)) == 1
         assert server.requests[0].lower().count("authorization:") == 1
         assert f"Bearer {KEY}" in server.requests[0]
-    assert connection_pool._tls_context().keylog_filename is None
+    assert connection_pool.load_tls_context().keylog_filename is None
     assert not (tmp_path / "keys.log").exists()
 
 
 def pull_in_a_new_loop(burki: BurkiClient, closing: bool = False) -> int:
     async def pull() -> int:
         async with wire_server(whole(100)) as server:
-            assert isinstance(burki._sender, LaneSender)
-            burki._sender._server = httpx.URL(server.url)
+            burki._sender._base_url = server.url
             contacts = await burki.contacts(42, per_page=10)
             if closing:
                 await burki.aclose()
@@ -291,7 +293,7 @@ def pull_in_a_new_loop(burki: BurkiClient, closing: bool = False) -> int:
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 async def test_second_event_loop_after_the_first() -> None:
-    """A client made for several `asyncio.run` works in each of them."""
+    """A client works in several `asyncio.run`, one after another."""
     burki = BurkiClient(KEY)
     for closing in (False, False, True):
         count = await asyncio.to_thread(pull_in_a_new_loop, burki, closing)
@@ -304,7 +306,7 @@ async def test_second_event_loop_after_the_first() -> None:
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 async def test_client_can_be_closed_after_its_loop() -> None:
-    """A client used in one `asyncio.run` and closed in the next is closed."""
+    """A client used in one `asyncio.run` can be closed in the next."""
     burki = BurkiClient(KEY)
     await asyncio.to_thread(pull_in_a_new_loop, burki)
     await burki.aclose()
@@ -312,7 +314,7 @@ async def test_client_can_be_closed_after_its_loop() -> None:
 
 
 async def test_second_event_loop_beside_the_first_is_refused() -> None:
-    """One client in two running loops gets an error that says so, not a hang."""
+    """Using one client in two running loops raises an error that says so."""
     async with wire_server(whole(1)) as server:
         async with BurkiClient(KEY, base_url=server.url) as burki:
             await burki.contacts(42)
@@ -331,20 +333,20 @@ async def test_second_event_loop_beside_the_first_is_refused() -> None:
             await burki.contacts(42)
 
 
-def new_lane() -> connection_pool.PooledConnection:
+def new_connection() -> connection_pool.PooledConnection:
     origin = httpcore.Origin(b"https", b"localhost", 443)
     return connection_pool.PooledConnection(
         origin, ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), ConnectLimiter()
     )
 
 
-async def test_lane_serves_one_server_only() -> None:
+async def test_connection_serves_one_server_only() -> None:
     """A connection to one server is never used for a request to another."""
     async with wire_server(whole(1)) as one, wire_server(whole(1)) as other:
-        lanes = connection_pool.ConnectionPool()
+        pool = connection_pool.ConnectionPool()
         for server in (one, other, other, one):
-            assert await status_of(lanes, server) == 200
-        await lanes.aclose()
+            assert await status_of(pool, server) == 200
+        await pool.aclose()
         assert len(one.requests) == len(other.requests) == 2
         assert (one.connections, other.connections) == (2, 1)
 
@@ -357,66 +359,74 @@ LEAVES = [
 ]
 
 
-@pytest.mark.parametrize("kind", [kind for kind in LEAVES if kind is not httpcore.PoolTimeout])
-async def test_errors_come_as_those_of_httpx(kind: type[Exception]) -> None:
-    """What httpcore raises is raised under the same name of httpx, with its cause."""
+class FailingBody:
+    """A body that raises *error* when it is read, and *on_close* when it is closed."""
 
-    class Failing:
-        async def __aiter__(self) -> AsyncIterator[bytes]:
+    def __init__(self, error: Exception | None, on_close: Exception | None = None) -> None:
+        self.error, self.on_close = error, on_close
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        if self.error is not None:
+            raise self.error
+        yield b""
+
+    async def aclose(self) -> None:
+        if self.on_close is not None:
+            raise self.on_close
+
+
+@pytest.mark.parametrize("kind", LEAVES)
+@pytest.mark.parametrize("where", ["sending", "body"])
+async def test_errors_are_translated_by_httpx(
+    kind: type[Exception], where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every error of httpcore becomes the error of the same name of httpx, with its cause."""
+
+    async def respond(*_: object) -> httpcore.Response:
+        if where == "sending":
             raise kind("text")
-            yield b""
+        return httpcore.Response(200, content=FailingBody(kind("text")))
 
-        async def aclose(self) -> None:
-            raise AssertionError
-
-    response = httpcore.Response(200, content=Failing())
-    stream = connection_pool.PooledStream(response, new_lane(), lambda _: None)
-    with pytest.raises(httpx.TransportError, match="text") as caught:
-        async for _ in stream:
-            pass
+    monkeypatch.setattr(Connection, "handle_async_request", respond)
+    transport = PoolTransport(connection_pool.ConnectionPool())
+    async with OwnClient(transport) as http:
+        with pytest.raises(httpx.TransportError, match="text") as caught:
+            await http.get("http://127.0.0.1:9/")
     assert type(caught.value).__name__ == kind.__name__
     assert isinstance(caught.value.__cause__, kind)
 
 
-async def test_failing_close_throws_the_lane_away() -> None:
-    """A response that cannot be closed cleanly does not give its connection back."""
-
-    class Stuck(httpx.AsyncByteStream):
-        async def __aiter__(self) -> AsyncIterator[bytes]:
-            yield b""
-
-        async def aclose(self) -> None:
-            raise httpx.ReadError("broken")
-
-    given_back: list[connection_pool.PooledConnection] = []
-    lane = new_lane()
-    stream = connection_pool.PooledStream(
-        httpcore.Response(200, content=Stuck()), lane, given_back.append
-    )
+async def test_connection_is_discarded_if_its_response_cannot_be_closed() -> None:
+    """A response whose closing fails does not release its connection for another request."""
+    released: list[connection_pool.PooledConnection] = []
+    body = FailingBody(None, on_close=httpcore.ReadError("broken"))
+    stream = connection_pool.PooledStream(body, new_connection(), released.append)
     async for _ in stream:
         pass
-    with pytest.raises(httpx.ReadError):
+    with pytest.raises(httpcore.ReadError):
         await stream.aclose()
     await stream.aclose()
-    assert given_back == []
+    assert released == []
 
 
-async def test_respx_sees_our_requests() -> None:
-    """Respx, as it comes, mocks a client that owns its connections."""
-    url = "https://api.burki.dev/api/v1/campaigns/42/contacts"
-    with respx.mock() as router:
-        route = router.get(url, params={"page": "1", "per_page": "1000"}).respond(
-            json=page(1, 1000, [1, 2])
-        )
-        async with BurkiClient(KEY) as burki:
-            assert len(await burki.contacts(42)) == 2
-            assert len(await burki.contacts(42)) == 2
-        assert route.call_count == 2
-        assert route.calls.last.request.headers["authorization"] == f"Bearer {KEY}"
+async def test_closing_on_another_loop_is_refused_and_closes_the_connections() -> None:
+    """`aclose` on another loop raises an error, and the loop in use closes the connections."""
+    async with wire_server(whole(1)) as server:
+        burki = BurkiClient(KEY, base_url=server.url)
+        await burki.contacts(42)
+        assert server.open_connections == 1
+
+        def close_elsewhere() -> None:
+            with pytest.raises(RuntimeError, match="one client for each loop"):
+                asyncio.run(burki.aclose())
+
+        await asyncio.to_thread(close_elsewhere)
+        assert await settled(server) == 0
+        await burki.aclose()
 
 
 async def test_client_of_the_user_is_used_and_not_closed() -> None:
-    """An http_client serves as it is, keeps its headers, and stays open."""
+    """An http_client adds its own headers to requests and stays open."""
     async with wire_server(whole(50)) as server:
         async with httpx.AsyncClient(headers={"x-trace": "1"}, cookies={"a": "b"}) as http:
             async with BurkiClient(KEY, base_url=server.url, http_client=http) as burki:
@@ -429,7 +439,7 @@ async def test_client_of_the_user_is_used_and_not_closed() -> None:
 
 
 async def test_restarted_server_costs_one_attempt() -> None:
-    """After one broken connection the idle ones are not tried one after another."""
+    """After one connection broke, the retry opens a new one instead of trying the idle ones."""
     broken = False
 
     def answer(number: int, attempt: int, per_page: int) -> Reply:
@@ -447,7 +457,7 @@ async def test_restarted_server_costs_one_attempt() -> None:
 
 
 async def test_faults_cost_no_further_connections() -> None:
-    """A broken connection is replaced by one; those that have served meanwhile are kept."""
+    """Each broken connection is replaced by one; those that have served since are kept."""
     faults = 0
 
     def answer(number: int, attempt: int, per_page: int) -> Reply:
@@ -464,7 +474,7 @@ async def test_faults_cost_no_further_connections() -> None:
 
 
 async def test_one_broken_connection_does_not_cost_the_others() -> None:
-    """Lanes that rest while another one breaks serve again as soon as an old one has answered."""
+    """Idle connections are used again as soon as one as old as they are has served a request."""
     opened = 0
 
     def answer(number: int, attempt: int, per_page: int) -> Reply:
@@ -481,26 +491,26 @@ async def test_one_broken_connection_does_not_cost_the_others() -> None:
             assert (opened, server.connections) == (8, 9)
 
 
-async def test_lanes_that_nobody_needs_any_more_are_closed(
+async def test_connections_that_are_not_needed_any_more_are_closed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A client that goes on with fewer requests at once keeps no connections of before."""
-    monkeypatch.setattr(connection_pool, "KEEPALIVE_SECONDS", 0.05)
+    """Connections that stay idle are closed when another one is released."""
     async with wire_server(whole(400), latency=0.02) as server:
         async with BurkiClient(KEY, base_url=server.url, concurrency=8) as burki:
             await burki.contacts(42, per_page=10)
             assert server.open_connections == 8
+            monkeypatch.setattr(connection_pool, "KEEPALIVE_SECONDS", 0.05)
             for _ in range(10):
                 await burki.contacts(42).page(1)
-            assert server.open_connections == 1
+            assert await settled(server, at=1) == 1
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "identity"])
 async def test_unreadable_bodies_leave_no_generator(encoding: str) -> None:
-    """Generators that were left in mid-body, with much of it unread, have ended with the pull."""
+    """No suspended generator is left of bodies that were not read to their end."""
 
     def answer(number: int, attempt: int, per_page: int) -> Reply:
-        # In chunks, each of which is a piece to whoever reads.
+        # Each chunk is one piece for the reader.
         headers = {"content-encoding": encoding, "transfer-encoding": "chunked"}
         return Reply(b"3e8\r\n%b\r\n" % (b"x" * 1000) * 4000, headers=headers)
 
@@ -521,21 +531,23 @@ async def test_unreadable_bodies_leave_no_generator(encoding: str) -> None:
     assert not tasks
 
 
-async def test_nobody_waits_for_a_lane_that_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever is woken wakes the next, as long as a lane rests or may be opened."""
-    monkeypatch.setattr(connection_pool.PooledConnection, "leads_to", lambda *_: True)
-    lanes = connection_pool.ConnectionPool()
-    lanes._enter_loop()
-    lanes._context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+async def test_no_task_waits_for_a_connection_that_is_available(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A woken task wakes the next as long as a connection is idle or may be opened."""
+    monkeypatch.setattr(connection_pool.PooledConnection, "is_usable", lambda *_: True)
+    pool = connection_pool.ConnectionPool()
+    pool._enter_loop()
+    pool._context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     origin = httpcore.Origin(b"http", b"127.0.0.1", 9)
-    opening = [await lanes._take_lane(origin) for _ in range(MAX_CONNECTS)]
-    rested = [new_lane() for _ in range(6)]
-    lanes._idle.extend(rested[1:])
-    lanes._suspected = time.monotonic()
-    waiting = [asyncio.create_task(lanes._take_lane(origin)) for _ in range(8)]
+    opening = [await pool._acquire(origin) for _ in range(MAX_CONNECTS)]
+    idle = [new_connection() for _ in range(6)]
+    pool._idle.extend(idle[1:])
+    pool._suspected = time.monotonic()
+    waiting = [asyncio.create_task(pool._acquire(origin)) for _ in range(8)]
     await asyncio.sleep(0)
-    lanes._give_back(rested[0])  # one that is older than what broke, so that all may be used again
-    for lane in opening:
-        lane._end_opening()
+    pool._release(idle[0])  # it is older than the broken one, so that all may be used again
+    for connection in opening:
+        connection._leave_limiter()
     await asyncio.wait_for(asyncio.gather(*waiting), 1)
-    await lanes.aclose()
+    await pool.aclose()

@@ -324,14 +324,14 @@ async def test_certificates_are_read_once(
     faults: FaultServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Fifty first requests at once do not read the certificates fifty times."""
-    make, made = connection_pool._tls_context, 0
+    make, made = connection_pool.load_tls_context, 0
 
     def counted() -> ssl.SSLContext:
         nonlocal made
         made += 1
         return make()
 
-    monkeypatch.setattr(connection_pool, "_tls_context", counted)
+    monkeypatch.setattr(connection_pool, "load_tls_context", counted)
     faults.listen()
     async with BurkiClient(KEY, base_url=faults.url, concurrency=50) as burki:
         await asyncio.gather(*(burki.contacts(42).count() for _ in range(50)))

@@ -1,4 +1,4 @@
-"""TLS as it is: real certificates, a real handshake, and no byte of the key before it stands."""
+"""TLS with real certificates: no byte of a request is sent before the handshake succeeded."""
 
 from __future__ import annotations
 
@@ -47,21 +47,21 @@ def certificate(authority: trustme.CA, tmp_path: Path) -> Callable[..., Files]:
 
 @pytest.fixture
 def trusting(authority: trustme.CA, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the lanes trust the authority."""
-    make = connection_pool._tls_context
+    """Make clients trust the authority."""
+    make = connection_pool.load_tls_context
 
     def context() -> ssl.SSLContext:
         context = make()
         authority.configure_trust(context)
         return context
 
-    monkeypatch.setattr(connection_pool, "_tls_context", context)
+    monkeypatch.setattr(connection_pool, "load_tls_context", context)
 
 
 async def test_unknown_authority_is_refused(
     faults: FaultServer, certificate: Callable[..., Files]
 ) -> None:
-    """A self-made certificate ends the pull at one attempt; no byte of the key was sent."""
+    """A self-signed certificate fails the pull at one attempt; no byte of the key was sent."""
     faults.listen(tls=certificate())
     await refused(faults)
 
@@ -70,7 +70,7 @@ async def test_unknown_authority_is_refused(
 async def test_expired_certificate_is_refused(
     faults: FaultServer, certificate: Callable[..., Files]
 ) -> None:
-    """A certificate of yesterday ends the pull at one attempt; no byte of the key was sent."""
+    """An expired certificate fails the pull at one attempt; no byte of the key was sent."""
     faults.listen(tls=certificate(not_after=EXPIRED))
     await refused(faults)
 
@@ -79,7 +79,7 @@ async def test_expired_certificate_is_refused(
 async def test_certificate_of_another_host_is_refused(
     faults: FaultServer, certificate: Callable[..., Files]
 ) -> None:
-    """A certificate of somebody else ends the pull at one attempt; no byte of the key was sent."""
+    """A certificate for another host fails the pull at one attempt; no byte of the key was sent."""
     faults.listen(tls=certificate("elsewhere.example"))
     await refused(faults)
 
@@ -91,7 +91,7 @@ async def test_authority_of_the_environment_is_not_trusted(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """SSL_CERT_FILE and SSL_CERT_DIR add no authority, and take none away."""
+    """SSL_CERT_FILE and SSL_CERT_DIR have no effect."""
     authority.cert_pem.write_to_path(str(tmp_path / "authority.pem"))
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
     monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
@@ -112,13 +112,13 @@ async def refused(faults: FaultServer) -> None:
 
 
 @pytest.mark.usefixtures("trusting")
-async def test_environment_has_no_say(
+async def test_environment_is_not_used(
     faults: FaultServer,
     certificate: Callable[..., Files],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Proxies are not asked, netrc gives no password, and no file gets the keys of the session."""
+    """Proxies, netrc and SSLKEYLOGFILE of the environment have no effect over TLS."""
     (tmp_path / "netrc").write_text("default login canary password canary\n")
     (tmp_path / "netrc").chmod(0o600)
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
@@ -152,7 +152,7 @@ BREAKING: dict[str, tuple[Steps, str]] = {
 async def test_broken_connections_cost_a_retry(
     faults: FaultServer, certificate: Callable[..., Files], name: str
 ) -> None:
-    """The same over TLS, where closing looks different to those who read."""
+    """A connection that breaks over TLS costs one retry."""
     steps, note = BREAKING[name]
     faults.listen({2: [steps]}, tls=certificate())
     async with BurkiClient(KEY, base_url=faults.url, concurrency=1, timeout=1) as burki:
@@ -164,10 +164,10 @@ async def test_broken_connections_cost_a_retry(
 
 @pytest.mark.usefixtures("trusting")
 @pytest.mark.parametrize("how", ["at once", "in a record of its own", "a moment later"])
-async def test_answer_that_nobody_asked_for_is_not_taken(
+async def test_unsolicited_response_is_not_used(
     faults: FaultServer, certificate: Callable[..., Files], how: str
 ) -> None:
-    """Bytes behind an answer are no answer, though they be decrypted only when asked for."""
+    """Bytes after a response are not taken for the next one, whenever they are decrypted."""
     stray = complete(body(page(2, 10, range(101, 121))))
     pieces: dict[str, Steps] = {
         "at once": [["send", whole(1) + stray]],
@@ -184,10 +184,10 @@ async def test_answer_that_nobody_asked_for_is_not_taken(
 
 
 @pytest.mark.usefixtures("trusting")
-async def test_handshake_that_stalls_ends_in_time(
+async def test_stalled_handshake_times_out(
     faults: FaultServer, certificate: Callable[..., Files], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A server that never answers the handshake costs the time for connecting, each time."""
+    """Each attempt at a handshake that stalls ends at the connect timeout."""
     monkeypatch.setattr(sender, "CONNECT_SECONDS", 0.3)
     faults.listen(greetings=[[["deaf"]]] * 2, tls=certificate())
     async with BurkiClient(KEY, base_url=faults.url, attempts=1) as burki:
@@ -200,10 +200,10 @@ async def test_handshake_that_stalls_ends_in_time(
 
 
 @pytest.mark.usefixtures("trusting")
-async def test_handshake_that_breaks_off_is_tried_again(
+async def test_broken_handshake_is_retried(
     faults: FaultServer, certificate: Callable[..., Files]
 ) -> None:
-    """A connection that ends, or talks of something else, before TLS stands costs a retry."""
+    """A connection that ends or sends plain text during the handshake costs one retry."""
     breaking = [CLOSE, RESET, raw("banner", "HTTP/1.1 400 Bad Request\r\n\r\n")]
     faults.listen(greetings=breaking, tls=certificate())
     async with BurkiClient(KEY, base_url=faults.url, concurrency=1) as burki:
@@ -220,7 +220,7 @@ async def test_handshake_that_breaks_off_is_tried_again(
 async def test_closing_with_fifty_in_flight_takes_no_second(
     faults: FaultServer, certificate: Callable[..., Files], secure: bool, deaf: bool
 ) -> None:
-    """`aclose` waits neither for answers nor for a peer that will not say goodbye."""
+    """`aclose` waits neither for responses nor for the TLS shutdown of the server."""
     steps = [["note", "stall"], ["deaf"]] if deaf else STALL
     faults.listen({1: [steps] * 50}, tls=certificate() if secure else None)
     async with BurkiClient(KEY, base_url=faults.url, concurrency=50) as burki:

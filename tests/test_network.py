@@ -1,4 +1,4 @@
-"""The network stream: what it hands out, when it refuses, and how it ends."""
+"""The network stream: reading, writing, TLS, connecting, and how it ends."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 @asynccontextmanager
 async def connected(serve: Serve) -> AsyncIterator[NetworkStream]:
-    """Yield a stream to a server that does *serve*, whose connection is reset in the end."""
+    """Yield a stream to a server that runs *serve* and then resets the connection."""
 
     async def serve_and_reset(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await serve(reader, writer)
@@ -39,14 +39,14 @@ async def connected(serve: Serve) -> AsyncIterator[NetworkStream]:
 
 
 async def settle(stream: NetworkStream) -> None:
-    """Wait until *stream* has something to tell."""
+    """Wait until *stream* has received something."""
     async with asyncio.timeout(5):
         while not stream.has_unread:
             await asyncio.sleep(0.01)
 
 
 async def test_what_came_before_the_end_is_still_read() -> None:
-    """Bytes that came together with the end of a connection are handed out first."""
+    """Bytes that were received together with the end are read before it."""
 
     async def serve(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"last words")
@@ -62,7 +62,7 @@ async def test_what_came_before_the_end_is_still_read() -> None:
 
 
 async def test_a_broken_connection_is_a_read_error() -> None:
-    """A reset is told from an end, also to a reader who comes later."""
+    """A reset is an error and not an end, also when it is read later."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(1)
@@ -76,8 +76,8 @@ async def test_a_broken_connection_is_a_read_error() -> None:
                 await stream.read()
 
 
-async def test_answers_before_the_request_are_refused() -> None:
-    """Bytes that nobody has asked for are not taken for an answer; the request is not sent."""
+async def test_data_before_the_request_is_an_error() -> None:
+    """Data received before the request is not taken for its response; nothing is sent."""
     received = b""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -95,7 +95,7 @@ async def test_answers_before_the_request_are_refused() -> None:
 
 
 async def test_nothing_is_written_to_a_closed_connection() -> None:
-    """A connection that the server has closed is told from one that loses its answer."""
+    """Writing to a connection that the server has closed is a WriteError."""
 
     async def serve(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.close()
@@ -106,8 +106,8 @@ async def test_nothing_is_written_to_a_closed_connection() -> None:
             stream.write(b"request")
 
 
-async def test_a_server_that_talks_too_much_has_to_wait() -> None:
-    """Unread bytes are bounded; all of them come once they are read."""
+async def test_reading_pauses_at_the_maximum_of_unread_bytes() -> None:
+    """Unread bytes are bounded, and none is lost."""
     total = 8 * 2**20
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -127,8 +127,8 @@ async def test_a_server_that_talks_too_much_has_to_wait() -> None:
 
 
 @pytest.mark.parametrize("word", [b"220 ready\r\n", b""])
-async def test_tls_begins_in_silence(word: bytes) -> None:
-    """What came before the handshake, or an end, is never taken for something encrypted."""
+async def test_data_before_the_tls_handshake_is_an_error(word: bytes) -> None:
+    """Unencrypted data or an end before the handshake is a ConnectError."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(word)
@@ -137,12 +137,12 @@ async def test_tls_begins_in_silence(word: bytes) -> None:
 
     async with connected(serve) as stream:
         await settle(stream)
-        with pytest.raises(httpcore.ConnectError, match="did not wait for TLS"):
+        with pytest.raises(httpcore.ConnectError, match="before the TLS handshake"):
             await stream.start_tls(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), "localhost")
 
 
-async def test_a_stuck_handshake_ends_at_its_time() -> None:
-    """A server that accepts and says nothing costs no more than the time for connecting."""
+async def test_a_stalled_handshake_times_out() -> None:
+    """A handshake that the server does not answer ends at its timeout."""
 
     async def serve(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
         await reader.read()
@@ -152,8 +152,8 @@ async def test_a_stuck_handshake_ends_at_its_time() -> None:
             await stream.start_tls(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), "localhost", 0.05)
 
 
-async def test_the_address_that_answers_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server whose first address is dead is reached at its second."""
+async def test_the_next_address_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host whose first address refuses is reached at its second."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(await reader.read(7))
@@ -177,8 +177,8 @@ async def test_the_address_that_answers_is_taken(monkeypatch: pytest.MonkeyPatch
         stream.close()
 
 
-async def test_a_name_that_cannot_be_looked_up_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Looking up a name is part of the time for connecting."""
+async def test_looking_up_a_name_can_time_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The timeout for connecting includes looking up the name."""
 
     async def resolve(*_: object, **__: object) -> list[object]:
         await asyncio.sleep(60)
@@ -191,16 +191,16 @@ async def test_a_name_that_cannot_be_looked_up_in_time(monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize("host", ["a" * 70 + ".invalid", "no..invalid", "none.invalid"])
 async def test_a_name_that_does_not_exist(host: str) -> None:
-    """A name that nobody has or can have is a server that cannot be reached."""
+    """A name that does not exist, or is invalid, is a ConnectError."""
     with pytest.raises(httpcore.ConnectError):
         await connect(host.encode(), 80, 5)
 
 
 @pytest.mark.parametrize("error", [ConnectionRefusedError, RuntimeError])
-async def test_whatever_keeps_from_connecting_is_a_connect_error(
+async def test_errors_of_other_event_loops_are_connect_errors(
     monkeypatch: pytest.MonkeyPatch, error: type[Exception]
 ) -> None:
-    """Event loops other than asyncio's own raise RuntimeError for sockets that are gone."""
+    """A RuntimeError, which uvloop raises for some sockets, is a ConnectError too."""
 
     async def start_connection(*_: object, **__: object) -> socket.socket:
         raise error("gone")

@@ -1,4 +1,4 @@
-"""The network over another event loop than asyncio's own: what many services run on."""
+"""Pulls on uvloop, which many services use."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ async def pull_and_cancel(server: WireServer) -> None:
 
 @pytest.mark.parametrize("encrypted", [False, True])
 def test_pulls_and_cancellations_over_uvloop(authority: ssl.SSLContext, *, encrypted: bool) -> None:
-    """Everything comes and nothing stays open, plain and over TLS."""
+    """Pulls are complete after cancellations, and no connection stays open."""
 
     async def main() -> None:
         answer = lambda number, _, per_page: page_reply(number, per_page, 1000)  # noqa: E731

@@ -16,6 +16,18 @@ from urllib.parse import parse_qs, urlsplit
 import attrs
 from pages import body, page
 
+from aioburki import BurkiClient
+from aioburki._http import ConnectionPool, PoolTransport
+
+
+def connection_pool_of(burki: BurkiClient) -> ConnectionPool:
+    """Return the connection pool of a default client."""
+    transport = burki._sender._http._transport
+    assert isinstance(transport, PoolTransport)
+    pool: object = transport._pool
+    assert isinstance(pool, ConnectionPool)
+    return pool
+
 
 @attrs.frozen
 class Reply:

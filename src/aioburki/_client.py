@@ -6,7 +6,6 @@ import inspect
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from functools import cached_property
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from types import TracebackType
 from typing import Any, Self, SupportsIndex
 
@@ -15,11 +14,11 @@ import httpx
 from ._contacts import Contacts, contacts_of
 from ._errors import ClientClosedError, ConfigurationError
 from ._events import Event
-from ._http import ConnectionPool, redact_http_logs
+from ._http import ConnectionPool, OwnClient, PoolTransport, redact_http_logs
 from ._list_contacts import MAX_PER_PAGE
 from ._models import ContactStatus
 from ._paging import Prefetch
-from ._requests import AttemptRunner, ClientSender, Fetcher, LaneSender, Sender
+from ._requests import AttemptRunner, Fetcher, Sender
 from ._settings import DEFAULT_MAX_BODY, Secret, Settings, client_settings
 
 
@@ -131,8 +130,7 @@ class BurkiClient:
 
     @cached_property
     def _fetcher(self) -> Fetcher:
-        is_ours = self._http_client is None and self._transport is None
-        attempt_runner = AttemptRunner(self._settings, self._sender, is_ours=is_ours)
+        attempt_runner = AttemptRunner(self._settings, self._sender)
         return Fetcher(self._settings, attempt_runner, self._on_event)
 
     async def aclose(self) -> None:
@@ -178,14 +176,13 @@ def _sender(
     http_client: httpx.AsyncClient | None,
     transport: httpx.AsyncBaseTransport | None,
 ) -> Sender:
-    """Return what sends over the user's client, over the user's transport, or over lanes."""
+    """Return the sender over the user's client, over the user's transport, or over our pool."""
     if http_client is not None:
-        return ClientSender(settings, http_client)
-    if transport is None:
-        return LaneSender(settings, ConnectionPool())
-    no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=()))
-    http = httpx.AsyncClient(transport=transport, trust_env=False, cookies=no_cookies)
-    return ClientSender(settings, http)
+        return Sender(settings, http_client, merges_defaults=True)
+    if transport is not None:
+        return Sender(settings, OwnClient(transport))
+    http = OwnClient(PoolTransport(ConnectionPool()))
+    return Sender(settings, http, survives_cancellation=True)
 
 
 def _check_parts(http_client: object, transport: object, on_event: object) -> None:

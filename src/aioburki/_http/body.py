@@ -1,4 +1,4 @@
-"""Body: the bytes of an answer, decompressed piece by piece and never beyond a bound."""
+"""Body: read a response's body, decompressed piece by piece up to a maximum size."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from enum import Enum
 import anyio
 import httpx
 
-MAX_ERROR_BODY = 256 * 1024
-PIECE = 256 * 1024
+MAX_ERROR_BODY = 256 * 1024  # bytes of an error's body that are read; its start has the reason
+PIECE = 256 * 1024  # bytes that are decompressed at once
 ABANDON_SECONDS = 0.1
-BUFFERED_PIECES = 100  # more than httpcore may have read before the connection was closed
+BUFFERED_PIECES = 100  # more than a connection may still yield after it was closed
 
 GZIP = 16 + zlib.MAX_WBITS
 
 
 class BodyProblem(Enum):
-    """Why a body could not be had; the value says it in words."""
+    """Why a body could not be read; the value is the text for a message."""
 
     TOO_LARGE = "the answer is larger than max_body allows"
     BROKEN = "the compressed body is not complete"
@@ -33,11 +33,18 @@ class _UnreadableError(Exception):
 
 
 async def read_body(response: httpx.Response, largest: int) -> bytes | BodyProblem:
-    """Return the decompressed body of *response*, at most *largest* bytes, or why there is none.
+    """Return the decompressed body of *response*, or why it cannot be read.
 
-    Reads the stream itself: httpx would decompress without a bound and drop all but the
-    first of several gzip members. A body that is there already, of a mock or because a
-    hook has read it, is taken as it is. Errors of the connection come as httpx raises them.
+    Reads the stream itself, because httpx decompresses without a maximum size and drops all but
+    the first of several gzip members. A body that a mock or a hook has already read is returned
+    as it is. If the body cannot be read the response is closed.
+
+    Args:
+        response: sent with ``stream=True``.
+        largest: the maximum size in bytes after decompression.
+
+    Raises:
+        httpx.HTTPError: the connection failed.
     """
     assert isinstance(response.stream, httpx.AsyncByteStream)
     pieces = aiter(response.stream)
@@ -59,7 +66,7 @@ async def read_body(response: httpx.Response, largest: int) -> bytes | BodyProbl
 
 
 def body_if_read(response: httpx.Response) -> bytes:
-    """Return the body of a response that somebody else has closed, if they have read it."""
+    """Return the body of a closed response if it was read before; empty if not."""
     try:
         return response.content
     except httpx.ResponseNotRead:
@@ -67,13 +74,13 @@ def body_if_read(response: httpx.Response) -> bytes:
 
 
 async def _abandon(response: httpx.Response, pieces: AsyncIterator[bytes]) -> None:
-    """Close the connection, and let the generators that read from it come to their end.
+    """Close *response*, then run the generators that read from its connection to their end.
 
-    Suspended, they would wait for the garbage collector and end in tasks of the event loop.
+    Left suspended they would be closed by the garbage collector, in new tasks of the event loop.
     """
     await response.aclose()
     with (
-        anyio.move_on_after(ABANDON_SECONDS),  # HTTP/2 of a user's client tells nobody
+        anyio.move_on_after(ABANDON_SECONDS),  # HTTP/2 does not wake readers on closing
         suppress(httpx.HTTPError, httpx.StreamError, OSError),
     ):
         for _ in range(BUFFERED_PIECES):
@@ -115,7 +122,7 @@ class _Gzip:
         more = False
         while piece or more:
             self._empty = False
-            if self._member.eof:  # another member follows; together they are one body
+            if self._member.eof:  # another member follows (RFC 1952: they are one body)
                 self._member = zlib.decompressobj(GZIP)
             try:
                 plain = self._member.decompress(piece, PIECE)
@@ -123,7 +130,7 @@ class _Gzip:
                 raise _UnreadableError(BodyProblem.BROKEN) from None
             self._plain.feed(plain)
             piece = self._member.unconsumed_tail or self._member.unused_data
-            # A full piece may have left output behind although all input was taken.
+            # After a full piece there may be more output although all input was consumed.
             more = len(plain) == PIECE and not self._member.eof
 
     def finish(self) -> bytes:

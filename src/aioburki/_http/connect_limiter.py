@@ -1,45 +1,49 @@
-"""Ramp: how many connections are being opened at once, and who waits for that."""
+"""ConnectLimiter: bound the number of connections that are being opened at the same time."""
 
 from __future__ import annotations
 
 import anyio
 
-# Names are looked up by a handful of threads: fifty connections opened at once would spend
-# their time for connecting in that queue.
+# `getaddrinfo` runs in a pool of a few threads. Fifty connections opened at once would spend their
+# connect timeout waiting for one of those threads.
 MAX_CONNECTS = 4
 
 
 class ConnectLimiter:
-    """Bound how many connections are being opened, and wake whoever waits for a lane."""
+    """Count the connections being opened, and wake tasks that wait for a connection.
+
+    A waiting task is woken when a connection has been opened or has failed to, and when the pool
+    has another reason to (`wake`). It then checks for itself whether there is a connection.
+    """
 
     def __init__(self) -> None:
         self._opening = 0
         self._waiting = 0
-        self._calls = anyio.Semaphore(0)
+        self._permits = anyio.Semaphore(0)
 
     @property
     def has_room(self) -> bool:
-        """Tell whether another connection may be opened."""
+        """Return whether another connection may be opened now."""
         return self._opening < MAX_CONNECTS
 
     def enter(self) -> None:
-        """Begin to open a connection."""
+        """Record that a connection is being opened."""
         self._opening += 1
 
     def leave(self) -> None:
-        """End it, however it ended, and wake somebody."""
+        """Record that this has ended, successfully or not, and wake a waiting task."""
         self._opening -= 1
         self.wake()
 
     def wake(self) -> None:
-        """Wake one of those who wait."""
+        """Wake one waiting task, if there is one."""
         if self._waiting:
-            self._calls.release()
+            self._permits.release()
 
     async def wait(self) -> None:
-        """Wait to be woken."""
+        """Wait to be woken. A task that is cancelled after it was woken wakes the next one."""
         self._waiting += 1
         try:
-            await self._calls.acquire()  # one that is cancelled when called calls the next
+            await self._permits.acquire()
         finally:
             self._waiting -= 1

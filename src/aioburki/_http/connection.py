@@ -1,7 +1,7 @@
-"""Connection: HTTP/1.1, one request after another, over one network stream.
+"""Connection: HTTP/1.1 over one network stream, one request after another.
 
-h11 speaks it here as it does in httpcore, whose own connection takes about twice the time:
-it may be shared, watched and upgraded, which nobody asks of this one.
+h11 parses, as in httpcore. httpcore's own connection takes about twice the time, because it
+supports locking, tracing and protocol upgrades, none of which is needed here.
 """
 
 from __future__ import annotations
@@ -15,24 +15,25 @@ import httpcore
 
 from .network import NetworkStream, connect
 
-# Of a status line and headers, or of the size of a chunk.
+# Bytes of a status line with its headers, or of a chunk's header.
 MAX_HEAD = 100 * 1024
 
-# A page is five events. A server that sends byte by byte makes tens of thousands of a piece that
-# came at once; others get their turn, and the deadline its time, after a few milliseconds of it.
-EVENTS_IN_A_TURN = 200
+# A page takes five events. A body in chunks of one byte takes tens of thousands, which may all be
+# in one piece from the socket. After this many, a few milliseconds' work, other tasks run and the
+# timeout can take effect.
+EVENTS_PER_TURN = 200
 
 
 class Connection(httpcore.AsyncConnectionInterface):
-    """Send a request and read its answer, as often as the answers come to a clean end.
+    """An HTTP/1.1 connection to *origin* for requests without a body.
 
-    It is of no further use after an answer that was not read to its end. Who sends gives each
-    request its end first.
+    A response must be read to its end before the next request is sent. After a response that was
+    not, and after any error, the connection cannot be used any more and must be closed.
 
     Args:
-        origin: where it leads.
-        context: encrypts it, if *origin* wants that.
-        opened: called when it is open, before anything is sent.
+        origin: the server.
+        context: for TLS; used if *origin* is https.
+        opened: called once when the connection is open, before the first request is written.
     """
 
     def __init__(
@@ -43,32 +44,32 @@ class Connection(httpcore.AsyncConnectionInterface):
         self._opened = opened
         self._stream: NetworkStream | None = None
         self._protocol = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD)
-        self._headers: list[tuple[bytes, bytes]] = []
+        self._checked: list[tuple[bytes, bytes]] = []
         self._last: h11.Request | None = None
         self._is_idle = False
         self._events = 0
 
     def is_available(self) -> bool:
-        """Tell whether the last answer has ended well, and nothing has come since, nor an end."""
+        """Return whether the last response was read to its end and nothing has come since."""
         return self._is_idle and self._stream is not None and not self._stream.has_unread
 
     def info(self) -> str:
-        """Return what `repr` of what stands before it shows."""
+        """Return the state, as `repr` of `httpcore.AsyncHTTPConnection` shows it."""
         return f"HTTP/1.1, {'idle' if self._is_idle else 'not idle'}"
 
     async def handle_async_request(self, request: httpcore.Request) -> httpcore.Response:
-        """Send *request*, which has no body, and return the response, whose stream is its body.
+        """Send *request*, which has no body, and return the response; its stream is the body.
 
-        Opens the connection first, if need be; neither connecting nor encrypting takes more than
-        ``extensions["timeout"]["connect"]`` seconds.
+        Opens the connection if it is the first request. Connecting and the TLS handshake may each
+        take ``request.extensions["timeout"]["connect"]`` seconds; there are no other timeouts.
 
         Raises:
-            httpcore.ConnectError: the server cannot be reached.
-            httpcore.ConnectTimeout: it took too long.
-            httpcore.ReadError: the connection broke.
-            httpcore.WriteError: it is closed.
-            httpcore.LocalProtocolError: *request* cannot be sent as HTTP.
-            httpcore.RemoteProtocolError: what came is no HTTP, or is over before its end.
+            httpcore.ConnectError: the server cannot be reached, or its certificate is refused.
+            httpcore.ConnectTimeout: connecting or the TLS handshake took too long.
+            httpcore.ReadError: the connection broke, or was closed on this side.
+            httpcore.WriteError: the server has closed the connection.
+            httpcore.LocalProtocolError: *request* is not valid HTTP.
+            httpcore.RemoteProtocolError: the response is not valid HTTP or not complete.
         """
         self._is_idle = False
         if self._stream is None:
@@ -90,7 +91,7 @@ class Connection(httpcore.AsyncConnectionInterface):
         )
 
     def close(self) -> None:
-        """Close the connection in the next turn of the loop, whatever is under way in it."""
+        """Close the connection, whatever it is doing; the socket is closed by the event loop."""
         self._is_idle = False
         if self._stream is not None:
             self._stream.close()
@@ -113,10 +114,10 @@ class Connection(httpcore.AsyncConnectionInterface):
 
     def _event(self, request: httpcore.Request) -> h11.Request:
         method, target = request.method, request.url.target
-        if self._last is None or request.headers is not self._headers:
+        if self._last is None or request.headers != self._checked:
             self._last = h11.Request(method=method, target=target, headers=request.headers)
-            self._headers = request.headers
-        else:  # the very same list, which h11 need not check again
+            self._checked = list(request.headers)
+        else:  # equal to those before, which h11 has checked; checking takes longer than comparing
             self._last = h11.Request(method=method, target=target, headers=self._last.headers)
         return self._last
 
@@ -124,7 +125,7 @@ class Connection(httpcore.AsyncConnectionInterface):
         while isinstance(event := await self._next_event(), h11.Data):
             yield bytes(event.data)
         protocol = self._protocol
-        # What is left behind an answer would be taken for the next one.
+        # Bytes after the end of the body would be taken for the next response.
         if protocol.their_state is h11.DONE and not protocol.trailing_data[0]:
             protocol.start_next_cycle()
             self._is_idle = True
@@ -134,10 +135,10 @@ class Connection(httpcore.AsyncConnectionInterface):
     async def _next_event(self) -> h11.Event | type[h11.NEED_DATA | h11.PAUSED]:
         assert self._stream is not None
         self._events += 1
-        if self._events % EVENTS_IN_A_TURN == 0:
+        if self._events % EVENTS_PER_TURN == 0:
             await asyncio.sleep(0)
         while True:
-            if self._stream.is_closed:  # what is left of the answer is of no use to anybody
+            if self._stream.is_closed:  # bytes that h11 still has are not read any more
                 raise httpcore.ReadError("the connection was closed on this side")
             try:
                 event = self._protocol.next_event()
@@ -147,5 +148,5 @@ class Connection(httpcore.AsyncConnectionInterface):
                 return event
             data = await self._stream.read()
             if not data and self._protocol.their_state is h11.SEND_RESPONSE:
-                raise httpcore.RemoteProtocolError("the server closed without an answer")
+                raise httpcore.RemoteProtocolError("the server closed without a response")
             self._protocol.receive_data(data)

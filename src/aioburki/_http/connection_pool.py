@@ -1,7 +1,9 @@
-"""Lanes: one connection for each request in flight, thrown away after any unclean exit.
+"""ConnectionPool: one connection per request in flight, discarded after any unclean exit.
 
-The only place that opens connections. httpcore's pool takes time quadratic in its connections
-and loses a slot for good when a request is cancelled in it; what nobody shares needs no pool.
+This is the only module that opens connections. It takes the place of httpcore's pool, which loses a
+connection for good when a request is cancelled in it
+(https://github.com/encode/httpcore/issues/1093) and takes time quadratic in the number of its
+connections (https://github.com/encode/httpx/issues/3215).
 """
 
 from __future__ import annotations
@@ -10,118 +12,136 @@ import asyncio
 import math
 import ssl
 import time
-from collections.abc import AsyncIterable, AsyncIterator, Callable
-from contextlib import nullcontext
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
+from types import TracebackType
+from typing import Self
 
 import anyio
 import certifi
 import httpcore
-import httpx
 
 from .connect_limiter import ConnectLimiter
 from .connection import Connection
+from .internals import set_inner_connection
 
-# Servers commonly close an idle connection after 5 s; reusing one they are about to close
-# costs a failed request.
+# Servers commonly close a connection that has been idle for 5 s. A request that is sent over a
+# connection while the server closes it has to be sent again.
 KEEPALIVE_SECONDS = 4.0
-
-# httpx names these errors as httpcore does.
-_ERRORS: dict[type[Exception], type[httpx.TransportError]] = {
-    getattr(httpcore, kind.__name__): kind
-    for kind in (
-        httpx.ConnectError, httpx.ConnectTimeout, httpx.ReadError, httpx.ReadTimeout,
-        httpx.WriteError, httpx.WriteTimeout, httpx.LocalProtocolError,
-        httpx.RemoteProtocolError, httpx.UnsupportedProtocol,
-    )
-}  # fmt: skip
-_ERROR_TYPES = tuple(_ERRORS)
 
 
 class ConnectionPool:
-    """Send each request over a lane of its own, the one used last first.
+    """Send each request over a connection that no other request uses meanwhile.
 
-    Opens as many lanes as there are requests in flight, a few at a time; whoever sends bounds
-    those. Proxies, certificates and netrc of the environment are not used, and TLS keys are
-    never logged.
+    Idle connections are reused, the one used last first, for up to `KEEPALIVE_SECONDS`. The pool
+    has no limit of its own: it has as many connections as requests were in flight at once, and
+    opens at most `MAX_CONNECTS` of them at the same time. Proxies, certificates and netrc of the
+    environment are not used, and TLS keys are never logged.
+
+    One event loop uses it at a time. Once that loop is closed another one may use it.
     """
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._context: ssl.SSLContext | None = None
         self._idle: list[PooledConnection] = []
-        # When the request was sent whose connection broke last, until an older connection serves
-        # again. If the server restarts, those that have rested since then are broken too, and a
-        # retry over one of them would only find that out.
+        # When the request was sent whose connection broke last; -inf again as soon as a connection
+        # that is older has served a request. If the server restarts, connections that have been
+        # idle since then are broken too, and a retry over one of them would only fail again.
         self._suspected = -math.inf
-        self._ramp = ConnectLimiter()
-        self._reading = anyio.Lock()
+        self._limiter = ConnectLimiter()
+        self._loading = anyio.Lock()
 
-    async def send(self, request: httpcore.Request) -> httpx.Response:
-        """Send *request* and return the response, whose stream gives the lane back.
+    async def handle_async_request(self, request: httpcore.Request) -> httpcore.Response:
+        """Send *request* and return the response, its body unread.
+
+        Closing the response's stream releases the connection: it is kept for another request if
+        the body was read to its end, and closed if not. If sending fails or is cancelled the
+        connection is closed.
 
         Raises:
-            httpx.TransportError: the connection failed.
-            RuntimeError: another event loop uses these lanes.
+            httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError: as
+                `Connection.handle_async_request`.
+            RuntimeError: another event loop, which is not closed, uses this pool.
         """
         self._enter_loop()
-        lane = await self._take_lane(request.url.origin)
+        connection = await self._acquire(request.url.origin)
         sent = time.monotonic()
         try:
-            response = await lane.send(request)
+            response = await connection.send(request)
         except BaseException as error:
-            if isinstance(error, httpx.NetworkError | httpx.RemoteProtocolError):
+            if isinstance(error, httpcore.NetworkError | httpcore.RemoteProtocolError):
                 self._suspected = sent
-            lane.throw_away()
+            connection.discard()
             raise
-        return httpx.Response(
-            response.status,
-            headers=response.headers,
-            stream=PooledStream(response, lane, self._give_back),
-            extensions=response.extensions,
-        )
+        response.stream = PooledStream(response.stream, connection, self._release)
+        return response
 
     async def aclose(self) -> None:
-        """Close the idle lanes; those in use close with their responses."""
-        self._enter_loop()
-        while self._idle:
-            self._idle.pop().throw_away()
-        await asyncio.sleep(0)  # in which the loop closes them
+        """Close the idle connections; those in use are released with their responses.
 
-    async def _take_lane(self, origin: httpcore.Origin) -> PooledConnection:
-        """Return the lane used last that still leads to *origin*, or a new one in its turn."""
-        context = await self._tls()
-        while (lane := self._free_lane(origin, context)) is None:
-            # Whatever comes first: room to open a lane, or one that others give back.
-            await self._ramp.wait()
-        if self._has_idle or self._ramp.has_room:
-            self._ramp.wake()  # whoever is woken wakes the next, as long as there is something
-        return lane
+        Raises:
+            RuntimeError: another event loop, which is not closed, uses this pool. It is asked to
+                close them: `httpx.AsyncClient.aclose` calls this once and not again.
+        """
+        try:
+            self._enter_loop()
+        except RuntimeError:
+            assert self._loop is not None
+            self._loop.call_soon_threadsafe(self._discard_idle)
+            raise
+        self._discard_idle()
+        await asyncio.sleep(0)  # the loop closes the sockets in its next iteration
 
-    def _free_lane(
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def _acquire(self, origin: httpcore.Origin) -> PooledConnection:
+        """Return the idle connection to *origin* that was used last, or a new one."""
+        context = await self._tls_context()
+        while (connection := self._available(origin, context)) is None:
+            # For another connection to be released, or for room to open one.
+            await self._limiter.wait()
+        if self._has_idle or self._limiter.has_room:
+            self._limiter.wake()  # a woken task wakes the next as long as there is a connection
+        return connection
+
+    def _available(
         self, origin: httpcore.Origin, context: ssl.SSLContext
     ) -> PooledConnection | None:
         while self._has_idle:
-            lane = self._idle.pop()
-            if lane.leads_to(origin):
-                return lane
-            lane.throw_away()
-        return PooledConnection(origin, context, self._ramp) if self._ramp.has_room else None
+            connection = self._idle.pop()
+            if connection.is_usable(origin):
+                return connection
+            connection.discard()
+        return PooledConnection(origin, context, self._limiter) if self._limiter.has_room else None
 
     @property
     def _has_idle(self) -> bool:
-        return bool(self._idle) and self._idle[-1].rests_since > self._suspected
+        return bool(self._idle) and self._idle[-1].idle_since > self._suspected
 
-    def _give_back(self, lane: PooledConnection) -> None:
-        if lane.made < self._suspected:
+    def _release(self, connection: PooledConnection) -> None:
+        if connection.created < self._suspected:
             self._suspected = -math.inf
-        lane.rest()
-        while self._idle and lane.rests_since - self._idle[0].rests_since > KEEPALIVE_SECONDS:
-            self._idle.pop(0).throw_away()
-        self._idle.append(lane)
-        self._ramp.wake()
+        now = connection.idle_since = time.monotonic()
+        while self._idle and now - self._idle[0].idle_since > KEEPALIVE_SECONDS:
+            self._idle.pop(0).discard()
+        self._idle.append(connection)
+        self._limiter.wake()
+
+    def _discard_idle(self) -> None:
+        while self._idle:
+            self._idle.pop().discard()
 
     def _enter_loop(self) -> None:
-        """Forget the lanes of an event loop that is closed; connections cannot outlive it."""
+        """Check that the running loop may use the pool, and forget connections of a closed one."""
         loop = asyncio.get_running_loop()
         if self._loop is loop:
             return
@@ -132,110 +152,109 @@ class ConnectionPool:
         self._loop = loop
         self._idle.clear()
         self._suspected = -math.inf
-        self._ramp = ConnectLimiter()
-        self._reading = anyio.Lock()
+        self._limiter = ConnectLimiter()
+        self._loading = anyio.Lock()
 
-    async def _tls(self) -> ssl.SSLContext:
+    async def _tls_context(self) -> ssl.SSLContext:
         if self._context is not None:
             return self._context
-        async with self._reading:
+        async with self._loading:
             context: ssl.SSLContext | None = self._context
             if context is None:
-                # Reading the certificates takes some 20 ms, which the event loop is spared.
-                context = self._context = await asyncio.to_thread(_tls_context)
+                # Reading the certificates takes about 20 ms, too long for the event loop.
+                context = self._context = await asyncio.to_thread(load_tls_context)
             return context
 
 
 class PooledConnection(httpcore.AsyncHTTPConnection):
-    """One connection, opened when the first request is sent.
+    """A connection to *origin*, opened when its first request is sent.
 
-    Mocks such as respx replace `handle_async_request` of its parent, which as it is passes
-    requests on to `_connection`.
+    Requests pass through the inherited `handle_async_request`, which mocks such as respx patch.
+
+    Attributes:
+        created: when it was made, in seconds of the monotonic clock.
+        idle_since: when its last response was read to the end.
     """
 
     def __init__(
-        self, origin: httpcore.Origin, context: ssl.SSLContext, ramp: ConnectLimiter
+        self, origin: httpcore.Origin, context: ssl.SSLContext, limiter: ConnectLimiter
     ) -> None:
         super().__init__(origin)
-        self._connection = self._own = Connection(origin, context, self._end_opening)
-        # Nobody shares a lane, and a lock takes a turn of the event loop although it is free.
-        self._request_lock = nullcontext()  # type: ignore[assignment]
-        self._ramp: ConnectLimiter | None = ramp  # while the connection is being opened
-        self.made = time.monotonic()
-        self.rests_since = self.made
-        ramp.enter()
+        self._inner = Connection(origin, context, self._leave_limiter)
+        set_inner_connection(self, self._inner)
+        self._limiter: ConnectLimiter | None = limiter  # until the connection is open
+        self.created = self.idle_since = time.monotonic()
+        limiter.enter()
 
-    def leads_to(self, origin: httpcore.Origin) -> bool:
-        """Tell whether it may serve a request: neither expired, nor closed, nor talking."""
+    def is_usable(self, origin: httpcore.Origin) -> bool:
+        """Return whether a request to *origin* may be sent over it now.
+
+        It may not after `KEEPALIVE_SECONDS` without one, nor if the server has closed it or has
+        sent something meanwhile.
+        """
         return (
             self.can_handle_request(origin)
-            and self._own.is_available()
-            and time.monotonic() - self.rests_since < KEEPALIVE_SECONDS
+            and self._inner.is_available()
+            and time.monotonic() - self.idle_since < KEEPALIVE_SECONDS
         )
 
     async def send(self, request: httpcore.Request) -> httpcore.Response:
+        """Send *request* and return the response, its body unread."""
         try:
             return await self.handle_async_request(request)
-        except _ERROR_TYPES as error:
-            raise _ERRORS[type(error)](str(error)) from error
         finally:
-            self._end_opening()
+            self._leave_limiter()
 
-    def rest(self) -> None:
-        """Begin to wait for the next request."""
-        self.rests_since = time.monotonic()
+    def discard(self) -> None:
+        """Close the connection, whatever it is doing."""
+        self._inner.close()
 
-    def throw_away(self) -> None:
-        """Close the connection, in whatever state it is."""
-        self._own.close()
-
-    def _end_opening(self) -> None:
-        ramp, self._ramp = self._ramp, None
-        if ramp is not None:
-            ramp.leave()
+    def _leave_limiter(self) -> None:
+        limiter, self._limiter = self._limiter, None
+        if limiter is not None:
+            limiter.leave()
 
 
-class PooledStream(httpx.AsyncByteStream):
-    """Pass a body on; when it is closed, give the lane back if all of it came, else not."""
+class PooledStream:
+    """The body of a response; closing it releases the connection or discards it."""
 
     def __init__(
         self,
-        response: httpcore.Response,
-        lane: PooledConnection,
-        give_back: Callable[[PooledConnection], None],
+        body: Iterable[bytes] | AsyncIterable[bytes],
+        connection: PooledConnection,
+        release: Callable[[PooledConnection], None],
     ) -> None:
-        self._response = response
-        self._lane: PooledConnection | None = lane
-        self._give_back = give_back
-        self._complete = False
+        assert isinstance(body, AsyncIterable)
+        self._body = body
+        self._connection: PooledConnection | None = connection
+        self._release = release
+        self._is_complete = False
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        stream = self._response.stream
-        assert isinstance(stream, AsyncIterable)
-        try:
-            async for piece in stream:
-                yield piece
-        except _ERROR_TYPES as error:
-            raise _ERRORS[type(error)](str(error)) from error
-        self._complete = True
+        async for piece in self._body:
+            yield piece
+        self._is_complete = True
 
     async def aclose(self) -> None:
-        lane, self._lane = self._lane, None
-        if lane is None:
+        """Release the connection if the whole body was read, else close it; once is enough."""
+        connection, self._connection = self._connection, None
+        if connection is None:
             return
-        if not self._complete:
-            lane.throw_away()
+        if not self._is_complete:
+            connection.discard()
             return
         try:
-            await self._response.aclose()
+            if aclose := getattr(self._body, "aclose", None):
+                await aclose()
         except BaseException:
-            lane.throw_away()
+            connection.discard()
             raise
-        self._give_back(lane)
+        self._release(connection)
 
 
-def _tls_context() -> ssl.SSLContext:
-    # Not `ssl.create_default_context`, which opens the file that SSLKEYLOGFILE names.
+def load_tls_context() -> ssl.SSLContext:
+    """Read the certificates of certifi and return a context that trusts them, and no others."""
+    # Not `ssl.create_default_context`, which writes TLS keys to the file that SSLKEYLOGFILE names.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.load_verify_locations(certifi.where())
     context.set_alpn_protocols(["http/1.1"])

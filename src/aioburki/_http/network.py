@@ -1,7 +1,8 @@
-"""Network: TCP and TLS connections, over asyncio's own transports.
+"""Network: TCP and TLS streams over asyncio's transports.
 
-What httpcore comes with goes through anyio, which stops and starts reading round each piece of
-a body, and forgets a socket whose TLS handshake is cancelled.
+httpcore's network backend uses anyio, which pauses and resumes reading for each piece of a body
+and leaves the socket open when a TLS handshake is cancelled
+(https://github.com/encode/httpcore/pull/443).
 """
 
 from __future__ import annotations
@@ -17,23 +18,23 @@ from typing import cast
 import httpcore
 from aiohappyeyeballs import start_connection
 
-# Seconds until a server's next address is tried beside one that does not answer (RFC 8305).
+# Seconds until a host's next address is tried as well (RFC 8305, "Connection Attempt Delay").
 NEXT_ADDRESS = 0.25
 
-# Bytes that have come and nobody has read, before the server is made to wait.
+# Bytes received and not yet read, from which on reading from the socket is paused.
 MAX_UNREAD = 2**20
 
 
 async def connect(host: bytes, port: int, seconds: float | None = None) -> NetworkStream:
-    """Return a connection to the address of *host* that answers first.
+    """Connect to the first address of *host* that accepts, and return the stream.
 
     Raises:
-        httpcore.ConnectTimeout: none did within *seconds*.
-        httpcore.ConnectError: there is none, or all refused.
+        httpcore.ConnectTimeout: none accepted within *seconds*; looking up the name counts.
+        httpcore.ConnectError: the name has no address, or none accepted.
     """
     loop = asyncio.get_running_loop()
     async with _connecting(seconds):
-        # As text the name would go through a codec whose refusals are no OSError.
+        # Text would be encoded as IDNA first, whose errors are UnicodeError, not OSError.
         addresses = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         connected = await start_connection(addresses, happy_eyeballs_delay=NEXT_ADDRESS)
         _, stream = await loop.create_connection(NetworkStream, sock=connected)
@@ -41,7 +42,11 @@ async def connect(host: bytes, port: int, seconds: float | None = None) -> Netwo
 
 
 class NetworkStream(asyncio.Protocol):
-    """Hold what comes over a transport for the one task that reads, and pass on what it writes."""
+    """A byte stream over an asyncio transport; one task at a time reads and writes.
+
+    Received bytes are kept until they are read. From `MAX_UNREAD` bytes on the transport stops
+    reading, so that TCP makes the server wait.
+    """
 
     _transport: asyncio.Transport
 
@@ -52,20 +57,22 @@ class NetworkStream(asyncio.Protocol):
         self._is_over = False
         self._is_closed = False
         self._failure: Exception | None = None
-        self._arrival: asyncio.Future[None] | None = None
+        self._received: asyncio.Future[None] | None = None
 
     @property
     def has_unread(self) -> bool:
-        """Tell whether there is something to read, if only the connection's end."""
+        """Return whether bytes or the end of the stream have been received and not read."""
         return bool(self._pieces) or self._is_over
 
     @property
     def is_closed(self) -> bool:
-        """Tell whether it was closed on this side."""
+        """Return whether `close` was called."""
         return self._is_closed
 
     async def read(self) -> bytes:
-        """Return the next piece, as large as it came, or nothing at the connection's end.
+        """Wait for bytes and return them; empty at the end of the stream.
+
+        Bytes that came before the end or before the connection broke are returned first.
 
         Raises:
             httpcore.ReadError: the connection is broken.
@@ -75,11 +82,11 @@ class NetworkStream(asyncio.Protocol):
                 raise httpcore.ReadError(str(self._failure)) from self._failure
             if self._is_over:
                 return b""
-            self._arrival = asyncio.get_running_loop().create_future()
+            self._received = asyncio.get_running_loop().create_future()
             try:
-                await self._arrival
+                await self._received
             finally:
-                self._arrival = None
+                self._received = None
         piece = self._pieces.popleft()
         self._unread -= len(piece)
         if self._is_paused and self._unread < MAX_UNREAD:
@@ -88,14 +95,15 @@ class NetworkStream(asyncio.Protocol):
         return piece
 
     def write(self, data: bytes) -> None:
-        """Send a request, which is small, without waiting for anything.
+        """Hand *data*, a small request, to the transport; does not wait until it is sent.
 
         Raises:
-            httpcore.RemoteProtocolError: an answer is there, which can be none to it.
-            httpcore.WriteError: the connection is broken.
+            httpcore.RemoteProtocolError: the server has already sent something, which cannot be
+                the response.
+            httpcore.WriteError: the connection is closed.
         """
         if self._pieces:
-            raise httpcore.RemoteProtocolError("the answer was there before the request")
+            raise httpcore.RemoteProtocolError("the server sent a response before the request")
         if self._is_over:
             raise httpcore.WriteError("the connection is closed")
         self._transport.write(data)
@@ -103,54 +111,55 @@ class NetworkStream(asyncio.Protocol):
     async def start_tls(
         self, context: ssl.SSLContext, host: str, seconds: float | None = None
     ) -> None:
-        """Encrypt the connection; it is of no use if that fails or is cancelled.
+        """Do a TLS handshake with *host*. If it fails or is cancelled, the stream must be closed.
 
         Raises:
             httpcore.ConnectTimeout: it took more than *seconds*.
-            httpcore.ConnectError: the server is not who it should be, or broke off.
+            httpcore.ConnectError: the certificate is refused, or the handshake failed.
         """
         loop = asyncio.get_running_loop()
         async with _connecting(seconds):
-            if self._pieces or self._is_over:  # nothing of it was encrypted
-                raise ConnectionError("the server did not wait for TLS")
+            if self._pieces or self._is_over:  # received unencrypted, so it is not authentic
+                raise ConnectionError("the server sent data before the TLS handshake")
             transport = await loop.start_tls(self._transport, self, context, server_hostname=host)
         assert transport is not None
         self._transport = transport
 
     def close(self) -> None:
-        """Close the connection in the next turn of the loop, whatever is under way in it."""
+        """Drop unread bytes and close the connection in the loop's next iteration."""
         self._is_over = self._is_closed = True
         self._pieces.clear()
         self._transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take the transport."""
-        self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by inheritance
+        """Keep the transport."""
+        # uvloop's transport does not subclass asyncio.Transport.
+        self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
-        """Keep *data* for the reader."""
+        """Keep *data* until it is read; pause reading if there is too much of it."""
         self._pieces.append(data)
         self._unread += len(data)
         if self._unread >= MAX_UNREAD:
             self._is_paused = True
             self._transport.pause_reading()
-        self._wake()
+        self._notify_reader()
 
     def eof_received(self) -> None:
-        """Take in that nothing more will come; the transport then closes itself."""
+        """Record the end of the stream; asyncio then closes the transport."""
         self._is_over = True
-        self._wake()
+        self._notify_reader()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Take in that the connection is closed, or why it broke."""
+        """Record that the connection is closed, or the error that broke it."""
         self._is_over = True
         self._is_paused = False
         self._failure = exc
-        self._wake()
+        self._notify_reader()
 
-    def _wake(self) -> None:
-        if self._arrival is not None and not self._arrival.done():
-            self._arrival.set_result(None)
+    def _notify_reader(self) -> None:
+        if self._received is not None and not self._received.done():
+            self._received.set_result(None)
 
 
 @asynccontextmanager
@@ -160,5 +169,5 @@ async def _connecting(seconds: float | None) -> AsyncGenerator[None]:
             yield
     except TimeoutError as error:
         raise httpcore.ConnectTimeout(str(error)) from error
-    except (OSError, RuntimeError) as error:  # uvloop may raise the second for the first
+    except (OSError, RuntimeError) as error:  # uvloop raises RuntimeError for some OSErrors
         raise httpcore.ConnectError(str(error)) from error

@@ -1,8 +1,8 @@
-"""Wire log: what httpx and its parts log of our exchanges, cut to what can hold no secret.
+"""RedactedHttpLog: remove from the log records of httpx and httpcore what may hold a secret.
 
-At INFO they show the reason phrase, at DEBUG headers and what a server sends that is no HTTP,
-and so the key and the phone numbers that it may echo there. What they log outside of our
-exchanges is left alone: it is somebody else's.
+At INFO their records show the reason phrase, at DEBUG headers and invalid HTTP. A server may echo
+the API key or phone numbers there. Only records that are made during an attempt of this package
+are changed; those of the application's own requests are not.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import logging
 import re
 from contextvars import ContextVar, Token
 
-# A filter sees what its own logger makes, not what the loggers below it make.
+# A logger's filter is not applied to records of its child loggers, so each one is named.
 LOGGERS = (
     "httpx",
     "httpcore.connection",
@@ -24,51 +24,52 @@ LOGGERS = (
 )
 
 _STEP = re.compile(r"[a-z0-9_]+\.(?:started|complete|failed)(?= |$)")
-_WITHHELD = "withheld: it may hold what the server echoes"
+_WITHHELD = "withheld: it may contain what the server echoes"
 
 
 class RedactedHttpLog:
-    """Span one exchange; until the block ends, the wire log is cut for this task.
+    """Context manager around one attempt; until it ends, records made by this task are redacted.
 
-    So it is for tasks that are started within, which copy its context and may outlive it.
+    The same holds for tasks started inside, which copy its context. They may outlive the attempt,
+    so the flag `is_running` decides, not the context alone.
     """
 
     __slots__ = ("_token", "is_running")
 
     def __enter__(self) -> None:
         self.is_running = True
-        self._token: Token[RedactedHttpLog | None] = _exchange.set(self)
+        self._token: Token[RedactedHttpLog | None] = _attempt.set(self)
 
     def __exit__(self, *_: object) -> None:
-        _exchange.reset(self._token)
+        _attempt.reset(self._token)
         self.is_running = False
 
 
-_exchange: ContextVar[RedactedHttpLog | None] = ContextVar("aioburki exchange", default=None)
+_attempt: ContextVar[RedactedHttpLog | None] = ContextVar("aioburki attempt", default=None)
 
 
-class _Cut(logging.Filter):
-    """Cut the records that are made during an exchange."""
+class _Redaction(logging.Filter):
+    """Redact the records that are made during an attempt."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        exchange = _exchange.get()
-        if exchange is not None and exchange.is_running:
-            record.msg, record.args = _harmless(record), ()
+        attempt = _attempt.get()
+        if attempt is not None and attempt.is_running:
+            record.msg, record.args = _redacted(record), ()
             record.exc_info = record.exc_text = None
         return True
 
 
-_CUT = _Cut()
+_REDACTION = _Redaction()
 
 
 def redact_http_logs() -> None:
-    """Make the loggers of httpx and its parts cut what they log of exchanges; once is enough."""
+    """Add the filter to the loggers of httpx, httpcore and hpack; adding it again does nothing."""
     for name in LOGGERS:
-        logging.getLogger(name).addFilter(_CUT)
+        logging.getLogger(name).addFilter(_REDACTION)
 
 
-def _harmless(record: logging.LogRecord) -> str:
-    """Return method, URL without query and status, or the step of the exchange, or neither."""
+def _redacted(record: logging.LogRecord) -> str:
+    """Return method, URL without query and status, or the name of the step, or neither."""
     match record.args:
         case (str(method), url, _, int(status), _) if record.name == "httpx":
             return f"HTTP Request: {method} {str(url).partition('?')[0]} {status}"

@@ -10,15 +10,13 @@ from __future__ import annotations
 from .attempt import AttemptRunner
 from .endpoint import Endpoint, ListQuery
 from .fetcher import Fetcher
-from .sender import ClientSender, LaneSender, Sender
+from .sender import Sender
 from .stats import RequestStats
 
 __all__ = [
     "AttemptRunner",
-    "ClientSender",
     "Endpoint",
     "Fetcher",
-    "LaneSender",
     "ListQuery",
     "RequestStats",
     "Sender",

@@ -47,39 +47,36 @@ class AttemptRunner:
     """Send requests and read their answers, one at a time.
 
     Args:
-        settings: where to, and how long an exchange may take.
-        sender: what sends.
-        is_ours: whether it sends over our own lanes.
+        settings: server, and how long an attempt may take.
+        sender: sends the requests.
     """
 
-    def __init__(self, settings: Settings, sender: Sender, *, is_ours: bool) -> None:
+    def __init__(self, settings: Settings, sender: Sender) -> None:
         self._settings = settings
         self._sender = sender
-        self._is_ours = is_ours
-        self._deadline = asyncio.timeout if is_ours else _deadline_of_anyio
+        self._deadline = asyncio.timeout if sender.survives_cancellation else _anyio_deadline
         self._host = httpx.URL(settings.base_url).host
         self._reading = Lock(fast_acquire=True)
 
     @property
     def is_closed(self) -> bool:
-        """Tell whether somebody has closed what sends."""
+        """Return whether the client that sends is closed."""
         return self._sender.is_closed
 
     async def run(self, query: ListQuery[T], window: PageWindow) -> AttemptOutcome[T]:
         """Ask for *window* once and return what came of it; raise nothing but cancellation."""
-        # A pool of httpx loses a connection for good when a request in it is cancelled, and logs
-        # what it likes; lanes do neither.
-        if self._is_ours:
-            return await self._exchange(query, window)
         with RedactedHttpLog():
-            return await self._exchange_in_child(query, window)
+            if self._sender.survives_cancellation:
+                return await self._exchange(query, window)
+            return await self._exchange_in_child_task(query, window)
 
-    async def _exchange_in_child(
+    async def _exchange_in_child_task(
         self, query: ListQuery[T], window: PageWindow
     ) -> AttemptOutcome[T]:
-        """Exchange in a task of its own, where a cancellation comes as that of an anyio scope.
+        """Exchange in a child task, so that a cancellation arrives as one of an anyio scope.
 
-        Against that the clean-up of httpx is shielded, against a task's own it is not.
+        httpcore shields its clean-up against that, but not against `asyncio.Task.cancel`, after
+        which its pool has lost a connection (https://github.com/encode/httpcore/issues/1093).
         """
         outcome: list[AttemptOutcome[T] | Exception] = []
 
@@ -91,7 +88,7 @@ class AttemptRunner:
 
         async with anyio.create_task_group() as group:
             group.start_soon(exchange, name="aioburki exchange")
-        if not outcome:  # somebody has cancelled the child itself
+        if not outcome:  # the child itself was cancelled
             raise asyncio.CancelledError
         if isinstance(outcome[0], Exception):
             raise outcome[0]
@@ -144,8 +141,8 @@ class AttemptRunner:
 
 
 @asynccontextmanager
-async def _deadline_of_anyio(seconds: float) -> AsyncGenerator[None]:
-    """End the block with TimeoutError, in the way of which httpx's clean-up is shielded."""
+async def _anyio_deadline(seconds: float) -> AsyncGenerator[None]:
+    """Raise TimeoutError after *seconds*, by a cancellation that httpcore's clean-up survives."""
     with anyio.fail_after(seconds):
         yield
 
