@@ -187,10 +187,10 @@ BROKEN_BODIES: dict[str, Steps] = {
 
 
 @pytest.mark.parametrize("name", BROKEN_BODIES)
-async def test_truncated_bodies_in_complete_responses_are_retried(
+async def test_broken_bodies_in_complete_responses_are_retried(
     faults: FaultServer, name: str
 ) -> None:
-    """A truncated body is retried, and is an error after the last attempt."""
+    """A truncated or corrupt body is retried, and raises after the last attempt."""
     faults.listen({2: [BROKEN_BODIES[name]]})
     contacts = await pull(faults.url)
     assert [contact.id for contact in contacts] == ALL_IDS
@@ -327,7 +327,7 @@ def slow_lookups(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
 async def test_slow_name_lookups_do_not_fail_fifty_requests(
     faults: FaultServer, slow_lookups: Callable[[], int]
 ) -> None:
-    """Of fifty concurrent requests none fails, at most four names are looked up at once."""
+    """None of fifty concurrent requests fails, and at most four lookups run at once."""
     faults.listen(latency=0.02)
     async with BurkiClient(
         KEY, base_url=faults.url, concurrency=50, timeout=2, attempts=1
