@@ -165,11 +165,11 @@ class Connection(asyncio.Protocol):
             port.faults += 1
             self._transport.close()
             return
-        answer = port.campaign.respond(head)
+        content = port.campaign.respond(head)
         if port.latency:
-            self._loop.call_later(port.latency, self._transport.write, answer)
+            self._loop.call_later(port.latency, self._transport.write, content)
         else:
-            self._transport.write(answer)
+            self._transport.write(content)
 
 
 async def serve(total: int, per_pages: list[int], modes: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""A raw-socket server in its own process, which answers and misbehaves as a script says.
+"""A raw-socket server in its own process, whose responses and faults follow a script.
 
 It reads commands from standard input, one JSON object per line, and writes one JSON object as
 the reply to each: ``listen`` opens a new port with a script and closes the old one, ``state``
@@ -99,7 +99,7 @@ class Port:
             if self.tls is not None:
                 connection.socket = self.tls.wrap_socket(accepted, server_side=True)
             while True:
-                self._answer(connection)
+                self._respond(connection)
         except ssl.SSLError:
             self.note("tls refused")
         except (Disconnected, OSError):
@@ -111,7 +111,7 @@ class Port:
                 self.connections.discard(connection)
                 self.counts["open"] -= 1
 
-    def _answer(self, connection: Connection) -> None:
+    def _respond(self, connection: Connection) -> None:
         head = connection.read_head()
         query = parse_qs(urlsplit(head.split(" ")[1]).query)
         number = query.get("page", ["?"])[0]

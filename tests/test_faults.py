@@ -142,7 +142,7 @@ BROKEN_CONNECTIONS: dict[str, tuple[Steps, str]] = {
 
 @pytest.mark.parametrize("name", BROKEN_CONNECTIONS)
 async def test_page_is_retried_after_a_broken_connection(faults: FaultServer, name: str) -> None:
-    """It is requested once more, on a new connection, and no partial page is delivered."""
+    """The page is requested once more on a new connection; nothing partial is delivered."""
     steps, note = BROKEN_CONNECTIONS[name]
     faults.listen({2: [steps]})
     contacts = await pull(faults.url)

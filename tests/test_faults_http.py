@@ -48,7 +48,7 @@ async def pull(url: str, **settings: Any) -> ContactList:
 async def test_transient_statuses_are_retried_on_the_same_connection(
     faults: FaultServer, status: int
 ) -> None:
-    """Such a response costs one more request, and each contact is delivered once."""
+    """A transient status costs one more request, and each contact is delivered once."""
     is_html = status % 2 == 0
     response = respond(status, HTML, content_type="text/html") if is_html else respond(status)
     faults.listen({2: [response]})
@@ -136,7 +136,7 @@ async def test_redirect_loop_costs_one_request(faults: FaultServer) -> None:
     assert faults.events == ["connect", "GET 1", "302"]
 
 
-async def test_key_revoked_in_mid_pull_stops_all_requests(faults: FaultServer) -> None:
+async def test_key_revoked_during_a_pull_stops_all_requests(faults: FaultServer) -> None:
     """After the first 401 no further request is sent, and the error is raised at once."""
     faults.listen({7: [respond(401)]}, total=500, latency=0.02)
     async with BurkiClient(KEY, base_url=faults.url) as burki:
