@@ -1,4 +1,4 @@
-"""Chart: how fast whole pulls are beside the expert's, as an SVG."""
+"""Chart: the speed of whole pulls relative to the expert's client, as an SVG."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from scenarios import CLIENTS, PULLS, Scenario
 
 OURS, PEERS, INK, FAINT = "#1a7f64", "#9aa4b2", "#1f2933", "#d5dae1"
 SHOWN = PULLS[:3]
-NOT_SHOWN = ("bytes_only", "official_sdk")  # one has no decoding to compare, one no contacts
+NOT_SHOWN = ("bytes_only", "official_sdk")  # the one does not decode, the other gets no contacts
 STYLE: Any = {
-    "svg.fonttype": "none",  # text stays text
-    "svg.hashsalt": "aioburki",  # the same figures give the same file
+    "svg.fonttype": "none",  # keep text as text elements
+    "svg.hashsalt": "aioburki",  # the same figures give the same ids in the file
     "font.family": "sans-serif",
     "font.size": 10,
     "text.color": INK,
@@ -26,11 +26,11 @@ STYLE: Any = {
     "xtick.color": INK,
     "ytick.color": INK,
 }
-TITLE = "Speed of whole pulls of 200,000 contacts, beside an expert's own client"
+TITLE = "Speed of whole pulls of 200,000 contacts, relative to an expert's client"
 
 
 def chart(record: Record) -> str:
-    """Return the chart; a bar is the ratio of medians, its line the least and most of rounds."""
+    """Return the chart; a bar is a ratio of medians, its line the range over the rounds."""
     panels = [(scenario, _bars(record, scenario)) for scenario in SHOWN]
     panels = [(scenario, bars) for scenario, bars in panels if bars]
     with mpl.rc_context(STYLE):
@@ -40,23 +40,23 @@ def chart(record: Record) -> str:
             layout=Layout(h_pad=0.08, w_pad=0.1),
         )
         canvas.suptitle(TITLE, fontsize=11, fontweight="bold", x=0.02, ha="left")
-        most = max(high for _, bars in panels for *_, high in bars)
+        fastest = max(high for _, bars in panels for *_, high in bars)
         grid = canvas.subplots(len(panels), 1, sharex=True, height_ratios=heights, squeeze=False)
         for axes, (scenario, bars) in zip(grid.flat, panels, strict=True):
-            _draw(axes, scenario.title, bars, most * 1.16)
+            _draw(axes, scenario.title, bars, fastest * 1.16)
         grid.flat[-1].set_xlabel(
-            "times as fast as the expert's client (more is better; lines: single rounds)"
+            "speed relative to the expert's client (higher is better; lines: range over rounds)"
         )
         out = StringIO()
         canvas.savefig(out, format="svg", facecolor="white", metadata={"Date": None})
-    return _accessible(out.getvalue(), panels)
+    return _with_description(out.getvalue(), panels)
 
 
 Bar = tuple[str, float, float, float]
 
 
 def _bars(record: Record, scenario: Scenario) -> list[Bar]:
-    """Return name, ratio, least and most of each client, the fastest first."""
+    """Return name, ratio, minimum and maximum of each client, the fastest first."""
     bars: list[Bar] = []
     for name in scenario.clients:
         speed = record.ratio((scenario.name, "expert"), (scenario.name, name), "wall")
@@ -65,7 +65,7 @@ def _bars(record: Record, scenario: Scenario) -> list[Bar]:
     return sorted(bars, key=lambda bar: -bar[1])
 
 
-def _draw(axes: Axes, title: str, bars: list[Bar], most: float) -> None:
+def _draw(axes: Axes, title: str, bars: list[Bar], x_max: float) -> None:
     places = range(len(bars))
     speeds = [bar[1] for bar in bars]
     colours = [OURS if bar[0].startswith("aioburki") else PEERS for bar in bars]
@@ -80,8 +80,8 @@ def _draw(axes: Axes, title: str, bars: list[Bar], most: float) -> None:
         )  # fmt: skip
     axes.axvline(1, color=INK, linewidth=0.8, linestyle=(0, (3, 3)))
     axes.set_yticks(places, [CLIENTS[bar[0]].short for bar in bars])
-    axes.set_ylim(len(bars) - 0.5, -0.5)  # the first on top, bars of one height everywhere
-    axes.set_xlim(0, most)
+    axes.set_ylim(len(bars) - 0.5, -0.5)  # first bar on top, same bar height in all panels
+    axes.set_xlim(0, x_max)
     axes.set_title(title, loc="left", fontsize=10)
     axes.tick_params(length=0)
     axes.grid(axis="x", color=FAINT, linewidth=0.6)
@@ -89,9 +89,9 @@ def _draw(axes: Axes, title: str, bars: list[Bar], most: float) -> None:
     axes.spines[:].set_visible(False)
 
 
-def _accessible(svg: str, panels: list[tuple[Scenario, list[Bar]]]) -> str:
-    """Put in what a screen reader says."""
-    said = " ".join(
+def _with_description(svg: str, panels: list[tuple[Scenario, list[Bar]]]) -> str:
+    """Return *svg* with a title and a description for screen readers."""
+    description = " ".join(
         f"{scenario.title}: "
         + ", ".join(f"{CLIENTS[name].short} {speed:.2f}" for name, speed, *_ in bars)
         + "."
@@ -99,5 +99,5 @@ def _accessible(svg: str, panels: list[tuple[Scenario, list[Bar]]]) -> str:
     )
     start = svg.index("<svg ")
     end = svg.index(">", start)
-    words = f"<title>{escape(TITLE)}</title>\n <desc>{escape(said)}</desc>"
-    return f'{svg[:end]} role="img">\n {words}{svg[end + 1 :]}'
+    elements = f"<title>{escape(TITLE)}</title>\n <desc>{escape(description)}</desc>"
+    return f'{svg[:end]} role="img">\n {elements}{svg[end + 1 :]}'

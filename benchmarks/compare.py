@@ -1,7 +1,7 @@
-"""Compare the working tree with a git revision: whole pulls of both, taking turns.
+"""Compare the working tree with a git revision: whole pulls with both, in turns.
 
-Run it with ``python benchmarks/compare.py REVISION``, such as ``HEAD`` or ``main``. Ratios above
-1 say that the working tree needs more.
+Run it with ``python benchmarks/compare.py REVISION``, such as ``HEAD`` or ``main``. A ratio above
+1 means that the working tree needs more time, CPU or memory than the revision.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from tempfile import TemporaryDirectory
 from processes import HERE, SOURCE
 from record import Record
 from scenarios import CLIENTS, LAG, OURS, PULLS, Scenario
-from turns import Entrant, run
+from turns import ClientVersion, run
 
 SIDES = ("tree", "revision")
-FIGURES = {"wall": "seconds", "cpu": "CPU", "memory": "memory", "late_99": "late, 99 of 100"}
+FIGURES = {"wall": "seconds", "cpu": "CPU", "memory": "memory", "lag_p99": "lag p99"}
 
 
 def unpack(repository: Path, revision: str, folder: Path) -> Path:
-    """Put the ``src`` of a revision below *folder* and return its place."""
+    """Extract the ``src`` of a revision into *folder* and return its path."""
     archive = subprocess.run(
-        ["git", "-C", str(repository), "archive", revision, "src"],  # noqa: S607 - any git
+        ["git", "-C", str(repository), "archive", revision, "src"],  # noqa: S607 - whichever git is installed
         stdout=subprocess.PIPE,
         check=True,
     )
@@ -37,7 +37,7 @@ def unpack(repository: Path, revision: str, folder: Path) -> Path:
 
 
 def table(scenarios: Sequence[Scenario], revision: str, record: Record) -> str:
-    """Return the ratios, the working tree over the revision, with least and most of rounds."""
+    """Return a table of the ratios of working tree to revision, with their range over rounds."""
     lines = [
         f"| working tree, × {revision} | {' | '.join(FIGURES.values())} |",
         f"|---|{'---:|' * len(FIGURES)}",
@@ -51,8 +51,8 @@ def table(scenarios: Sequence[Scenario], revision: str, record: Record) -> str:
             ]
             cells = ["; ".join(problems)] if problems else _cells(scenario, client, record)
             cells += [""] * (len(FIGURES) - len(cells))
-            beat = ", with a heartbeat" if scenario.heartbeat else ""
-            what = f"{CLIENTS[client].short}, {scenario.title}{beat}"
+            lag = ", with lag measured" if scenario.heartbeat else ""
+            what = f"{CLIENTS[client].short}, {scenario.title}{lag}"
             lines.append(f"| {what} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -76,12 +76,12 @@ def main() -> None:
     record = Record()
     with TemporaryDirectory() as folder:
         sources = {"tree": SOURCE, "revision": unpack(HERE.parent, options.revision, Path(folder))}
-        entrants = {
-            f"{client} {side}": Entrant(CLIENTS[client], source)
+        versions = {
+            f"{client} {side}": ClientVersion(CLIENTS[client], source)
             for client in OURS
             for side, source in sources.items()
         }
-        run(scenarios, entrants, options.rounds, record)
+        run(scenarios, versions, options.rounds, record)
     print(table(scenarios, options.revision, record))
 
 

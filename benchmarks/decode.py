@@ -1,9 +1,9 @@
-"""Measure what decoding a page of 1,000 contacts costs, by the way and by what the page holds.
+"""Measure the cost of decoding a page of 1,000 contacts, by decoder and by content of the page.
 
-Run it with ``python benchmarks/decode.py``. The ways take turns in one process, with the
-garbage collector off, and what was decoded is freed on the clock; the table shows medians of
-fifteen rounds, and ratios to msgspec's own structs with the same fields and types, which is
-what Python can do at best today.
+Run it with ``python benchmarks/decode.py``. The decoders take turns in one process, with garbage
+collection disabled; freeing the decoded objects is part of the time. The tables show medians of
+fifteen rounds, and ratios to msgspec's own structs with the same fields and types, the fastest
+decoder that Python has today.
 """
 
 from __future__ import annotations
@@ -88,8 +88,8 @@ class BarePage:
     pagination: FreeForm
 
 
-def structured(body: bytes) -> object:
-    """Decode a page as one does without knowing what it holds."""
+def decode_tolerantly(body: bytes) -> object:
+    """Decode a page with the tolerant decoder alone."""
     return CONTACTS.decoder.tolerant.read(parse(body, "contacts"))
 
 
@@ -100,7 +100,7 @@ async def sandbox_page() -> Any:
 
 
 def pages() -> Iterator[tuple[str, bytes]]:
-    """Yield pages of 1,000 contacts, each with what is particular about it."""
+    """Yield pages of 1,000 contacts, each with a description of what differs in it."""
     page = asyncio.run(sandbox_page())
 
     def body() -> bytes:
@@ -122,17 +122,17 @@ def pages() -> Iterator[tuple[str, bytes]]:
         contact["created_at"] = contact["created_at"].removesuffix("Z")
     yield "timestamps without a zone", body()
     page["contacts"][500]["attempts"] = None
-    yield "one attempts that is null", body()
+    yield "one `attempts` that is null", body()
     for contact in page["contacts"]:
         contact["contact_data"]["email"] = "someone@example.com"
-    yield "a new key in each contact_data", body()
+    yield "a new key in each `contact_data`", body()
 
 
-def median_times(ways: dict[str, Callable[[bytes], object]], body: bytes) -> dict[str, float]:
-    """Return microseconds per contact for each of *ways*, run in turns."""
-    times: dict[str, list[float]] = {name: [] for name in ways}
+def median_times(decoders: dict[str, Callable[[bytes], object]], body: bytes) -> dict[str, float]:
+    """Return CPU microseconds per contact of each of *decoders*, run in turns."""
+    times: dict[str, list[float]] = {name: [] for name in decoders}
     for _ in range(ROUNDS):
-        for name, decode in ways.items():
+        for name, decode in decoders.items():
             start = time.process_time()
             for _ in range(PAGES):
                 decode(body)
@@ -142,27 +142,27 @@ def median_times(ways: dict[str, Callable[[bytes], object]], body: bytes) -> dic
 
 
 def compare() -> None:
-    """Print the table of ways, and that of pages."""
+    """Print a table by decoder and a table by page."""
     bodies = dict(pages())
     structs = msgspec.json.Decoder(StructPage).decode
-    ways: dict[str, Callable[[bytes], object]] = {
-        "msgspec structs": structs,
-        "msgspec's own attrs classes, without `extra`": msgspec.json.Decoder(BarePage).decode,
+    decoders: dict[str, Callable[[bytes], object]] = {
+        "msgspec to structs": structs,
+        "msgspec to attrs classes, no `extra`": msgspec.json.Decoder(BarePage).decode,
         "aioburki": CONTACTS.decoder.decode,
-        "aioburki, without the quick way": structured,
+        "aioburki, tolerant decoder alone": decode_tolerantly,
     }
     gc.disable()
-    print("| way, documented page | µs per contact | ratio |")
+    print("| decoder, documented page | µs per contact | ratio |")
     print("|---|---|---|")
-    medians = median_times(ways, bodies["documented"])
+    medians = median_times(decoders, bodies["documented"])
     for name, median in medians.items():
-        print(f"| {name} | {median:.2f} | {median / medians['msgspec structs']:.2f} |")
+        print(f"| {name} | {median:.2f} | {median / medians['msgspec to structs']:.2f} |")
     print("\n| aioburki, by page | µs per contact | ratio to structs, documented page |")
     print("|---|---|---|")
     documented = bodies["documented"]
-    ways = {"aioburki": CONTACTS.decoder.decode, "structs": lambda _: structs(documented)}
+    decoders = {"aioburki": CONTACTS.decoder.decode, "structs": lambda _: structs(documented)}
     for name, body in bodies.items():
-        medians = median_times(ways, body)
+        medians = median_times(decoders, body)
         ratio = medians["aioburki"] / medians["structs"]
         print(f"| {name} | {medians['aioburki']:.2f} | {ratio:.2f} |")
 

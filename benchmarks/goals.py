@@ -1,4 +1,4 @@
-"""Goals: what is to be reached, each with its bound and where its figure comes from."""
+"""Goals: the bound of each figure, and how the figure is computed from a record."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from record import Figure, Record
 
 KEPT, STREAMED = "aioburki_kept", "aioburki_streamed"
-WORDS = {KEPT: "kept", STREAMED: "streamed"}
+MODES = {KEPT: "kept", STREAMED: "streamed"}
 PULLS = {
     "near": "200 × 1,000, no latency",
     "far": "200 × 1,000, 20 ms",
@@ -20,7 +20,13 @@ PULLS = {
 class Goal:
     """One figure and its bound.
 
-    *at_worst* holds the least favourable round to the bound, instead of the median.
+    Attributes:
+        text: the description for the table.
+        bound: the highest value that meets the goal, or the lowest with *at_least*.
+        unit: the unit of the bound, or a multiplication sign for a ratio.
+        figure: computes the figure from a record; None if it was not measured.
+        at_least: whether higher is better.
+        worst_round: whether the worst round counts instead of the median.
     """
 
     text: str
@@ -28,14 +34,14 @@ class Goal:
     unit: str
     figure: Callable[[Record], Figure | None]
     at_least: bool = False
-    at_worst: bool = False
+    worst_round: bool = False
 
     def reached(self, record: Record) -> float | None:
         """Return the figure that counts, or None if it was not measured."""
         figure = self.figure(record)
         if figure is None:
             return None
-        if not self.at_worst:
+        if not self.worst_round:
             return figure.value
         return figure.low if self.at_least else figure.high
 
@@ -48,20 +54,20 @@ class Goal:
         return "met" if is_met else "missed"
 
 
-def faster(scenario: str, client: str, base: str) -> Callable[[Record], Figure | None]:
-    """Return what tells how many times as fast as *base* a client is."""
+def speed_ratio(scenario: str, client: str, base: str) -> Callable[[Record], Figure | None]:
+    """Return a function that computes the speed of *client* relative to *base*."""
     return lambda record: record.ratio((scenario, base), (scenario, client), "wall")
 
 
-def measured(scenario: str, client: str, name: str) -> Callable[[Record], Figure | None]:
-    """Return what tells a median."""
+def median(scenario: str, client: str, name: str) -> Callable[[Record], Figure | None]:
+    """Return a function that returns the median of the figure *name*."""
     return lambda record: record.figure(scenario, client, name)
 
 
-def compared(
+def scenario_ratio(
     over: str, under: str, name: str, client: str = KEPT
 ) -> Callable[[Record], Figure | None]:
-    """Return what tells the ratio of two scenarios for one client."""
+    """Return a function that computes the ratio of one client's figure in two scenarios."""
     return lambda record: record.ratio((over, client), (under, client), name)
 
 
@@ -72,18 +78,18 @@ def _pull_goals() -> Iterator[Goal]:
     )  # fmt: skip
     for scenario, bound in (("near", 1.6), ("far", 1.6), ("small", 0.9)):
         text = f"Pull of {PULLS[scenario]}, kept: speed, × expert"
-        yield Goal(text, bound, "×", faster(scenario, KEPT, "expert"), at_least=True)
+        yield Goal(text, bound, "×", speed_ratio(scenario, KEPT, "expert"), at_least=True)
     for scenario in ("near", "far"):
         text = f"Pull of {PULLS[scenario]}, kept: speed, × `gather` + httpx + json + cattrs"
-        yield Goal(text, 5, "×", faster(scenario, KEPT, "gather"), at_least=True)
-    text = f"Pull of {PULLS['far']}, kept: speed, × the API page's example"
-    yield Goal(text, 10, "×", faster("far", KEPT, "one_after_another"), at_least=True)
+        yield Goal(text, 5, "×", speed_ratio(scenario, KEPT, "gather"), at_least=True)
+    text = f"Pull of {PULLS['far']}, kept: speed, × example of the API reference"
+    yield Goal(text, 10, "×", speed_ratio("far", KEPT, "sequential_requests"), at_least=True)
 
 
 def _memory_goals() -> Iterator[Goal]:
     yield Goal(
-        "Streaming 1,000,000 contacts: most memory above the idle client", 64, "MiB",
-        measured("memory-1000", STREAMED, "memory"), at_worst=True,
+        "Streaming 1,000,000 contacts: peak memory above the idle client", 64, "MiB",
+        median("memory-1000", STREAMED, "memory"), worst_round=True,
     )  # fmt: skip
 
     def difference(record: Record) -> Figure | None:
@@ -93,49 +99,49 @@ def _memory_goals() -> Iterator[Goal]:
             return None
         return Figure(more.value - less.value, more.low - less.high, more.high - less.low)
 
-    yield Goal("The same less that for 100,000 contacts", 2, "MiB", difference)
+    yield Goal("The same minus that for 100,000 contacts", 2, "MiB", difference)
 
 
-def _lag_goals() -> Iterator[Goal]:
+def _event_loop_goals() -> Iterator[Goal]:
     for scenario in ("near", "far"):
         for client in (KEPT, STREAMED):
-            what = f"Heartbeat beside a pull of {PULLS[scenario]}, {WORDS[client]}: late"
+            what = f"Event loop lag during a pull of {PULLS[scenario]}, {MODES[client]}"
             lag = f"lag-{scenario}"
-            yield Goal(f"{what}, 99 of 100 beats", 5, "ms", measured(lag, client, "late_99"))
-            most = measured(lag, client, "late_most")
-            yield Goal(f"{what}, at worst", 25, "ms", most, at_worst=True)
-    made = measured("import", "installed", "construct")
-    yield Goal("Making the first client", 5, "ms", made)
+            yield Goal(f"{what}: 99th percentile", 5, "ms", median(lag, client, "lag_p99"))
+            maximum = median(lag, client, "lag_max")
+            yield Goal(f"{what}: maximum", 25, "ms", maximum, worst_round=True)
+    construct = median("import", "installed", "construct")
+    yield Goal("Constructing the first client", 5, "ms", construct)
 
 
 def _flight_goals() -> Iterator[Goal]:
     for more, fewer in ((50, 20), (100, 50)):
         yield Goal(
             f"Requests per second: {more} in flight, × {fewer} in flight", 1, "×",
-            compared(f"in-flight-{fewer}", f"in-flight-{more}", "wall"), at_least=True,
+            scenario_ratio(f"in-flight-{fewer}", f"in-flight-{more}", "wall"), at_least=True,
         )  # fmt: skip
     yield Goal(
         "CPU per request: 100 in flight, × 10 in flight", 1.3, "×",
-        compared("in-flight-100", "in-flight-10", "cpu"),
+        scenario_ratio("in-flight-100", "in-flight-10", "cpu"),
     )  # fmt: skip
     for number in (10, 20, 50, 100):
-        extra = measured(f"in-flight-{number}", KEPT, "extra_connections")
+        extra = median(f"in-flight-{number}", KEPT, "extra_connections")
         yield Goal(
-            f"Connections beyond {number} in flight", 0, "", extra, at_worst=True
+            f"Connections above {number} in flight", 0, "", extra, worst_round=True
         )  # fmt: skip
-    extra = measured("faults", KEPT, "extra_connections")
-    yield Goal("Connections beyond 100 in flight + faults", 0, "", extra, at_worst=True)
+    extra = median("faults", KEPT, "extra_connections")
+    yield Goal("Connections above 100 in flight + faults", 0, "", extra, worst_round=True)
 
 
 def _import_goals() -> Iterator[Goal]:
-    plain = measured("import", "plain", "import")
+    plain = median("import", "plain", "import")
     yield Goal("`import aioburki`, installed without extras", 150, "ms", plain)
-    full = measured("import", "installed", "import")
+    full = median("import", "installed", "import")
     yield Goal("`import aioburki`, installed with `[all]`", 150, "ms", full)
-    extras = measured("import", "installed", "extras")
-    yield Goal("Packages of the extras that it imports", 0, "", extras, at_worst=True)
+    extras = median("import", "installed", "extras")
+    yield Goal("Packages of the extras that are imported", 0, "", extras, worst_round=True)
 
 
 GOALS = (
-    *_pull_goals(), *_memory_goals(), *_lag_goals(), *_flight_goals(), *_import_goals(),
+    *_pull_goals(), *_memory_goals(), *_event_loop_goals(), *_flight_goals(), *_import_goals(),
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Ids: a checksum of contact ids in their order, taken in as they come, in constant memory."""
+"""Ids: a checksum of contact ids and their order, computed in constant memory."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ BLOCK = 1000
 
 
 class Ids:
-    """Add up ids; equal sums mean the same ids in the same order, each as often."""
+    """The number and the hash of a sequence of ids; equal summaries mean equal sequences."""
 
     def __init__(self, ids: Iterable[int] = ()) -> None:
         self._hash = hashlib.blake2b(digest_size=16)
@@ -20,7 +20,7 @@ class Ids:
             self.add(number)
 
     def add(self, number: int) -> None:
-        """Take in the next id."""
+        """Add the next id."""
         self._block.append(number)
         if len(self._block) == BLOCK:
             self._flush()
@@ -31,6 +31,6 @@ class Ids:
         del self._block[:]
 
     def summary(self) -> dict[str, object]:
-        """Return what was taken in, to be compared."""
+        """Return the number of ids and their hash."""
         self._flush()
         return {"count": self._count, "digest": self._hash.hexdigest()}

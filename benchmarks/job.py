@@ -1,4 +1,4 @@
-"""Job: what a client of the benchmarks is asked to do, the same for all of them."""
+"""Job: the pull that each client of the benchmarks does."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Job:
         path: the endpoint's path.
         key: the API key.
         per_page: contacts on a page.
-        in_flight: the most requests a client may have under way; slower ones use fewer.
+        in_flight: the maximum number of requests in flight; sequential clients use fewer.
     """
 
     base_url: str
@@ -30,5 +30,5 @@ class Job:
 
     @property
     def headers(self) -> dict[str, str]:
-        """Return the headers that the API wants."""
+        """Return the headers that the API requires."""
         return {"Authorization": f"Bearer {self.key}"}

@@ -1,4 +1,4 @@
-"""Processes: start the server, and each measurement in a fresh process of its own."""
+"""Processes: start the server, and run each measurement in a new process."""
 
 from __future__ import annotations
 
@@ -17,74 +17,77 @@ from scenarios import Client, Scenario
 
 HERE = Path(__file__).parent
 SOURCE = HERE.parent / "src"
-LONGEST = 300
+MAX_SECONDS = 300  # for one measurement
 
 
 class MeasuringError(Exception):
-    """Say why a measurement came to nothing."""
+    """Raised if a measurement has failed, with the reason for the table."""
 
 
 @contextmanager
-def serving(total: int, scenarios: Iterable[Scenario]) -> Iterator[Mapping[str, str]]:
-    """Serve a list of *total* contacts; yield the base URL for each way to answer."""
+def run_server(total: int, scenarios: Iterable[Scenario]) -> Iterator[Mapping[str, str]]:
+    """Serve a list of *total* contacts; yield the base URL of each server mode."""
     per_pages = sorted({str(each.per_page) for each in scenarios} | {"50"})
-    ways = sorted({each.way for each in scenarios})
+    modes = sorted({each.server_mode for each in scenarios})
     command = [sys.executable, str(HERE / "server.py"), "--contacts", str(total)]
     with subprocess.Popen(
-        [*command, "--per-page", *per_pages, "--ways", *ways], stdout=subprocess.PIPE, text=True
+        [*command, "--per-page", *per_pages, "--modes", *modes], stdout=subprocess.PIPE, text=True
     ) as server:
         assert server.stdout is not None
         try:
             ports: dict[str, int] = json.loads(server.stdout.readline())
-            yield {way: f"http://127.0.0.1:{port}" for way, port in ports.items()}
+            yield {mode: f"http://127.0.0.1:{port}" for mode, port in ports.items()}
         finally:
             server.kill()
 
 
-def told(url: str) -> dict[str, Any]:
-    """Return what the server says beside the API."""
-    with urllib.request.urlopen(url, timeout=LONGEST) as answer:  # noqa: S310 - our own server
-        said: dict[str, Any] = json.load(answer)
-    return said
+def get_json(url: str) -> dict[str, Any]:
+    """Return the JSON that the server sends for *url*."""
+    with urllib.request.urlopen(url, timeout=MAX_SECONDS) as response:  # noqa: S310 - our own server
+        content: dict[str, Any] = json.load(response)
+    return content
 
 
-def pulled(
+def measure_pull(
     client: Client, scenario: Scenario, base_url: str, source: Path = SOURCE
 ) -> dict[str, Any]:
-    """Return the figures of one pull, with the aioburki below *source*.
+    """Return the figures of one pull, with the aioburki in the folder *source*.
 
     Raises:
         MeasuringError: the client is not installed, or has failed.
     """
     job = Job(base_url=base_url, per_page=scenario.per_page, in_flight=scenario.in_flight)
     options = {"module": client.module, "job": vars(job), "heartbeat": scenario.heartbeat}
-    told(f"{base_url}/stats")
-    figures = measured("measure.py", "pull", json.dumps(options), source=source)
-    seen = told(f"{base_url}/stats")
-    allowed = scenario.in_flight + seen["faults"]
-    return figures | seen | {"extra_connections": max(0, seen["connections"] - allowed)}
+    get_json(f"{base_url}/stats")  # resets the counters
+    figures = run_script("measure.py", "pull", json.dumps(options), source=source)
+    stats = get_json(f"{base_url}/stats")
+    allowed = scenario.in_flight + stats["faults"]
+    return figures | stats | {"extra_connections": max(0, stats["connections"] - allowed)}
 
 
-def decoded(base_url: str, per_page: int) -> dict[str, Any]:
-    """Return µs per contact for each way to decode a page.
+def measure_decoding(base_url: str, per_page: int) -> dict[str, Any]:
+    """Return CPU µs per contact of each decoder.
 
     Raises:
-        MeasuringError: a way is not installed.
+        MeasuringError: a decoder is not installed, or has failed.
     """
     job = Job(base_url=base_url, per_page=per_page, in_flight=1)
-    return measured("measure.py", "decode", json.dumps({"job": vars(job)}))
+    return run_script("measure.py", "decode", json.dumps({"job": vars(job)}))
 
 
-def imported(how: str) -> dict[str, Any]:
-    """Return what importing aioburki takes, installed ``plain`` or as it is here."""
-    return measured("importing.py", how)
+def measure_import(how: str) -> dict[str, Any]:
+    """Return the figures of `importing.py`.
+
+    *how* is ``plain`` to hide the packages of the extras, or ``installed``.
+    """
+    return run_script("importing.py", how)
 
 
-def measured(script: str, *arguments: str, source: Path = SOURCE) -> dict[str, Any]:
-    """Return what *script* prints, run in a fresh process.
+def run_script(script: str, *arguments: str, source: Path = SOURCE) -> dict[str, Any]:
+    """Run *script* in a new process; return the JSON object that it prints.
 
     Raises:
-        MeasuringError: it has failed.
+        MeasuringError: it has failed, or took longer than MAX_SECONDS.
     """
     paths = [str(source), *filter(None, [os.environ.get("PYTHONPATH")])]
     try:
@@ -93,15 +96,15 @@ def measured(script: str, *arguments: str, source: Path = SOURCE) -> dict[str, A
             env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
             capture_output=True,
             text=True,
-            timeout=LONGEST,
+            timeout=MAX_SECONDS,
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise MeasuringError(f"not done in {LONGEST} s") from None
+        raise MeasuringError(f"not finished in {MAX_SECONDS} s") from None
     if done.returncode == 0:
         figures: dict[str, Any] = json.loads(done.stdout)
         return figures
-    last = (done.stderr.strip().splitlines() or ["no word"])[-1]
+    last = (done.stderr.strip().splitlines() or ["no output"])[-1]
     if last.startswith("ModuleNotFoundError"):
         raise MeasuringError(f"not installed: {last.split(chr(39))[1]}")
     raise MeasuringError(f"**failed**: {last.partition(':')[0]}")

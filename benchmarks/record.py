@@ -1,4 +1,4 @@
-"""Record: what was measured, and the medians and ratios of it. No clock, no process."""
+"""Record: the measured figures, and their medians and ratios. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True)
 class Figure:
-    """A median, or a ratio of two, and the least and the most that one round gave."""
+    """A median, or a ratio of two medians, and the minimum and maximum over the rounds."""
 
     value: float
     low: float
@@ -20,29 +20,32 @@ class Figure:
 
 @dataclass
 class Record:
-    """Hold the figures of each client in each scenario, round by round.
+    """The figures of each client in each scenario, by round.
 
-    A client that was wrong or failed once has no figures there, whatever its other rounds say.
+    A client that failed or returned wrong contacts in one round has no figures in that scenario.
     """
 
     rounds: dict[Key, dict[int, Mapping[str, float]]] = field(default_factory=dict)
     problems: dict[Key, str] = field(default_factory=dict)
 
     def add(self, scenario: str, client: str, number: int, figures: Mapping[str, float]) -> None:
-        """Keep what round *number* has measured."""
+        """Record the figures of round *number*."""
         self.rounds.setdefault((scenario, client), {})[number] = figures
 
     def add_problem(self, scenario: str, client: str, problem: str) -> None:
-        """Keep why there is nothing to measure; the first one counts."""
+        """Record why there are no figures; only the first problem is kept."""
         self.problems.setdefault((scenario, client), problem)
 
     def figure(self, scenario: str, client: str, name: str) -> Figure | None:
-        """Return the median over the rounds, or None if there is none to trust."""
+        """Return the median over the rounds, or None if there are no valid figures."""
         values = self._values(scenario, client, name)
         return _figure(statistics.median(values.values()), values.values()) if values else None
 
     def ratio(self, over: tuple[str, str], under: tuple[str, str], name: str) -> Figure | None:
-        """Return the ratio of the medians of two (scenario, client), and of single rounds."""
+        """Return the ratio of two medians, and the minimum and maximum ratio of single rounds.
+
+        *over* and *under* are pairs of scenario and client.
+        """
         above, below = self._values(*over, name), self._values(*under, name)
         both = above.keys() & below.keys()
         if not both or not all(below.values()):
@@ -61,10 +64,10 @@ def _figure(value: float, values: Collection[float]) -> Figure:
     return Figure(value, min(values), max(values))
 
 
-def judged(got: Mapping[str, object], expected: Mapping[str, object]) -> str | None:
-    """Say what is wrong with the contacts that a client returned, or None.
+def problem_of(got: Mapping[str, object], expected: Mapping[str, object]) -> str | None:
+    """Return what is wrong with the contacts that a client returned, or None.
 
-    Both hold the number of ids and a checksum of them in their order.
+    Both arguments are summaries of `Ids`: the number of ids and their hash.
     """
     if got["count"] != expected["count"]:
         return f"**wrong**: {got['count']:,} of {expected['count']:,} contacts"

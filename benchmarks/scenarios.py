@@ -1,4 +1,4 @@
-"""Scenarios: which clients pull what, side by side. Data only."""
+"""Scenarios: which clients pull which lists, from a server with which behaviour. Data only."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True)
 class Client:
-    """One way to pull: the module that does it, and what the table calls it."""
+    """One client: its module in ``peers``, and its labels in the table and the chart."""
 
     module: str
     label: str
@@ -15,7 +15,7 @@ class Client:
 
     @property
     def name(self) -> str:
-        """Return the name that scenarios use."""
+        """Return the name by which scenarios refer to it."""
         return self.module.rpartition(".")[2]
 
 
@@ -24,35 +24,40 @@ CLIENTS = {
     for client in (
         Client("peers.aioburki_kept", "**aioburki**, kept in a list", "aioburki, kept"),
         Client("peers.aioburki_streamed", "**aioburki**, streamed", "aioburki, streamed"),
-        Client("peers.expert", "expert: aiohttp + semaphore + msgspec structs", "expert by hand"),
-        Client("peers.expert_tamed", "expert, collector off", "expert, collector off"),
+        Client(
+            "peers.expert",
+            "expert by hand: aiohttp + semaphore + msgspec structs",
+            "expert by hand",
+        ),
+        Client("peers.expert_gc_disabled", "expert by hand, gc disabled", "expert, gc disabled"),
         Client("peers.gather", "`gather` + httpx + json + cattrs", "gather + httpx + cattrs"),
         Client(
-            "peers.one_after_another",
-            "the API page's example: `requests`, page after page (dicts)",
-            "requests, one by one",
+            "peers.sequential_requests",
+            "example of the API reference: `requests`, page by page (dicts)",
+            "requests, page by page",
         ),
         Client("peers.dlt_client", "dlt `RESTClient` (dicts)", "dlt RESTClient"),
         Client("peers.official_sdk", "official SDK `burki`", "official SDK"),
-        Client("peers.bytes_only", "nothing decoded: the wire's limit", "nothing decoded"),
+        Client("peers.bytes_only", "no decoding: the upper bound", "no decoding"),
     )
 }
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """A list in pages, how the server answers, and who pulls it.
+    """A list, how the server answers, and which clients pull it.
 
     Attributes:
-        name: as goals and charts call it.
-        pages: how many.
-        per_page: contacts on each.
-        latency: milliseconds before each answer.
-        in_flight: the most requests under way.
-        clients: names of those who pull it; they take turns.
-        heartbeat: whether a task beats beside the pull, which costs some of its time.
-        fault_every: the server drops the connection instead of answering this one; 0 for none.
-        rounds: at most so many, where the figure hardly varies.
+        name: the name that goals and charts use.
+        pages: number of pages.
+        per_page: contacts on each page.
+        latency: milliseconds before each response.
+        in_flight: maximum number of requests in flight.
+        clients: names of the clients that pull it, in turns.
+        heartbeat: whether the event loop lag is measured, which slows the pull down.
+        fault_every: the server closes the connection instead of answering every nth request; 0
+            for never.
+        rounds: maximum number of rounds, for figures that hardly vary.
     """
 
     name: str
@@ -67,32 +72,32 @@ class Scenario:
 
     @property
     def total(self) -> int:
-        """Return the contacts in the list."""
+        """Return the number of contacts in the list."""
         return self.pages * self.per_page
 
     @property
     def title(self) -> str:
-        """Return what the table calls it."""
+        """Return the description for the table."""
         latency = f"{self.latency} ms" if self.latency else "no latency"
         faults = f", every {self.fault_every}th request dropped" if self.fault_every else ""
         pages = f"{self.pages:,} pages of {self.per_page:,}"
         return f"{pages}, {latency}, {self.in_flight} in flight{faults}"
 
     @property
-    def way(self) -> str:
-        """Return how the server answers, in its own words."""
+    def server_mode(self) -> str:
+        """Return the latency and fault_every as an argument for the server."""
         return f"{self.latency}:{self.fault_every}"
 
 
 OURS = ("aioburki_kept", "aioburki_streamed")
-BY_HAND = ("expert", "expert_tamed")
-EVERYBODY = (
-    *OURS, *BY_HAND, "gather", "one_after_another", "dlt_client", "official_sdk", "bytes_only",
+BY_HAND = ("expert", "expert_gc_disabled")
+ALL_CLIENTS = (
+    *OURS, *BY_HAND, "gather", "sequential_requests", "dlt_client", "official_sdk", "bytes_only",
 )  # fmt: skip
 
 PULLS = (
-    Scenario("near", 200, 1000, 0, 8, EVERYBODY),
-    Scenario("far", 200, 1000, 20, 16, EVERYBODY),
+    Scenario("near", 200, 1000, 0, 8, ALL_CLIENTS),
+    Scenario("far", 200, 1000, 20, 16, ALL_CLIENTS),
     Scenario("small", 4000, 50, 0, 8, (*OURS, *BY_HAND, "bytes_only")),
     Scenario("small-far", 4000, 50, 20, 32, (*OURS, *BY_HAND, "bytes_only")),
 )

@@ -1,9 +1,9 @@
-"""Serve a made-up campaign from memory, as fast as Python can, in a process of its own.
+"""Serve a made-up campaign from memory, in its own process and as fast as possible in Python.
 
-Started by the benchmarks: it renders every answer beforehand, prints one line of JSON with its
-ports (one for each way to be slow or faulty) and answers until it is killed. ``/stats`` tells
-and resets what a port has seen, ``/ids`` the checksum of the first contacts' ids. The ids rise
-with gaps from a seed of its own, so no client can guess them.
+The benchmarks start it. It renders every response in advance, prints one line of JSON with its
+ports (one for each mode, which is a latency and a rate of faults) and serves until it is killed.
+``/stats`` returns and resets the counters of a port; ``/ids`` returns the checksum of the ids of
+the first contacts. The ids ascend with gaps from a random seed, so that no client can guess them.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ COMPANIES = ("Acme Corporation", "Tech Inc", "Globex International", "Initech", 
 
 
 class Campaign:
-    """Hold the answers for one list of contacts, rendered once for each page size."""
+    """The responses for one list of contacts, rendered once for each page size."""
 
     def __init__(self, total: int, per_pages: Iterable[int]) -> None:
         self.seed = secrets.randbits(64)
@@ -47,8 +47,8 @@ class Campaign:
         contacts = [contact(number, draw).encode() for number in self.ids]
         self._pages = {per_page: list(pages(contacts, per_page)) for per_page in per_pages}
 
-    def answer(self, head: bytes) -> bytes:
-        """Return the whole answer to a request."""
+    def respond(self, head: bytes) -> bytes:
+        """Return the complete response to a request."""
         if not KEY.search(head):
             return response(b'{"detail":"Not authenticated"}', b"401 Unauthorized")
         page, per_page = PAGE.search(head), PER_PAGE.search(head)
@@ -59,33 +59,33 @@ class Campaign:
         return rendered[number - 1]
 
     def checksum(self, head: bytes) -> dict[str, object]:
-        """Return what the ids of the first contacts add up to."""
+        """Return the checksum of the ids of the first contacts."""
         first = FIRST.search(head)
         return Ids(self.ids[: int(first[1]) if first else None]).summary()
 
 
 def contact(number: int, draw: random.Random) -> str:
-    """Return a contact as the API's reference page shows it."""
+    """Return a contact in the shape of the API reference."""
     status = draw.choice(STATUSES)
     day, minute = draw.randint(10, 28), draw.randint(10, 59)
     attempts = 0 if status in ("pending", "skipped") else draw.randint(1, 3)
-    tried = f'"2024-03-{day}T11:{minute}:07Z"' if attempts else "null"
-    # Absent on every other contact there, too.
+    last_attempt = f'"2024-03-{day}T11:{minute}:07Z"' if attempts else "null"
+    # Absent on every second contact, as in the example of the API reference.
     custom = f',"custom_fields":{{"customer_id":"CUST{number:07}"}}' if number % 2 else ""
     return (
         f'{{"id":{number},"phone_number":"+1555{draw.randrange(10**7):07}","contact_data":'
         f'{{"company":"{draw.choice(COMPANIES)}","source":"csv_import","variable_values":'
         f'{{"name":"{draw.choice(NAMES)}","appointment_date":"2024-03-{day}"}}{custom}}},'
         f'"status":"{status}","attempts":{attempts},'
-        f'"created_at":"2024-02-{day}T10:30:00Z","last_attempt_at":{tried}}}'
+        f'"created_at":"2024-02-{day}T10:30:00Z","last_attempt_at":{last_attempt}}}'
     )
 
 
 def pages(contacts: list[bytes], per_page: int) -> Iterator[bytes]:
-    """Yield the answers for pages of this size."""
+    """Yield the response for each page of *per_page* contacts."""
     total = -(-len(contacts) // per_page)
     for page in range(1, total + 1):
-        said = {
+        content = {
             "page": page,
             "per_page": per_page,
             "total_items": len(contacts),
@@ -94,12 +94,12 @@ def pages(contacts: list[bytes], per_page: int) -> Iterator[bytes]:
             "has_prev": page > 1,
         }
         rows = b",".join(contacts[(page - 1) * per_page : page * per_page])
-        pagination = json.dumps(said, separators=(",", ":")).encode()
+        pagination = json.dumps(content, separators=(",", ":")).encode()
         yield response(b'{"contacts":[%b],"pagination":%b}' % (rows, pagination))
 
 
 def response(body: bytes, status: bytes = b"200 OK") -> bytes:
-    """Return the bytes of an answer, head and body."""
+    """Return the bytes of a response, head and body."""
     return (
         b"HTTP/1.1 %b\r\ndate: Thu, 01 Feb 2024 10:30:00 GMT\r\nserver: uvicorn\r\n"
         b"content-type: application/json\r\ncontent-length: %d\r\n\r\n%b"
@@ -108,8 +108,8 @@ def response(body: bytes, status: bytes = b"200 OK") -> bytes:
 
 
 @dataclass
-class Door:
-    """One port: how it answers, and what it has seen."""
+class Port:
+    """One port: its mode and its counters."""
 
     campaign: Campaign
     latency: float = 0.0
@@ -119,79 +119,81 @@ class Door:
     faults: int = 0
 
     def stats(self) -> dict[str, object]:
-        """Tell what was seen since the last time."""
-        seen: dict[str, object] = {
+        """Return the counters since the last call, and reset them."""
+        stats: dict[str, object] = {
             "connections": self.connections,
             "requests": self.requests,
             "faults": self.faults,
         }
         self.connections = self.requests = self.faults = 0
-        return seen
+        return stats
 
 
 class Connection(asyncio.Protocol):
-    """Answer what comes over one connection."""
+    """Serve the requests of one connection."""
 
-    def __init__(self, door: Door, loop: asyncio.AbstractEventLoop) -> None:
-        self._door = door
+    def __init__(self, port: Port, loop: asyncio.AbstractEventLoop) -> None:
+        self._port = port
         self._loop = loop
         self._received = b""
         self._is_counted = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take the transport."""
+        """Store the transport."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        """Answer each whole request."""
+        """Respond to each complete request."""
         self._received += data
         while (end := self._received.find(b"\r\n\r\n")) >= 0:
             head, self._received = self._received[: end + 2], self._received[end + 4 :]
-            self._answer(head)
+            self._respond(head)
 
-    def _answer(self, head: bytes) -> None:
-        door = self._door
+    def _respond(self, head: bytes) -> None:
+        port = self._port
         if not head.startswith(PATH):
-            told = door.stats() if head.startswith(b"GET /stats") else door.campaign.checksum(head)
-            self._transport.write(response(json.dumps(told).encode()))
+            is_stats = head.startswith(b"GET /stats")
+            content = port.stats() if is_stats else port.campaign.checksum(head)
+            self._transport.write(response(json.dumps(content).encode()))
             return
-        door.requests += 1
+        port.requests += 1
         if not self._is_counted:
             self._is_counted = True
-            door.connections += 1
-        if door.fault_every and door.requests % door.fault_every == 0:
-            door.faults += 1
+            port.connections += 1
+        if port.fault_every and port.requests % port.fault_every == 0:
+            port.faults += 1
             self._transport.close()
             return
-        answer = door.campaign.answer(head)
-        if door.latency:
-            self._loop.call_later(door.latency, self._transport.write, answer)
+        content = port.campaign.respond(head)
+        if port.latency:
+            self._loop.call_later(port.latency, self._transport.write, content)
         else:
-            self._transport.write(answer)
+            self._transport.write(content)
 
 
-async def serve(total: int, per_pages: list[int], ways: list[str]) -> None:
-    """Print the ports and answer until killed.
+async def serve(total: int, per_pages: list[int], modes: list[str]) -> None:
+    """Print the ports and serve until killed.
 
     Args:
         total: contacts in the list.
         per_pages: page sizes to render.
-        ways: one for each port, ``latency in ms:every which request fails``, such as ``20:0``.
+        modes: one for each port, as ``latency:n``: the latency in milliseconds, and that every nth
+            request fails (0 for none), such as ``20:0``.
     """
     campaign = Campaign(total, per_pages)
     gc.collect()
-    gc.freeze()  # nothing that is held now will ever be garbage
+    gc.freeze()  # the responses stay alive as long as the process
     loop = asyncio.get_running_loop()
     ports: dict[str, int] = {}
     servers = []
-    for way in ways:
-        latency, fault_every = way.split(":")
-        door = Door(campaign, float(latency) / 1000, int(fault_every))
-        connection = partial(Connection, door, loop)
+    for mode in modes:
+        latency, fault_every = mode.split(":")
+        port = Port(campaign, float(latency) / 1000, int(fault_every))
+        connection = partial(Connection, port, loop)
         server = await loop.create_server(connection, "127.0.0.1", 0, backlog=1024)
         servers.append(server)
-        ports[way] = server.sockets[0].getsockname()[1]
+        ports[mode] = server.sockets[0].getsockname()[1]
     print(json.dumps(ports), flush=True)
     await asyncio.gather(*(server.serve_forever() for server in servers))
 
@@ -200,6 +202,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--contacts", type=int, required=True)
     parser.add_argument("--per-page", type=int, nargs="+", required=True)
-    parser.add_argument("--ways", nargs="+", required=True)
+    parser.add_argument("--modes", nargs="+", required=True)
     options = parser.parse_args()
-    asyncio.run(serve(options.contacts, options.per_page, options.ways))
+    asyncio.run(serve(options.contacts, options.per_page, options.modes))

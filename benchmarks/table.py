@@ -1,4 +1,4 @@
-"""Table: what was measured, in Markdown."""
+"""Table: the measured figures in Markdown."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ NONE = "\N{EN DASH}"
 
 
 def table(record: Record, facts: Sequence[str]) -> str:
-    """Return the whole text."""
+    """Return the text of ``results/pulls.md``."""
     parts = [
         "# Speed",
         _measured_on(facts),
-        "## Speed of whole pulls, × the expert's",
+        "## Speed of whole pulls, × expert",
         _speeds(record),
         "## Goals",
         _goals(record),
         "## Pulls",
-        _explained(),
+        _explanation(),
         *(part for scenario in PULLS for part in _pull(record, scenario)),
         "## Memory of a streamed pull",
         _memory(record),
         "## Requests in flight",
         _in_flight(record),
-        "## Decoding a page, importing, making a client",
-        _parts(record),
+        "## Decoding, import and construction",
+        _decoding_and_import(record),
     ]
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"
 
@@ -49,10 +49,10 @@ def _measured_on(facts: Sequence[str]) -> str:
         f"{platform.system()} {platform.release().split('-')[0]}, "
         f"{platform.python_implementation()} {platform.python_version()}; "
         f"{', '.join(facts)}; {versions}.\n"
-        "A server in another process on the same machine answers from memory, HTTP/1.1 without "
-        "TLS or compression, about 300 bytes a contact. Clients take turns, each pull in a fresh "
-        "process. Figures are medians; in brackets the least and the most of single rounds. Only "
-        "the ratios say something about other machines."
+        "A server in another process on the same machine responds from memory, with HTTP/1.1 and "
+        "without TLS or compression, about 300 bytes per contact. The clients take turns; each "
+        "pull runs in a new process. Figures are medians, with the minimum and maximum of the "
+        "rounds in brackets. Only the ratios are meaningful on other machines."
     )
 
 
@@ -76,7 +76,7 @@ def _rows(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 
 
 def _speeds(record: Record) -> str:
-    """Return the one table that compares everybody everywhere."""
+    """Return the table that compares all clients in all scenarios."""
 
     def rows() -> Iterator[list[str]]:
         for name, client in CLIENTS.items():
@@ -120,14 +120,15 @@ def _marked(verdict: str) -> str:
     return "**missed**" if verdict == "missed" else verdict
 
 
-def _explained() -> str:
+def _explanation() -> str:
     return (
-        "Seconds from the first request to the last contact, connecting included, importing and "
-        "making the client not. CPU and memory are the client's; memory is the most above the "
-        "idle client. Late is a task that sleeps 1 ms again and again, in pulls of its own: 99 "
-        "of 100 beats, and the worst of all rounds. Streamed contacts are not kept; their ids are "
-        "noted within the time. `expert, collector off` switches the garbage collector off for "
-        "the whole process while it pulls; structs with `gc=False` gain as much."
+        "Seconds are measured from the first request to the last contact, with connecting but "
+        "without importing and constructing the client. CPU and memory are those of the client's "
+        "process; memory is the peak above the idle client. Lag is how much too late a task wakes "
+        "that sleeps for 1 ms over and over, measured in separate pulls: the 99th percentile, and "
+        "the maximum of all rounds. Streamed contacts are not kept; hashing their ids is part of "
+        "the time. `expert by hand, gc disabled` disables the garbage collector of the whole "
+        "process during the pull; structs with `gc=False` gain as much."
     )
 
 
@@ -142,20 +143,20 @@ def _pull(record: Record, scenario: Scenario) -> Iterator[str]:
             elif record.figure(*key, "wall") is not None:
                 yield [label, *_figures(record, scenario, name)]
 
-    head = ("", "seconds", "speed, × expert", "CPU, s", "memory, MiB", "late, ms", "worst, ms")
+    head = ("", "seconds", "speed, × expert", "CPU, s", "memory, MiB", "lag p99, ms", "max lag, ms")
     yield _rows(head, rows())
 
 
 def _figures(record: Record, scenario: Scenario, name: str) -> list[str]:
     key, lag = (scenario.name, name), f"lag-{scenario.name}"
-    worst = record.figure(lag, name, "late_most")
+    maximum = record.figure(lag, name, "lag_max")
     return [
         _number(record.figure(*key, "wall"), 2, spread=False),
         _cell(record, scenario, name),
         _number(record.figure(*key, "cpu"), 2, spread=False),
         _number(record.figure(*key, "memory"), 0, spread=False),
-        _number(record.figure(lag, name, "late_99"), 1, spread=False),
-        f"{worst.high:.1f}" if worst else NONE,
+        _number(record.figure(lag, name, "lag_p99"), 1, spread=False),
+        f"{maximum.high:.1f}" if maximum else NONE,
     ]
 
 
@@ -194,19 +195,19 @@ def _in_flight(record: Record) -> str:
     return _rows(head, rows())
 
 
-def _parts(record: Record) -> str:
+def _decoding_and_import(record: Record) -> str:
     figures = (
-        ("Decoding, CPU µs per contact: msgspec structs", ("decode", "struct", "wall")),
-        ("msgspec's own attrs classes, without `extra`", ("decode", "attrs", "wall")),
-        ("aioburki's attrs classes", ("decode", "aioburki", "wall")),
+        ("CPU µs per contact: msgspec to structs", ("decode", "struct", "wall")),
+        ("CPU µs per contact: msgspec to attrs classes, no `extra`", ("decode", "attrs", "wall")),
+        ("CPU µs per contact: aioburki to attrs classes", ("decode", "aioburki", "wall")),
         ("`import aioburki` without extras, ms", ("import", "plain", "import")),
         ("`import aioburki` with `[all]`, ms", ("import", "installed", "import")),
-        ("`BurkiClient(…)`, the first, ms", ("import", "installed", "construct")),
+        ("First `BurkiClient(…)`, ms", ("import", "installed", "construct")),
     )
     rows = ([what, _number(record.figure(*key), 2)] for what, key in figures)
     return (
-        _rows(("", "median"), rows) + "\n\nWith the extras come click, Pygments and rich; if they "
-        "are there, httpx imports its own command line, and them with it."
+        _rows(("", "median"), rows) + "\n\nThe extras install click, Pygments and rich. If these "
+        "are installed, httpx imports its own command line, which imports them."
     )
 
 

@@ -1,6 +1,6 @@
-"""Send a client a body that never seems to end; print its error and what its memory grew by.
+"""Send a client a very large body; print its error and by how much its peak memory grew.
 
-A process of its own, because the system counts the most memory of a process and no less.
+It runs in its own process, because the system reports the peak memory of a process only.
 """
 
 from __future__ import annotations
@@ -19,40 +19,45 @@ from aioburki._http.body import GZIP
 PIECE = b'{"contacts": [' + b" " * (2**20 - 14)
 
 
-class Bomb(httpx.AsyncByteStream):
-    """A body of *size* bytes, unpacked, in one gzip member, in many, or as it is."""
+class LargeBody(httpx.AsyncByteStream):
+    """A body of *size* bytes when decompressed.
+
+    *kind* is ``plain`` for no compression, ``members`` for one gzip member a piece; anything else
+    means one gzip member.
+    """
 
     def __init__(self, size: int, kind: str) -> None:
         self.size, self.kind = size, kind
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        packer = zlib.compressobj(9, zlib.DEFLATED, GZIP)
+        compressor = zlib.compressobj(9, zlib.DEFLATED, GZIP)
         for _ in range(0, self.size, len(PIECE)):
             if self.kind == "plain":
-                yield bytes(bytearray(PIECE))  # each in memory of its own
+                yield bytes(bytearray(PIECE))  # a new object each time
             else:
-                yield packer.compress(PIECE)
+                yield compressor.compress(PIECE)
             if self.kind == "members":
-                yield packer.flush()
-                packer = zlib.compressobj(9, zlib.DEFLATED, GZIP)
+                yield compressor.flush()
+                compressor = zlib.compressobj(9, zlib.DEFLATED, GZIP)
 
 
-def peak() -> int:
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most if sys.platform == "darwin" else most * 1024
+def peak_memory() -> int:
+    """Return the peak memory of this process in bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
 
 
 async def main(encoding: str, size: int, kind: str) -> None:
-    def answer(request: httpx.Request) -> httpx.Response:
+    def respond(request: httpx.Request) -> httpx.Response:
         headers = {"content-encoding": encoding} if encoding else {}
-        return httpx.Response(200, headers=headers, stream=Bomb(size, kind))
+        return httpx.Response(200, headers=headers, stream=LargeBody(size, kind))
 
-    async with BurkiClient("any", transport=httpx.MockTransport(answer)) as burki:
-        idle = peak()
+    async with BurkiClient("any", transport=httpx.MockTransport(respond)) as burki:
+        idle = peak_memory()
         try:
             await burki.contacts(42)
         except BurkiError as error:
-            print(type(error).__name__, peak() - idle)
+            print(type(error).__name__, peak_memory() - idle)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""Cancel, break off and time out thousands of pulls at random moments.
+"""Pulls that end early at random moments: cancelled, broken out of, or timed out.
 
 Run it with ``python tests/cancellations.py``: 10,000 cancelled tasks, 1,000 breaks and 1,000
-timeouts over real connections, each with the default client, with TLS, and with an `http_client`.
-After each thousand, `CONCURRENCY` requests must succeed at the same time. At the end no task, no
-file descriptor and no connection of the server may be left. A run that fails prints the command
-that replays it.
+deadlines over real connections, for each of the default client, TLS, and an httpx client of
+the user's. After each thousand endings, as many concurrent requests as there are
+slots must succeed; at the end no task, file descriptor or connection may be left. For each run
+that fails, the command that replays it is printed.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ from aioburki import BurkiClient
 TOTAL = 400
 PER_PAGE = 20
 CONCURRENCY = 16
-SIDE_BY_SIDE = 25
-LONGEST = 0.03
+CONCURRENT_PULLS = 25
+MAX_DELAY = 0.03  # seconds
 VARIANTS = ("default", "TLS", "http_client")
 KINDS = {"cancellation": 10_000, "break": 1_000, "deadline": 1_000}
 
@@ -76,34 +76,34 @@ async def use_count(burki: BurkiClient) -> None:
 USES: tuple[Use, ...] = (use_await, use_iterate, use_pages, use_stream, use_count)
 
 
-async def break_off(burki: BurkiClient, draw: random.Random) -> None:
-    """Leave a pull early, in one of the ways to do so."""
-    enough = draw.randrange(1, 4 * PER_PAGE)
+async def break_out(burki: BurkiClient, draw: random.Random) -> None:
+    """Leave a pull early, by a ``break`` or an exception in its loop."""
+    last_id = draw.randrange(1, 4 * PER_PAGE)
     contacts = burki.contacts(42, per_page=PER_PAGE, limit=6 * PER_PAGE)
     match draw.randrange(4):
         case 0:
             async for each in contacts:
-                if each.id >= enough:
+                if each.id >= last_id:
                     break
         case 1:
             async for page in contacts.pages():
-                if page.contacts[-1].id >= enough:
+                if page.contacts[-1].id >= last_id:
                     break
         case 2:
             async with contacts.stream() as stream:
                 async for each in stream:
-                    if each.id >= enough:
+                    if each.id >= last_id:
                         break
         case _:
             with suppress(KeyError):
                 async for each in contacts:
-                    if each.id >= enough:
+                    if each.id >= last_id:
                         raise KeyError
 
 
-async def run_out_of_time(burki: BurkiClient, draw: random.Random) -> None:
-    """End a pull by a deadline, or by the failure of a sibling."""
-    seconds, use = draw.random() * LONGEST, draw.choice(USES)
+async def time_out(burki: BurkiClient, draw: random.Random) -> None:
+    """End a pull by a deadline, or by a sibling in a task group that fails."""
+    seconds, use = draw.random() * MAX_DELAY, draw.choice(USES)
     match draw.randrange(5):
         case 0:
             with suppress(TimeoutError):
@@ -137,9 +137,13 @@ async def _fail(seconds: float) -> None:
 
 
 async def cancel(burki: BurkiClient, draw: random.Random) -> None:
-    """Cancel a task at a random moment, sometimes again while it cleans up."""
+    """Cancel a pull at a random moment, sometimes again during its clean-up.
+
+    Raises:
+        RuntimeError: the pull ended in another way than by CancelledError.
+    """
     task = asyncio.create_task(_use(draw.choice(USES), burki))
-    await asyncio.sleep(draw.random() * LONGEST)
+    await asyncio.sleep(draw.random() * MAX_DELAY)
     for _ in range(draw.choice([1, 1, 2, 4])):
         task.cancel()
         await asyncio.sleep(draw.choice([0, 0, 0.0005]))
@@ -150,53 +154,53 @@ async def cancel(burki: BurkiClient, draw: random.Random) -> None:
 
 ENDINGS: dict[str, Callable[[BurkiClient, random.Random], Awaitable[None]]] = {
     "cancellation": cancel,
-    "break": break_off,
-    "deadline": run_out_of_time,
+    "break": break_out,
+    "deadline": time_out,
 }
 
 
 @attrs.define
-class Storm:
-    """Many endings of one kind over one way to connect."""
+class CancellationRun:
+    """Many early endings of one kind over one kind of client."""
 
     faults: FaultServer
     variant: str
     kind: str
     number: int
     seed: int
-    complaints: list[str] = attrs.field(factory=list)
+    problems: list[str] = attrs.field(factory=list)
 
     def run(self) -> list[str]:
-        """Run it in an event loop of its own; return what is wrong."""
+        """Run all endings in a new event loop; return what is wrong."""
         descriptors = len(os.listdir("/proc/self/fd"))
         with warnings.catch_warnings(record=True) as warned:
             warnings.simplefilter("always", ResourceWarning)
             with tempfile.TemporaryDirectory() as folder:
-                asyncio.run(self._main(Path(folder)))
+                asyncio.run(self._run(Path(folder)))
             gc.collect()
-        self.complaints += [str(warning.message) for warning in warned]
+        self.problems += [str(warning.message) for warning in warned]
         if (open_now := len(os.listdir("/proc/self/fd"))) > descriptors:
-            self.complaints.append(f"{open_now - descriptors} descriptors are left")
-        return self.complaints
+            self.problems.append(f"{open_now - descriptors} file descriptors are left open")
+        return self.problems
 
-    async def _main(self, folder: Path) -> None:
+    async def _run(self, folder: Path) -> None:
         loop = asyncio.get_running_loop()
-        loop.set_exception_handler(lambda _, context: self.complaints.append(str(context)))
+        loop.set_exception_handler(lambda _, context: self.problems.append(str(context)))
         draw = random.Random(f"{self.seed} {self.variant} {self.kind}")
         authority = trustme.CA()
-        tls = _certificate(authority, folder) if self.variant == "TLS" else None
+        tls = _issue_certificate(authority, folder) if self.variant == "TLS" else None
         self.faults.listen(total=TOTAL, latency=0.002, tls=tls)
         async with AsyncExitStack() as stack:
             burki = await self._client(stack, authority)
-            for done in range(0, self.number, SIDE_BY_SIDE):
+            for finished in range(0, self.number, CONCURRENT_PULLS):
                 await asyncio.gather(
-                    *(ENDINGS[self.kind](burki, draw) for _ in range(SIDE_BY_SIDE))
+                    *(ENDINGS[self.kind](burki, draw) for _ in range(CONCURRENT_PULLS))
                 )
-                if done % 1000 == 0:
+                if finished % 1000 == 0:
                     await self._check(burki)
             await self._check(burki)
-        if left := self.faults.settled():
-            self.complaints.append(f"{left} connections are left on the server's side")
+        if left := self.faults.connections_left():
+            self.problems.append(f"{left} connections are left open on the server's side")
 
     async def _client(self, stack: AsyncExitStack, authority: trustme.CA) -> BurkiClient:
         http: httpx.AsyncClient | None = None
@@ -215,34 +219,34 @@ class Storm:
         return await stack.enter_async_context(burki)
 
     async def _check(self, burki: BurkiClient) -> None:
-        """See that nothing goes on, and that every slot serves."""
-        for _ in range(20):  # what a `break` takes
+        """Check that no task is left and that a request succeeds in every slot."""
+        for _ in range(20):  # the loop turns that a `break` needs
             await asyncio.sleep(0)
         left = [task for task in asyncio.all_tasks() if "aioburki" in task.get_name()]
         if left or burki._running:
-            self.complaints.append(f"{len(left)} tasks, {len(burki._running)} pulls are left")
+            self.problems.append(f"{len(left)} tasks and {len(burki._running)} pulls are left")
         contacts = burki.contacts(42, per_page=PER_PAGE)
         try:
             async with asyncio.timeout(20):
                 counts = await asyncio.gather(*(contacts.count() for _ in range(CONCURRENCY)))
-                everybody = await contacts
+                pulled = await contacts
         except TimeoutError:
-            self.complaints.append("a slot is stuck: requests got no answer")
+            self.problems.append("a slot is stuck: requests got no response in 20 s")
             return
-        if set(counts) != {TOTAL} or [each.id for each in everybody] != list(range(1, TOTAL + 1)):
-            self.complaints.append("what was pulled afterwards is not right")
-        if self.faults.look()["open"] > CONCURRENCY:
-            self.complaints.append("more connections are open than there are slots")
+        if set(counts) != {TOTAL} or [each.id for each in pulled] != list(range(1, TOTAL + 1)):
+            self.problems.append("a pull after the endings returned wrong contacts")
+        if self.faults.state()["open"] > CONCURRENCY:
+            self.problems.append("more connections are open than there are slots")
 
-    def replay(self) -> str:
-        """Return the command that does it again."""
+    def replay_command(self) -> str:
+        """Return the command that repeats this run."""
         return (
             f"{sys.executable} tests/cancellations.py --variant {self.variant} "
             f"--kind {self.kind} --number {self.number} --seed {self.seed}"
         )
 
 
-def _certificate(authority: trustme.CA, folder: Path) -> dict[str, str]:
+def _issue_certificate(authority: trustme.CA, folder: Path) -> dict[str, str]:
     issued = authority.issue_cert("localhost")
     files = {"certificate": str(folder / "chain.pem"), "key": str(folder / "key.pem")}
     chain = b"".join(blob.bytes() for blob in issued.cert_chain_pems)
@@ -252,7 +256,7 @@ def _certificate(authority: trustme.CA, folder: Path) -> dict[str, str]:
 
 
 def main() -> int:
-    """Run the storms that the command line asks for."""
+    """Do the runs given on the command line; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--variant", choices=VARIANTS)
     parser.add_argument("--kind", choices=list(KINDS))
@@ -263,15 +267,18 @@ def main() -> int:
     for variant in VARIANTS if options.variant is None else (options.variant,):
         for kind in KINDS if options.kind is None else (options.kind,):
             number = KINDS[kind] if options.number is None else options.number
-            storm, start = Storm(faults, variant, kind, number, options.seed), time.monotonic()
-            complaints = storm.run()
+            run, start = (
+                CancellationRun(faults, variant, kind, number, options.seed),
+                time.monotonic(),
+            )
+            problems = run.run()
             took = time.monotonic() - start
-            print(f"{variant}: {number:,} times {kind}: {len(complaints)} wrong, {took:.0f} s")
-            for complaint in dict.fromkeys(complaints):
-                print(f"  {complaint}")
-            if complaints:
+            print(f"{variant}: {number:,} times {kind}: {len(problems)} problems, {took:.0f} s")
+            for problem in dict.fromkeys(problems):
+                print(f"  {problem}")
+            if problems:
                 failed += 1
-                print(f"  replay: {storm.replay()}", flush=True)
+                print(f"  replay: {run.replay_command()}", flush=True)
     faults.end()
     return 1 if failed else 0
 

@@ -1,10 +1,11 @@
-"""Pulls through seeded chaos: every fifth answer fails, in all the ways there are.
+"""Pulls with seeded faults: one attempt in five fails, with any of the known faults.
 
-Run it with ``python tests/chaos.py --pulls 10000``. Each pull has its own seed, from which
-follow the list, whether it moves, the query, the way it is read, and what happens to which
-attempt at which page; so what must come out is known before the pull begins. It runs on a
-clock that skips what would be slept (and is the same each time), or with ``--sockets`` over
-real connections to `fault_server.py`. A seed that fails prints the command that replays it.
+Run it with ``python tests/chaos.py --pulls 10000``. Each pull has its own seed, which decides
+the list, how the list changes, the query, how the contacts are read, and the fault of each
+attempt at each page; so the expected result is known before the pull starts. Pulls run in
+process on a virtual clock, which makes them deterministic, or with ``--sockets`` over real
+connections to `fault_server.py`. For each seed that fails, the command that replays it is
+printed.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from contextlib import aclosing
 
 import attrs
 import httpx
-from faults import CLOSE, RESET, STALL, FaultServer, Steps, complete, raw, says
+from faults import CLOSE, RESET, STALL, FaultServer, Steps, json_response, respond, send_raw
 from pages import KEY, body, contact
 from virtual_clock import VirtualLoop
 from wire import connection_pool_of
@@ -47,15 +48,15 @@ from aioburki import (
     UnprocessableError,
 )
 
-SHARE = 0.2
-A_DAY = 86_400.0
-MAX_MOVES = 20  # a list of small pages may grow faster than it can be read
+FAULT_SHARE = 0.2
+DAY = 86_400.0  # seconds
+MAX_CHANGES = 20  # a list of small pages could grow faster than it is read
 STATUSES = [status.value for status in ContactStatus]
 DATE = "Mon, 01 Jan 2024 00:00:0{} GMT"
 
 
-class _Ends(httpx.AsyncByteStream):
-    """A body that comes a piece at a time, and ends in its own way."""
+class _Body(httpx.AsyncByteStream):
+    """A body sent in pieces, with *pause* seconds after each, and *error* raised at its end."""
 
     def __init__(
         self, content: bytes, pause: float = 0.0, error: Exception | None = None, piece: int = 4096
@@ -74,138 +75,158 @@ class _Ends(httpx.AsyncByteStream):
         self.is_open = False
 
 
-Play = Callable[[bytes], httpx.Response]
+MakeResponse = Callable[[bytes], httpx.Response]
 
 
 @attrs.frozen
 class Fault:
-    """One way to fail: what it becomes if it lasts, and how to do it in process and on the wire."""
+    """One way in which an attempt fails.
+
+    Attributes:
+        error: the error of the pull if every attempt fails like this.
+        make_response: makes the response in process, from the body of the page.
+        make_steps: makes the steps of the fault server; None if it cannot do this.
+        is_permanent: whether the pull fails at the first attempt, without a retry.
+    """
 
     error: type[BurkiError]
-    play: Play
-    steps: Callable[[bytes], Steps] | None = None
-    is_lasting: bool = False
+    make_response: MakeResponse
+    make_steps: Callable[[bytes], Steps] | None = None
+    is_permanent: bool = False
 
 
-def _raises(error: Exception) -> Play:
-    def play(_: bytes) -> httpx.Response:
+def _raising(error: Exception) -> MakeResponse:
+    def make_response(_: bytes) -> httpx.Response:
         raise error
 
-    return play
+    return make_response
 
 
-def _answers(status: int, payload: bytes = b'{"detail": "busy"}', **headers: str) -> Play:
+def _responding(
+    status: int, payload: bytes = b'{"detail": "busy"}', **headers: str
+) -> MakeResponse:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return lambda _: httpx.Response(status, headers=named, stream=_Ends(payload))
+    return lambda _: httpx.Response(status, headers=named, stream=_Body(payload))
 
 
-def _changed(change: Callable[[bytes], bytes], **headers: str) -> Fault:
-    """Return the fault of a complete answer whose body is not what it should be."""
+def _changed_body(change: Callable[[bytes], bytes], **headers: str) -> Fault:
+    """Return the fault of a complete response whose body went through *change*."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return Fault(
         ResponseDecodeError,
-        lambda page: httpx.Response(200, headers=named, stream=_Ends(change(page))),
-        lambda page: says(200, change(page), **headers),
+        lambda page: httpx.Response(200, headers=named, stream=_Body(change(page))),
+        lambda page: respond(200, change(page), **headers),
     )
 
 
-def _broken_off(error: Exception, ending: str) -> Fault:
-    """Return the fault of a connection that ends in mid-body."""
+def _body_cut(error: Exception, ending: str) -> Fault:
+    """Return the fault of a connection that ends before the body is complete."""
     return Fault(
         ConnectionFailedError,
-        lambda page: httpx.Response(200, stream=_Ends(page[: len(page) // 2], error=error)),
-        lambda page: raw("cut", complete(page)[:-5], then=ending),
+        lambda page: httpx.Response(200, stream=_Body(page[: len(page) // 2], error=error)),
+        lambda page: send_raw("cut", json_response(page)[:-5], then=ending),
     )
 
 
-def _status(status: int, kind: type[BurkiError], *, is_lasting: bool = False) -> Fault:
-    return Fault(kind, _answers(status), lambda _: says(status), is_lasting=is_lasting)
+def _status(status: int, kind: type[BurkiError], *, is_permanent: bool = False) -> Fault:
+    return Fault(kind, _responding(status), lambda _: respond(status), is_permanent=is_permanent)
 
 
-PASSING: dict[str, Fault] = {
-    "refused": Fault(ConnectionFailedError, _raises(httpx.ConnectError(""))),
-    "not connected": Fault(RequestTimeoutError, _raises(httpx.ConnectTimeout(""))),
-    "closed": Fault(ConnectionFailedError, _raises(httpx.RemoteProtocolError("")), lambda _: CLOSE),
-    "reset": Fault(ConnectionFailedError, _raises(httpx.ReadError("")), lambda _: RESET),
-    "not sent": Fault(ConnectionFailedError, _raises(httpx.WriteError(""))),
-    "bare reset": Fault(ConnectionFailedError, _raises(ConnectionResetError())),
-    "bare TLS": Fault(ConnectionFailedError, _raises(ssl.SSLError("bad record"))),
+TRANSIENT: dict[str, Fault] = {
+    "refused": Fault(ConnectionFailedError, _raising(httpx.ConnectError(""))),
+    "connect timeout": Fault(RequestTimeoutError, _raising(httpx.ConnectTimeout(""))),
+    "closed": Fault(
+        ConnectionFailedError, _raising(httpx.RemoteProtocolError("")), lambda _: CLOSE
+    ),
+    "reset": Fault(ConnectionFailedError, _raising(httpx.ReadError("")), lambda _: RESET),
+    "write error": Fault(ConnectionFailedError, _raising(httpx.WriteError(""))),
+    "unwrapped reset": Fault(ConnectionFailedError, _raising(ConnectionResetError())),
+    "unwrapped TLS error": Fault(ConnectionFailedError, _raising(ssl.SSLError("bad record"))),
     "banner": Fault(
         ConnectionFailedError,
-        _raises(httpx.RemoteProtocolError("")),
-        lambda _: raw("banner", "SSH-2.0-x\r\n"),
+        _raising(httpx.RemoteProtocolError("")),
+        lambda _: send_raw("banner", "SSH-2.0-x\r\n"),
     ),
     "status line cut": Fault(
         ConnectionFailedError,
-        _raises(httpx.RemoteProtocolError("")),
-        lambda _: raw("cut", "HTTP/1.1 2"),
+        _raising(httpx.RemoteProtocolError("")),
+        lambda _: send_raw("cut", "HTTP/1.1 2"),
     ),
-    "body cut": _broken_off(httpx.RemoteProtocolError(""), "close"),
-    "body reset": _broken_off(httpx.ReadError(""), "reset"),
-    "silent": Fault(RequestTimeoutError, _raises(httpx.ReadTimeout("")), lambda _: STALL),
+    "body cut": _body_cut(httpx.RemoteProtocolError(""), "close"),
+    "body reset": _body_cut(httpx.ReadError(""), "reset"),
+    "no response": Fault(RequestTimeoutError, _raising(httpx.ReadTimeout("")), lambda _: STALL),
     "body stalls": Fault(
         RequestTimeoutError,
-        lambda page: httpx.Response(200, stream=_Ends(page, pause=A_DAY)),
-        lambda page: raw("stall", complete(page)[:-5], then="stall"),
+        lambda page: httpx.Response(200, stream=_Body(page, pause=DAY)),
+        lambda page: send_raw("stall", json_response(page)[:-5], then="stall"),
     ),
     "body drips": Fault(
         RequestTimeoutError,
-        lambda page: httpx.Response(200, stream=_Ends(page, pause=1.0, piece=1)),
-        lambda page: [["note", "drip"], ["send", complete(page)[:-60]], ["drip", " " * 60, 0.05]],
+        lambda page: httpx.Response(200, stream=_Body(page, pause=1.0, piece=1)),
+        lambda page: [
+            ["note", "drip"],
+            ["send", json_response(page)[:-60]],
+            ["drip", " " * 60, 0.05],
+        ],
     ),
-    "empty": _changed(lambda _: b""),
-    "half the JSON": _changed(lambda page: page[: len(page) // 2]),
-    "a byte short": _changed(lambda page: page[:-1]),
-    "gzip cut": _changed(lambda page: gzip.compress(page)[:-9], content_encoding="gzip"),
-    "gzip that is none": _changed(lambda page: page, content_encoding="gzip"),
+    "empty": _changed_body(lambda _: b""),
+    "half the JSON": _changed_body(lambda page: page[: len(page) // 2]),
+    "one byte missing": _changed_body(lambda page: page[:-1]),
+    "gzip cut": _changed_body(lambda page: gzip.compress(page)[:-9], content_encoding="gzip"),
+    "plain body declared as gzip": _changed_body(lambda page: page, content_encoding="gzip"),
     "408": _status(408, APIError),
     "425": _status(425, APIError),
     **{
         str(status): _status(status, ServerError)
         for status in (500, 502, 503, 504, 520, 522, 524, 530)
     },
-    "503 with a time": Fault(
+    "503 with Retry-After": Fault(
         ServerError,
-        _answers(503, retry_after="1.5"),
-        lambda _: says(503, retry_after="0.05"),
+        _responding(503, retry_after="1.5"),
+        lambda _: respond(503, retry_after="0.05"),
     ),
 }
-REFUSING: dict[str, Fault] = {
-    "429": Fault(RateLimitError, _answers(429)),
-    "429 with a time": Fault(
-        RateLimitError, _answers(429, retry_after="2"), lambda _: says(429, retry_after="0.05")
+RATE_LIMITED: dict[str, Fault] = {
+    "429": Fault(RateLimitError, _responding(429)),
+    "429 with Retry-After": Fault(
+        RateLimitError,
+        _responding(429, retry_after="2"),
+        lambda _: respond(429, retry_after="0.05"),
     ),
     "429 with a date": Fault(
-        RateLimitError, _answers(429, date=DATE.format(1), retry_after=DATE.format(4))
+        RateLimitError, _responding(429, date=DATE.format(1), retry_after=DATE.format(4))
     ),
 }
-LASTING: dict[str, Fault] = {
-    "401": _status(401, AuthenticationError, is_lasting=True),
-    "404": _status(404, NotFoundError, is_lasting=True),
-    "422": _status(422, UnprocessableError, is_lasting=True),
-    "301": _status(301, UnexpectedResponseError, is_lasting=True),
+PERMANENT: dict[str, Fault] = {
+    "401": _status(401, AuthenticationError, is_permanent=True),
+    "404": _status(404, NotFoundError, is_permanent=True),
+    "422": _status(422, UnprocessableError, is_permanent=True),
+    "301": _status(301, UnexpectedResponseError, is_permanent=True),
     "HTML": Fault(
         UnexpectedResponseError,
-        _answers(403, b"<html></html>"),
-        lambda _: says(403, b"<html></html>"),
-        is_lasting=True,
+        _responding(403, b"<html></html>"),
+        lambda _: respond(403, b"<html></html>"),
+        is_permanent=True,
     ),
-    "another encoding": Fault(
+    "unrequested encoding": Fault(
         UnexpectedResponseError,
-        _answers(200, b"x", content_encoding="br"),
-        lambda _: says(200, b"x", content_encoding="br"),
-        is_lasting=True,
+        _responding(200, b"x", content_encoding="br"),
+        lambda _: respond(200, b"x", content_encoding="br"),
+        is_permanent=True,
     ),
-    "no page": Fault(
-        ResponseDecodeError, _answers(200, b"{}"), lambda _: says(200, b"{}"), is_lasting=True
+    "not a page": Fault(
+        ResponseDecodeError,
+        _responding(200, b"{}"),
+        lambda _: respond(200, b"{}"),
+        is_permanent=True,
     ),
 }
-FAULTS: dict[str, Fault] = PASSING | REFUSING | LASTING
+FAULTS: dict[str, Fault] = TRANSIENT | RATE_LIMITED | PERMANENT
 
 
 @attrs.frozen
 class Scenario:
-    """What one seed means."""
+    """The query, list, faults and ending of one pull, all drawn from its seed."""
 
     seed: int
     on_sockets: bool
@@ -217,16 +238,16 @@ class Scenario:
     status: str | None
     way: str
     ending: str
-    after: float
-    moves: str
-    has_lasting: bool
+    end_after: float
+    changes: str
+    has_permanent: bool
 
     @classmethod
-    def drawn(cls, seed: int, *, on_sockets: bool) -> Scenario:
+    def from_seed(cls, seed: int, *, on_sockets: bool) -> Scenario:
         draw = random.Random(f"scenario {seed}")
         per_page = draw.choice([1, 2, 7, 10, 25, 50])
-        most_pages = 10 if on_sockets else 40
-        total = draw.randrange(0, per_page * draw.randrange(1, most_pages) + 2)
+        max_pages = 10 if on_sockets else 40
+        total = draw.randrange(0, per_page * draw.randrange(1, max_pages) + 2)
         ways = ["await", "iterate", "pages", "stream"]
         endings = ["complete"] * 6 + ["break", "deadline", "cancel"]
         return cls(
@@ -240,138 +261,144 @@ class Scenario:
             status=draw.choice([None, None, None, draw.choice(STATUSES)]),
             way=draw.choice(ways),
             ending=draw.choice(endings),
-            after=draw.random(),
-            moves=draw.choice(
-                ["not"] if on_sockets else ["not", "not", "grows", "shrinks", "churns"]
+            end_after=draw.random(),
+            changes=draw.choice(
+                ["none"] if on_sockets else ["none", "none", "grows", "shrinks", "churns"]
             ),
-            has_lasting=draw.random() < 0.05,
+            has_permanent=draw.random() < 0.05,
         )
 
     def fault(self, page: int, attempt: int) -> str | None:
-        """Return what happens to this attempt, from 1, at a page."""
+        """Return the name of the fault of this attempt (from 1) at a page, or None."""
         draw = random.Random(f"{self.seed} {page} {attempt}")
-        if self.has_lasting and draw.random() < 0.02:
-            return draw.choice(list(LASTING))
-        if draw.random() >= SHARE:
+        if self.has_permanent and draw.random() < 0.02:
+            return draw.choice(list(PERMANENT))
+        if draw.random() >= FAULT_SHARE:
             return None
         names = [
             name
-            for name, fault in (PASSING | REFUSING).items()
-            if fault.steps is not None or not self.on_sockets
+            for name, fault in (TRANSIENT | RATE_LIMITED).items()
+            if fault.make_steps is not None or not self.on_sockets
         ]
         return draw.choice(names)
 
     def latency(self, page: int, attempt: int) -> float:
+        """Return the seconds before the response to this attempt at a page."""
         return random.Random(f"latency {self.seed} {page} {attempt}").random() * 0.3
 
     def rows(self) -> list[tuple[int, str]]:
-        """Return ids and statuses of the list as it is at first, in an order of its own."""
+        """Return the ids and statuses of the initial list, in the order of this scenario."""
         draw = random.Random(f"rows {self.seed}")
         ids = list(range(1, self.total + 1))
-        order = draw.choice(["rising", "falling", "none"])
-        if order == "falling":
+        order = draw.choice(["ascending", "descending", "random"])
+        if order == "descending":
             ids.reverse()
-        if order == "none":
+        if order == "random":
             draw.shuffle(ids)
         return [(number, STATUSES[draw.randrange(8)]) for number in ids]
 
     def outcome_of(self, page: int, first: int = 1) -> tuple[int, str | None]:
-        """Return how many attempts at a page are made, and the fault that ends it, if one does."""
+        """Return the number of attempts at a page, and the fault that makes the pull fail or None.
+
+        *first* is the first of these attempts.
+        """
         failures, attempt = 0, first
         while True:
             name = self.fault(page, attempt)
             if name is None:
                 return attempt - first + 1, None
-            failures += name not in REFUSING
-            if FAULTS[name].is_lasting or (name not in REFUSING and failures >= self.attempts):
+            failures += name not in RATE_LIMITED
+            if FAULTS[name].is_permanent or (
+                name not in RATE_LIMITED and failures >= self.attempts
+            ):
                 return attempt - first + 1, name
             attempt += 1
 
 
 class Server:
-    """The list, how it moves, and the history of what was asked and answered."""
+    """The list and how it changes, and the history of requests and responses."""
 
     def __init__(self, scenario: Scenario) -> None:
         self.scenario = scenario
         self.rows = scenario.rows()
-        self.asked: Counter[int] = Counter()
+        self.requests: Counter[int] = Counter()
         self.sent: dict[int, list[tuple[list[int], int, int]]] = defaultdict(list)
-        self.being_asked: set[int] = set()
+        self.in_flight: set[int] = set()
         self.problems: list[str] = []
         self.history: list[str] = []
-        self.bodies: list[_Ends] = []
-        self.moved = 0
+        self.bodies: list[_Body] = []
+        self.changes = 0
         self._draw = random.Random(f"moves {scenario.seed}")
         self._next_id = 1_000_000
 
     def page(self, number: int, per_page: int) -> tuple[list[int], int, bytes]:
-        """Return the ids on a page, the number of contacts in all, and the page."""
-        rows = self._wanted()
+        """Return the ids on a page, the number of contacts in total, and the JSON body."""
+        rows = self._selected()
         pages = -(-len(rows) // per_page)
-        mine = rows[(number - 1) * per_page : number * per_page]
+        on_page = rows[(number - 1) * per_page : number * per_page]
         content = {
-            "contacts": [contact(contact_id, status=status) for contact_id, status in mine],
+            "contacts": [contact(contact_id, status=status) for contact_id, status in on_page],
             "pagination": {
                 "page": number, "per_page": per_page, "total_items": len(rows),
                 "total_pages": pages, "has_next": number < pages, "has_prev": number > 1,
             },
         }  # fmt: skip
-        return [row[0] for row in mine], len(rows), body(content)
+        return [row[0] for row in on_page], len(rows), body(content)
 
     def ids(self) -> list[int]:
-        """Return the ids that the query asks for, as the list is now."""
-        return [row[0] for row in self._wanted()]
+        """Return the ids that the query selects from the current list."""
+        return [row[0] for row in self._selected()]
 
-    def _wanted(self) -> list[tuple[int, str]]:
-        wanted = self.scenario.status
-        return [row for row in self.rows if wanted is None or row[1] == wanted]
+    def _selected(self) -> list[tuple[int, str]]:
+        status = self.scenario.status
+        return [row for row in self.rows if status is None or row[1] == status]
 
     async def handle(self, request: httpx.Request) -> httpx.Response:
-        """Answer in process."""
+        """Return the response to *request*, in process."""
         number = int(request.url.params["page"])
-        self.asked[number] += 1
-        attempt = self.asked[number]
-        self._note(f"GET {number}")
-        if number in self.being_asked:
-            self.problems.append(f"page {number} was asked for twice at once")
-        self.being_asked.add(number)
+        self.requests[number] += 1
+        attempt = self.requests[number]
+        self._record(f"GET {number}")
+        if number in self.in_flight:
+            self.problems.append(f"page {number} was requested twice at the same time")
+        self.in_flight.add(number)
         try:
             await asyncio.sleep(self.scenario.latency(number, attempt))
-            return self._answer(number, attempt, int(request.url.params["per_page"]))
+            return self._respond(number, attempt, int(request.url.params["per_page"]))
         finally:
-            self.being_asked.discard(number)
+            self.in_flight.discard(number)
 
-    def _answer(self, number: int, attempt: int, per_page: int) -> httpx.Response:
-        self._move()
+    def _respond(self, number: int, attempt: int, per_page: int) -> httpx.Response:
+        self._change_list()
         ids, total, content = self.page(number, per_page)
         name = self.scenario.fault(number, attempt)
-        self._note(f"{number}: {name}")
+        self._record(f"{number}: {name}")
         if name is not None:
-            response = FAULTS[name].play(content)
+            response = FAULTS[name].make_response(content)
         else:
             self.sent[number].append((ids, total, -(-total // per_page)))
-            response = httpx.Response(200, stream=_Ends(content))
-        assert isinstance(response.stream, _Ends)
+            response = httpx.Response(200, stream=_Body(content))
+        assert isinstance(response.stream, _Body)
         self.bodies.append(response.stream)
         return response
 
-    def _move(self) -> None:
+    def _change_list(self) -> None:
         draw = self._draw
-        if self.scenario.moves == "not" or self.moved == MAX_MOVES or draw.random() < 0.7:
+        if self.scenario.changes == "none" or self.changes == MAX_CHANGES or draw.random() < 0.7:
             return
-        self.moved += 1
-        if self.scenario.moves in ("grows", "churns"):
-            place = len(self.rows) if self.scenario.moves == "grows" else None
+        self.changes += 1
+        if self.scenario.changes in ("grows", "churns"):
+            place = len(self.rows) if self.scenario.changes == "grows" else None
             for _ in range(draw.randrange(1, 8)):
                 self._next_id += 1
                 row = (self._next_id, STATUSES[draw.randrange(8)])
                 at = draw.randrange(len(self.rows) + 1) if place is None else len(self.rows)
                 self.rows.insert(at, row)
-        if self.scenario.moves in ("shrinks", "churns"):
+        if self.scenario.changes in ("shrinks", "churns"):
             for _ in range(min(len(self.rows), draw.randrange(1, 8))):
                 self.rows.pop(draw.randrange(len(self.rows)))
 
-    def _note(self, event: str) -> None:
+    def _record(self, event: str) -> None:
         self.history.append(f"{asyncio.get_running_loop().time():.6f} {event}")
 
 
@@ -385,49 +412,49 @@ class Transport(httpx.AsyncBaseTransport):
 
 @attrs.define
 class Outcome:
-    """What came of a pull."""
+    """The result of a pull."""
 
     delivered: list[int] = attrs.field(factory=list)
     error: BaseException | None = None
     report: PullReport | None = None
-    was_left: bool = False
+    was_left_early: bool = False
 
 
-async def take(scenario: Scenario, contacts: Contacts, outcome: Outcome) -> None:
-    """Read *contacts* in the way of the scenario; break off if that is its ending."""
-    enough = int(scenario.after * (scenario.total + 1)) if scenario.ending == "break" else None
+async def read(scenario: Scenario, contacts: Contacts, outcome: Outcome) -> None:
+    """Read *contacts* as the scenario says; break out of the loop if that is its ending."""
+    stop_at = int(scenario.end_after * (scenario.total + 1)) if scenario.ending == "break" else None
 
-    def is_enough(new: list[Contact] | tuple[Contact, ...]) -> bool:
+    def must_stop(new: list[Contact] | tuple[Contact, ...]) -> bool:
         outcome.delivered += [each.id for each in new]
-        outcome.was_left = enough is not None and len(outcome.delivered) >= enough
-        return outcome.was_left
+        outcome.was_left_early = stop_at is not None and len(outcome.delivered) >= stop_at
+        return outcome.was_left_early
 
     match scenario.way:
         case "await":
-            everybody = await contacts
-            outcome.report = everybody.report
-            outcome.delivered = [each.id for each in everybody]
+            result = await contacts
+            outcome.report = result.report
+            outcome.delivered = [each.id for each in result]
         case "iterate":
             async for each in contacts:
-                if is_enough([each]):
+                if must_stop([each]):
                     break
         case "pages":
             async with aclosing(contacts.pages()) as pages:
                 async for page in pages:
-                    if is_enough(page.contacts):
+                    if must_stop(page.contacts):
                         break
         case "stream":
             async with contacts.stream() as stream:
                 async for each in stream:
-                    if is_enough([each]):
+                    if must_stop([each]):
                         break
             outcome.report = stream.report
 
 
-async def end(scenario: Scenario, contacts: Contacts, outcome: Outcome) -> None:
-    """Run the pull to the ending of the scenario."""
-    seconds = scenario.after * (0.3 if scenario.on_sockets else 2.0)
-    pull = take(scenario, contacts, outcome)
+async def run_to_ending(scenario: Scenario, contacts: Contacts, outcome: Outcome) -> None:
+    """Run the pull until it completes, or until the scenario ends it."""
+    seconds = scenario.end_after * (0.3 if scenario.on_sockets else 2.0)
+    pull = read(scenario, contacts, outcome)
     try:
         if scenario.ending == "deadline":
             async with asyncio.timeout(seconds):
@@ -444,7 +471,7 @@ async def end(scenario: Scenario, contacts: Contacts, outcome: Outcome) -> None:
 
 
 def expected_pages(scenario: Scenario) -> list[int]:
-    """Return the pages that a pull of a list that stands still must ask for."""
+    """Return the pages that a pull of an unchanging list must request."""
     if scenario.limit == 0:
         return []
     needed = len(expected_ids(scenario))
@@ -452,7 +479,7 @@ def expected_pages(scenario: Scenario) -> list[int]:
 
 
 def expected_ids(scenario: Scenario) -> list[int]:
-    """Return what a pull of a list that stands still must deliver."""
+    """Return the ids that a pull of an unchanging list must deliver."""
     ids = [
         number
         for number, status in scenario.rows()
@@ -461,146 +488,152 @@ def expected_ids(scenario: Scenario) -> list[int]:
     return ids[: scenario.limit]
 
 
-def verdict(scenario: Scenario, outcome: Outcome, asked: Mapping[int, int]) -> list[str]:
-    """Return what is wrong with a pull of a list that stood still, known from the seed alone."""
+def problems_by_seed(
+    scenario: Scenario, outcome: Outcome, requests: Mapping[int, int]
+) -> list[str]:
+    """Return what is wrong with a pull of an unchanging list, compared with what the seed says.
+
+    *requests* holds the number of requests for each page.
+    """
     wrong: list[str] = []
     ids, pages = expected_ids(scenario), expected_pages(scenario)
     if outcome.delivered != ids[: len(outcome.delivered)]:
-        wrong.append("something was lost, doubled, or out of order")
-    if surplus := set(asked) - set(pages):
-        wrong.append(f"pages were asked for that nobody needs: {sorted(surplus)}")
+        wrong.append("contacts are lost, doubled or out of order")
+    if surplus := set(requests) - set(pages):
+        wrong.append(f"unneeded pages were requested: {sorted(surplus)}")
     plan = {page: scenario.outcome_of(page) for page in pages}
-    for page in asked:
-        if page in plan and asked[page] > plan[page][0]:
-            wrong.append(f"page {page} was asked for {asked[page]} times, not {plan[page][0]}")
+    for page in requests:
+        if page in plan and requests[page] > plan[page][0]:
+            wrong.append(f"page {page} was requested {requests[page]} times, not {plan[page][0]}")
     failing = {page: (tries, name) for page, (tries, name) in plan.items() if name is not None}
     error = outcome.error
-    if outcome.was_left or (_is_ending(scenario, error) and scenario.ending != "complete"):
+    if outcome.was_left_early or _is_planned_ending(scenario, error):
         return wrong
     if failing:
-        return wrong + _wrong_error(error, failing)
+        return wrong + _error_problems(error, failing)
     if error is not None:
-        return [*wrong, f"it should have succeeded, not {error!r}"]
+        return [*wrong, f"the pull should have succeeded, but raised {error!r}"]
     if outcome.delivered != ids:
         wrong.append(f"{len(outcome.delivered)} of {len(ids)} contacts were delivered")
-    if dict(asked) != {page: tries for page, (tries, _) in plan.items()}:
-        wrong.append("pages were not asked for as often as they had to be")
+    if dict(requests) != {page: tries for page, (tries, _) in plan.items()}:
+        wrong.append("the number of requests for each page is wrong")
     if outcome.report is not None:
-        wrong += _wrong_report(scenario, outcome.report, plan, len(ids))
+        wrong += _report_problems(scenario, outcome.report, plan, len(ids))
     return wrong
 
 
-def _is_ending(scenario: Scenario, error: BaseException | None) -> bool:
-    """Tell whether *error* is how the scenario itself ends the pull."""
+def _is_planned_ending(scenario: Scenario, error: BaseException | None) -> bool:
+    """Return whether *error* comes from the deadline or cancellation of the scenario."""
     if scenario.ending == "deadline":
         return type(error) is TimeoutError
     return scenario.ending == "cancel" and type(error) is asyncio.CancelledError
 
 
-def _wrong_error(
+def _error_problems(
     error: BaseException | None, failing: Mapping[int, tuple[int, str | None]]
 ) -> list[str]:
-    """Return what is wrong with the error of a pull in which the *failing* pages cannot be had."""
+    """Return what is wrong with the error of a pull in which the *failing* pages must fail."""
     if not isinstance(error, BurkiError) or error.page is None or error.page not in failing:
-        return [f"it should have failed at one of the pages {sorted(failing)}, not {error!r}"]
+        return [f"the pull should have failed at one of the pages {sorted(failing)}, not {error!r}"]
     tries, name = failing[error.page]
     assert name is not None
     kind = FAULTS[name].error
     if type(error) is not kind or error.attempts != tries:
-        return [f"it should have been {kind.__name__} after {tries} attempts, not {error!r}"]
+        return [f"the error should be {kind.__name__} after {tries} attempts, not {error!r}"]
     if error.__cause__ is not None or error.__context__ is not None:
-        return ["something is chained to the error"]
+        return ["another exception is chained to the error"]
     return []
 
 
-def _wrong_report(
+def _report_problems(
     scenario: Scenario,
     report: PullReport,
     plan: Mapping[int, tuple[int, str | None]],
     delivered: int,
 ) -> list[str]:
     names = [scenario.fault(page, n) for page, (tries, _) in plan.items() for n in range(1, tries)]
-    refused = sum(name in REFUSING for name in names)
+    rate_limited = sum(name in RATE_LIMITED for name in names)
     figures = (report.contacts, report.pages, report.requests, report.retries, report.rate_limited)
-    right = (delivered, len(plan), len(names) + len(plan), len(names) - refused, refused)
+    retries = len(names) - rate_limited
+    right = (delivered, len(plan), len(names) + len(plan), retries, rate_limited)
     wrong = [] if figures == right else [f"the report says {figures}, not {right}"]
     if report.duplicates or not report.consistent:
-        wrong.append(f"the report says of a list that stood still: {report.drift}")
+        wrong.append(f"the list did not change, but the report says: {report.drift}")
     return wrong
 
 
-def verdict_of_history(scenario: Scenario, outcome: Outcome, server: Server) -> list[str]:
-    """Return what is wrong with a pull of a list that moved, by what was answered."""
+def problems_by_history(scenario: Scenario, outcome: Outcome, server: Server) -> list[str]:
+    """Return what is wrong with a pull, compared with the responses that the server sent."""
     wrong: list[str] = []
-    answers = [answer for page in sorted(server.sent) for answer in server.sent[page]]
-    sent = list(dict.fromkeys(number for ids, _, _ in answers for number in ids))
+    responses = [response for page in sorted(server.sent) for response in server.sent[page]]
+    sent = list(dict.fromkeys(number for ids, _, _ in responses for number in ids))
     if len(set(outcome.delivered)) != len(outcome.delivered):
         wrong.append("a contact was delivered twice")
     if not set(outcome.delivered) <= set(sent):
         wrong.append("a contact was delivered that the server never sent")
     failing: dict[int, tuple[int, str | None]] = {}
-    for page, asked in server.asked.items():
+    for page, requests in server.requests.items():
         first, name = 1, None
-        while first <= asked:
+        while first <= requests:
             tries, name = scenario.outcome_of(page, first)
-            if first + tries - 1 <= asked and name is not None:
+            if first + tries - 1 <= requests and name is not None:
                 failing[page] = (tries, name)
             first += tries
     error = outcome.error
-    if outcome.was_left or (_is_ending(scenario, error) and scenario.ending != "complete"):
+    if outcome.was_left_early or _is_planned_ending(scenario, error):
         return wrong
     if failing:
-        return wrong + _wrong_error(error, failing)
+        return wrong + _error_problems(error, failing)
     if error is not None:
-        return [*wrong, f"it should have succeeded, not {error!r}"]
+        return [*wrong, f"the pull should have succeeded, but raised {error!r}"]
     if outcome.delivered != sent[: scenario.limit]:
-        wrong.append("what was delivered is not what was sent")
+        wrong.append("the delivered contacts are not the ones that the server sent")
     if scenario.limit is None:
-        last = max((pages for _, _, pages in answers), default=1)
+        last = max((pages for _, _, pages in responses), default=1)
         if missing := set(range(1, max(1, last) + 1)) - set(server.sent):
-            wrong.append(f"it ended without the pages {sorted(missing)}")
-        totals = {total for _, total, _ in answers}
+            wrong.append(f"the pull ended without the pages {sorted(missing)}")
+        totals = {total for _, total, _ in responses}
         if len(totals) > 1 and outcome.report is not None and outcome.report.consistent:
-            wrong.append("the list moved, and the report does not say so")
-    if scenario.moves == "grows":
-        last_total = max((total for _, total, _ in answers), default=0)
+            wrong.append("the list changed, but the report does not say so")
+    if scenario.changes == "grows":
+        last_total = max((total for _, total, _ in responses), default=0)
         if outcome.delivered != server.ids()[:last_total][: scenario.limit]:
-            wrong.append("a contact is missing that some page told of")
+            wrong.append("a contact is missing that the total of some page includes")
     return wrong
 
 
 async def leftovers(server: Server | None = None) -> list[str]:
-    """Return what is left of a pull, after the few turns that a ``break`` takes."""
+    """Return what a pull has left behind, after the few loop turns that a ``break`` needs."""
     for _ in range(20):
         await asyncio.sleep(0)
     tasks = asyncio.all_tasks() - {asyncio.current_task()}
-    left = [f"a task is left: {task.get_name()}" for task in tasks]
+    left = [f"a task is still running: {task.get_name()}" for task in tasks]
     if server is not None and any(each.is_open for each in server.bodies):
-        left.append("an answer was not closed")
-    if server is not None and server.being_asked:
-        left.append("a request is left")
+        left.append("a response was not closed")
+    if server is not None and server.in_flight:
+        left.append("a request is still in flight")
     return left
 
 
 async def pull_in_process(scenario: Scenario) -> tuple[list[str], list[str]]:
-    """Run one pull in process; return what is wrong, and the history by the clock."""
-    random.seed(scenario.seed)  # the jitter of the client
+    """Run one pull in process; return what is wrong, and the history with its times."""
+    random.seed(scenario.seed)  # makes the client's jitter repeatable
     server, outcome = Server(scenario), Outcome()
     async with BurkiClient(
         KEY,
         transport=Transport(server),
         concurrency=scenario.concurrency,
         attempts=scenario.attempts,
-        max_wait=A_DAY,
+        max_wait=DAY,
     ) as burki:
         contacts = burki.contacts(
             42, status=scenario.status, per_page=scenario.per_page, limit=scenario.limit
         )
-        await end(scenario, contacts, outcome)
+        await run_to_ending(scenario, contacts, outcome)
         wrong = await leftovers(server)
-    if scenario.moves == "not":
-        wrong += verdict(scenario, outcome, server.asked)
-    wrong += verdict_of_history(scenario, outcome, server) + server.problems
+    if scenario.changes == "none":
+        wrong += problems_by_seed(scenario, outcome, server.requests)
+    wrong += problems_by_history(scenario, outcome, server) + server.problems
     return wrong, [*server.history, repr(outcome)]
 
 
@@ -609,15 +642,15 @@ async def pull_over_sockets(scenario: Scenario, faults: FaultServer) -> list[str
     random.seed(scenario.seed)
     rows, outcome = Server(scenario), Outcome()
     pages = {number: rows.page(number, scenario.per_page)[2] for number in range(1, 40)}
-    moves: dict[int | str, list[Steps]] = {}
+    steps_by_page: dict[int | str, list[Steps]] = {}
     for number, content in pages.items():
-        moves[number] = []
+        steps_by_page[number] = []
         for attempt in range(1, scenario.outcome_of(number)[0] + 1):
             name = scenario.fault(number, attempt)
-            play = None if name is None else FAULTS[name].steps
-            whole = [["note", "200"], ["send", complete(content)]]
-            moves[number].append(whole if play is None else play(content))
-    faults.listen(moves, latency=scenario.latency(0, 0) / 10)
+            make_steps = None if name is None else FAULTS[name].make_steps
+            success = [["note", "200"], ["send", json_response(content)]]
+            steps_by_page[number].append(success if make_steps is None else make_steps(content))
+    faults.listen(steps_by_page, latency=scenario.latency(0, 0) / 10)
     async with BurkiClient(
         KEY,
         base_url=faults.url,
@@ -629,37 +662,37 @@ async def pull_over_sockets(scenario: Scenario, faults: FaultServer) -> list[str
         contacts = burki.contacts(
             42, status=scenario.status, per_page=scenario.per_page, limit=scenario.limit
         )
-        await end(scenario, contacts, outcome)
+        await run_to_ending(scenario, contacts, outcome)
         wrong = await leftovers()
-    if faults.settled():
-        wrong.append("a connection is left")
-    asked = Counter(
+    if faults.connections_left():
+        wrong.append("a connection is still open")
+    requests = Counter(
         int(event.removeprefix("GET ")) for event in faults.events if event.startswith("GET ")
     )
-    return wrong + verdict(scenario, outcome, asked)
+    return wrong + problems_by_seed(scenario, outcome, requests)
 
 
-def replay(seed: int, *, on_sockets: bool) -> str:
-    """Return the command that does it again."""
+def replay_command(seed: int, *, on_sockets: bool) -> str:
+    """Return the command that runs the pull of *seed* again."""
     option = " --sockets" if on_sockets else ""
     return f"{sys.executable} tests/chaos.py --pulls 1 --seed {seed}{option}"
 
 
 def run_in_process(seed: int) -> tuple[list[str], list[str]]:
-    """Run one pull on a clock of its own."""
+    """Run the pull of *seed* on its own virtual clock."""
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
-        return runner.run(pull_in_process(Scenario.drawn(seed, on_sockets=False)))
+        return runner.run(pull_in_process(Scenario.from_seed(seed, on_sockets=False)))
 
 
 def run_over_sockets(seed: int, faults: FaultServer) -> list[str]:
-    """Run one pull in an event loop of its own."""
-    return asyncio.run(pull_over_sockets(Scenario.drawn(seed, on_sockets=True), faults))
+    """Run the pull of *seed* in a new event loop."""
+    return asyncio.run(pull_over_sockets(Scenario.from_seed(seed, on_sockets=True), faults))
 
 
 def failures(
     seeds: range, *, on_sockets: bool, faults: FaultServer | None = None
 ) -> dict[int, list[str]]:
-    """Run a pull for each seed; return what is wrong by seed."""
+    """Run a pull for each seed; return the problems of those that have any."""
     wrong: dict[int, list[str]] = {}
     for seed in seeds:
         if on_sockets:
@@ -673,26 +706,27 @@ def failures(
 
 
 def main() -> int:
-    """Run the pulls that the command line asks for."""
+    """Run the pulls given on the command line; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--pulls", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--sockets", action="store_true")
     options = parser.parse_args()
-    logging.getLogger("aioburki").setLevel(logging.ERROR)  # it warns of each list that moved
+    # Each list that changes is logged as a warning.
+    logging.getLogger("aioburki").setLevel(logging.ERROR)
     faults = FaultServer() if options.sockets else None
     start, failed = time.monotonic(), 0
     for seed in range(options.seed, options.seed + options.pulls):
         found = failures(range(seed, seed + 1), on_sockets=options.sockets, faults=faults)
         for problem in found.get(seed, []):
-            print(f"{Scenario.drawn(seed, on_sockets=options.sockets)}\n  {problem}")
+            print(f"{Scenario.from_seed(seed, on_sockets=options.sockets)}\n  {problem}")
         if found:
             failed += 1
-            print(f"  replay: {replay(seed, on_sockets=options.sockets)}", flush=True)
+            print(f"  replay: {replay_command(seed, on_sockets=options.sockets)}", flush=True)
     if faults is not None:
         faults.end()
     took = time.monotonic() - start
-    print(f"{options.pulls:,} pulls, {failed:,} wrong, {took:.0f} s")
+    print(f"{options.pulls:,} pulls, {failed:,} failed, {took:.0f} s")
     return 1 if failed else 0
 
 

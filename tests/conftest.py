@@ -106,7 +106,7 @@ def fault_process() -> Iterator[FaultServer]:
 def faults(fault_process: FaultServer) -> Iterator[FaultServer]:
     """Lend the fault server, and fail a test that leaves a connection to it."""
     yield fault_process
-    assert fault_process.settled() == 0
+    assert fault_process.connections_left() == 0
 
 
 @pytest.fixture

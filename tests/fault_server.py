@@ -1,20 +1,21 @@
-"""A server of raw sockets in a process of its own, which does to connections what it is told.
+"""A raw-socket server in its own process, whose responses and faults follow a script.
 
-It reads one JSON object a line from standard input and answers each with one: ``listen`` opens
-a port and forgets what was, ``look`` tells what happened on the wire. What is done to a request
-is a list of steps, each a list of a name and its arguments; bytes travel as Latin-1 text:
+It reads commands from standard input, one JSON object per line, and writes one JSON object as
+the reply to each: ``listen`` opens a new port with a script and closes the old one, ``state``
+returns what happened on the wire. A script holds lists of steps; a step is a list of its name
+and its arguments; bytes travel as Latin-1 text:
 
-    ["note", "503"]       write a line into the events, before what it speaks of is sent
+    ["note", "503"]       append this line to the events, before the bytes that it describes
     ["send", text]        send these bytes
-    ["drip", text, s]     send them one by one, every *s* seconds
-    ["repeat", text]      send them again and again until the client is gone
-    ["page"]              send the page that was asked for
-    ["sleep", s]          wait
-    ["stall"]             wait until the client is gone
-    ["deaf"]              neither read nor write nor close until the next ``listen``
-    ["close"], ["reset"]  end the connection, with FIN or with RST
+    ["drip", text, s]     send these bytes one by one, one every *s* seconds
+    ["repeat", text]      send these bytes over and over until the client disconnects
+    ["page"]              send the requested page
+    ["sleep", s]          wait *s* seconds
+    ["stall"]             wait until the client disconnects
+    ["deaf"]              do not read, write or close until the next ``listen``
+    ["close"], ["reset"]  close the connection with FIN or with RST
 
-``faults.py`` drives it.
+``faults.py`` is the client side.
 """
 
 from __future__ import annotations
@@ -36,28 +37,28 @@ from urllib.parse import parse_qs, urlsplit
 from pages import body, page
 
 Step = list[Any]
-LONGEST = 60.0
+MAX_STALL = 60.0  # seconds
 
 
-class Gone(Exception):  # noqa: N818 - not an error: a client may go
-    """The connection has ended."""
+class Disconnected(Exception):  # noqa: N818 - not an error: clients may disconnect
+    """The connection has ended, or is to be closed."""
 
 
 class Port:
-    """One listening socket with its script, and what happened there."""
+    """One listening socket with its script and what happened on it."""
 
     def __init__(self, script: dict[str, Any]) -> None:
         self.script = script
-        self.moves: dict[str, list[list[Step]]] = script.get("moves", {})
+        self.steps_by_page: dict[str, list[list[Step]]] = script.get("steps_by_page", {})
         self.greetings: list[list[Step]] = script.get("greetings", [])
         self.lock = threading.Lock()
-        self.over = threading.Event()
+        self.closed = threading.Event()
         self.counts: Counter[str] = Counter()
         self.events: list[str] = []
         self.heads: list[str] = []
         self.fillers: list[socket.socket] = []
-        self.wires: set[Wire] = set()
-        self.tls = _tls(script.get("tls"))
+        self.connections: set[Connection] = set()
+        self.tls = _tls_context(script.get("tls"))
         family = socket.AF_INET6 if script.get("ipv6") else socket.AF_INET
         self.socket = socket.socket(family)
         self.socket.bind(("::1" if script.get("ipv6") else "127.0.0.1", 0))
@@ -69,7 +70,7 @@ class Port:
             threading.Thread(target=self._accept, daemon=True).start()
 
     def _fill(self) -> None:
-        """Fill the queue of connections that wait to be accepted: further ones get no answer."""
+        """Fill the listen backlog, so that further SYN packets get no answer."""
         self.socket.listen(0)
         for _ in range(4):
             filler = socket.socket()
@@ -80,93 +81,95 @@ class Port:
     def _accept(self) -> None:
         with suppress(OSError):
             while True:
-                connection, _ = self.socket.accept()
+                accepted, _ = self.socket.accept()
                 with self.lock:
                     number = self.counts["accepted"]
                     self.counts.update(("accepted", "open"))
                     self.events.append("connect")
-                threading.Thread(target=self._serve, args=(connection, number), daemon=True).start()
+                threading.Thread(target=self._serve, args=(accepted, number), daemon=True).start()
 
-    def _serve(self, connection: socket.socket, number: int) -> None:
-        wire = Wire(connection, self)
+    def _serve(self, accepted: socket.socket, number: int) -> None:
+        connection = Connection(accepted, self)
         with self.lock:
-            self.wires.add(wire)
+            self.connections.add(connection)
         try:
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if number < len(self.greetings):
-                wire.play(self.greetings[number], {})
+                connection.play(self.greetings[number], {})
             if self.tls is not None:
-                wire.socket = self.tls.wrap_socket(connection, server_side=True)
+                connection.socket = self.tls.wrap_socket(accepted, server_side=True)
             while True:
-                self._answer(wire)
+                self._respond(connection)
         except ssl.SSLError:
             self.note("tls refused")
-        except (Gone, OSError):
+        except (Disconnected, OSError):
             pass
         finally:
             with suppress(OSError):
-                wire.socket.close()
+                connection.socket.close()
             with self.lock:
-                self.wires.discard(wire)
+                self.connections.discard(connection)
                 self.counts["open"] -= 1
 
-    def _answer(self, wire: Wire) -> None:
-        head = wire.head()
+    def _respond(self, connection: Connection) -> None:
+        head = connection.read_head()
         query = parse_qs(urlsplit(head.split(" ")[1]).query)
-        asked = query.get("page", ["?"])[0]
+        number = query.get("page", ["?"])[0]
         with self.lock:
             self.heads.append(head)
-            self.events.append(f"GET {asked}")
-            moves = self.moves.get(asked) or self.moves.get("*")
-            steps = moves.pop(0) if moves else [["note", "200"], ["page"]]
+            self.events.append(f"GET {number}")
+            planned = self.steps_by_page.get(number) or self.steps_by_page.get("*")
+            steps = planned.pop(0) if planned else [["note", "200"], ["page"]]
         if latency := self.script.get("latency"):
-            wire.pause(latency)
-        wire.play(steps, query)
+            connection.wait(latency)
+        connection.play(steps, query)
 
     def note(self, event: str) -> None:
         with self.lock:
             self.events.append(event)
 
-    def look(self) -> dict[str, Any]:
+    def state(self) -> dict[str, Any]:
+        """Return the events, the heads of requests, and the counters."""
         with self.lock:
             return {"events": self.events, "heads": self.heads, **self.counts}
 
     def close(self) -> None:
-        self.over.set()
+        self.closed.set()
         with suppress(OSError):
             self.socket.shutdown(socket.SHUT_RDWR)
         for each in (self.socket, *self.fillers):
             each.close()
         with self.lock:
-            for wire in self.wires:
-                with suppress(OSError):  # not that of TLS, which its thread is still using
-                    socket.socket.shutdown(wire.socket, socket.SHUT_RDWR)
+            for connection in self.connections:
+                with suppress(OSError):  # not SSLSocket.shutdown: another thread uses its state
+                    socket.socket.shutdown(connection.socket, socket.SHUT_RDWR)
 
 
-class Wire:
+class Connection:
     """One accepted connection."""
 
-    def __init__(self, connection: socket.socket, port: Port) -> None:
-        self.socket = connection
+    def __init__(self, accepted: socket.socket, port: Port) -> None:
+        self.socket = accepted
         self.port = port
 
-    def head(self) -> str:
+    def read_head(self) -> str:
+        """Return the next request: its request line and headers."""
         received = b""
         while not received.endswith(b"\r\n\r\n"):
             piece = self.socket.recv(65_536)
             if not piece:
-                raise Gone
+                raise Disconnected
             received += piece
             with self.port.lock:
                 self.port.counts["bytes"] += len(piece)
         return received.decode("latin-1")
 
-    def pause(self, seconds: float) -> None:
-        """Wait, but not for a client that is gone."""
+    def wait(self, seconds: float) -> None:
+        """Wait *seconds*, but end early if the client disconnects."""
         until = time.monotonic() + seconds
-        while (left := until - time.monotonic()) > 0 and not self.port.over.is_set():
+        while (left := until - time.monotonic()) > 0 and not self.port.closed.is_set():
             if select.select([self.socket], [], [], min(left, 0.1))[0]:
-                raise Gone
+                raise Disconnected
 
     def play(  # noqa: C901 - one case for each kind of step
         self, steps: list[Step], query: dict[str, list[str]]
@@ -180,26 +183,26 @@ class Wire:
                 case "drip":
                     for character in arguments[0]:
                         self.socket.sendall(character.encode("latin-1"))
-                        self.pause(arguments[1])
+                        self.wait(arguments[1])
                 case "repeat":
                     self._repeat(arguments[0].encode("latin-1"))
                 case "page":
                     self.socket.sendall(self._page(query))
                 case "sleep":
-                    self.pause(*arguments)
+                    self.wait(*arguments)
                 case "stall":
-                    self.pause(LONGEST)
+                    self.wait(MAX_STALL)
                 case "deaf":
-                    self.port.over.wait(LONGEST)
+                    self.port.closed.wait(MAX_STALL)
                 case "close":
-                    raise Gone
+                    raise Disconnected
                 case "reset":
                     linger = struct.pack("ii", 1, 0)
                     self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-                    raise Gone
+                    raise Disconnected
 
     def _repeat(self, content: bytes) -> None:
-        while not self.port.over.is_set():
+        while not self.port.closed.is_set():
             self.socket.sendall(content)
             with self.port.lock:
                 self.port.counts["repeated"] += len(content)
@@ -218,7 +221,7 @@ def _content(number: int, per_page: int, total: int) -> bytes:
     return body(page(number, per_page, range(1, total + 1)))
 
 
-def _tls(files: dict[str, str] | None) -> ssl.SSLContext | None:
+def _tls_context(files: dict[str, str] | None) -> ssl.SSLContext | None:
     if files is None:
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -227,20 +230,20 @@ def _tls(files: dict[str, str] | None) -> ssl.SSLContext | None:
 
 
 def main() -> None:
-    """Obey until standard input ends."""
+    """Run commands until standard input ends."""
     port: Port | None = None
     for line in sys.stdin:
         command = json.loads(line)
-        answer: dict[str, Any]
+        reply: dict[str, Any]
         if command["do"] == "listen":
             if port is not None:
                 port.close()
             port = Port(command["script"])
-            answer = {"port": port.number}
+            reply = {"port": port.number}
         else:
             assert port is not None
-            answer = port.look()
-        sys.stdout.write(json.dumps(answer) + "\n")
+            reply = port.state()
+        sys.stdout.write(json.dumps(reply) + "\n")
         sys.stdout.flush()
 
 

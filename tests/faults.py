@@ -1,4 +1,4 @@
-"""What tests tell the fault server to do, in words, and what it has seen."""
+"""The client side of the fault server: what it sends, and what it has recorded."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PER_PAGE = 10
 
 
 class FaultServer:
-    """The process of `fault_server.py`; `listen` starts a new story on a new port."""
+    """The process of `fault_server.py`; `listen` starts a new script on a new port."""
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
@@ -32,21 +32,23 @@ class FaultServer:
 
     def listen(
         self,
-        moves: Mapping[int | str, Sequence[Steps]] | None = None,
+        steps_by_page: Mapping[int | str, Sequence[Steps]] | None = None,
         *,
         greetings: Sequence[Steps] = (),
         tls: Mapping[str, str] | None = None,
         **script: Any,
     ) -> None:
-        """Serve *moves*: what is done to the first, second … request of a page; then pages.
+        """Open a new port that answers with pages, except where *steps_by_page* says otherwise.
 
-        The key ``"*"`` stands for any page. *greetings* are played when the first, second …
-        connection is accepted, before anything is read.
+        *steps_by_page* holds the steps for the first, second … request for a page number; the
+        key ``"*"`` matches any page. *greetings* holds the steps for the first, second …
+        connection, played when it is accepted and before anything is read from it.
         """
-        keyed = {str(asked): list(steps) for asked, steps in (moves or {}).items()}
-        script |= {"moves": keyed, "greetings": list(greetings), "tls": tls}
+        keyed = {str(number): list(steps) for number, steps in (steps_by_page or {}).items()}
+        script |= {"steps_by_page": keyed, "greetings": list(greetings), "tls": tls}
         self.scheme = "http" if tls is None else "https"
-        self.port = self._ask({"do": "listen", "script": {"total": TOTAL} | script})["port"]
+        command = {"do": "listen", "script": {"total": TOTAL} | script}
+        self.port = self._send_command(command)["port"]
 
     @property
     def url(self) -> str:
@@ -54,19 +56,20 @@ class FaultServer:
 
     @property
     def events(self) -> list[str]:
-        """Return what happened on the wire, in its order."""
-        events: list[str] = self.look()["events"]
+        """Return what happened on the wire, in order."""
+        events: list[str] = self.state()["events"]
         return events
 
-    def look(self) -> dict[str, Any]:
-        return self._ask({"do": "look"})
+    def state(self) -> dict[str, Any]:
+        """Return the events, the heads of requests, and the counters of the current port."""
+        return self._send_command({"do": "state"})
 
-    def settled(self) -> int:
-        """Return how many connections stay open once the server has noticed what was closed."""
+    def connections_left(self) -> int:
+        """Wait up to 2 s for all connections to be closed; return how many are still open."""
         until = time.monotonic() + 2
-        while self.look().get("open", 0) and time.monotonic() < until:
+        while self.state().get("open", 0) and time.monotonic() < until:
             time.sleep(0.01)
-        count: int = self.look().get("open", 0)
+        count: int = self.state().get("open", 0)
         return count
 
     def end(self) -> None:
@@ -75,52 +78,57 @@ class FaultServer:
             pipe.close()
         self._process.wait(10)
 
-    def _ask(self, command: dict[str, Any]) -> dict[str, Any]:
+    def _send_command(self, command: dict[str, Any]) -> dict[str, Any]:
         pipes: tuple[IO[str] | None, IO[str] | None] = (self._process.stdin, self._process.stdout)
-        to, back = pipes
-        assert to is not None
-        assert back is not None
-        to.write(json.dumps(command) + "\n")
-        to.flush()
-        answer: dict[str, Any] = json.loads(back.readline())
-        return answer
+        commands, replies = pipes
+        assert commands is not None
+        assert replies is not None
+        commands.write(json.dumps(command) + "\n")
+        commands.flush()
+        reply: dict[str, Any] = json.loads(replies.readline())
+        return reply
 
 
-def content(number: int) -> bytes:
-    """Return the JSON of page *number*, as the server would send it."""
+def page_body(number: int) -> bytes:
+    """Return the JSON body of page *number*, as the server would send it."""
     return body(page(number, PER_PAGE, range(1, TOTAL + 1)))
 
 
-def text(raw: bytes) -> str:
-    return raw.decode("latin-1")
+def latin_1(data: bytes) -> str:
+    """Return *data* as the text that travels to the fault server: one character a byte."""
+    return data.decode("latin-1")
 
 
-def head(status: int | str = 200, /, **headers: object) -> str:
-    """Return a status line and *headers*, whose names have ``_`` for ``-``."""
+def response_head(status: int | str = 200, /, **headers: object) -> str:
+    """Return a status line and *headers*, in whose names ``_`` stands for ``-``."""
     lines = [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
     return "\r\n".join([f"HTTP/1.1 {status} Status", *lines, "", ""])
 
 
-def says(status: int, payload: bytes = b'{"detail": "busy"}', /, **headers: object) -> Steps:
-    """Answer with *status*, *payload* and *headers*."""
+def respond(status: int, payload: bytes = b'{"detail": "busy"}', /, **headers: object) -> Steps:
+    """Return the steps that send a complete response with *status*, *payload* and *headers*."""
     known = {"content_type": "application/json", "content_length": len(payload)} | headers
-    return [["note", str(status)], ["send", head(status, **known) + text(payload)]]
+    return [["note", str(status)], ["send", response_head(status, **known) + latin_1(payload)]]
 
 
-def raw(note: str, *pieces: str, then: str = "close") -> Steps:
-    """Send *pieces* as they are, and *then* ``close``, ``reset``, ``stall`` or ``go on``."""
-    ends: Steps = [] if then == "go on" else [[then]]
+def send_raw(note: str, *pieces: str, then: str = "close") -> Steps:
+    """Return the steps that send *pieces* as they are.
+
+    *then* is what follows: ``close``, ``reset``, ``stall``, or ``continue`` for the next request.
+    """
+    ends: Steps = [] if then == "continue" else [[then]]
     return [["note", note], *(["send", piece] for piece in pieces), *ends]
 
 
-def whole(number: int) -> str:
-    """Return a complete answer with page *number*, as text to cut and to glue."""
-    return complete(content(number))
+def page_response(number: int) -> str:
+    """Return the complete response with page *number*, as text."""
+    return json_response(page_body(number))
 
 
-def complete(payload: bytes) -> str:
-    """Return a complete answer with *payload*."""
-    return head(content_type="application/json", content_length=len(payload)) + text(payload)
+def json_response(payload: bytes) -> str:
+    """Return a complete response with *payload*, as text."""
+    head = response_head(content_type="application/json", content_length=len(payload))
+    return head + latin_1(payload)
 
 
 CLOSE: Steps = [["note", "close"], ["close"]]

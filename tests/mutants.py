@@ -1,10 +1,10 @@
-"""Mutants: broken variants of the package, each of which some tests must catch.
+"""Mutants: broken variants of the package, each of which its tests must catch.
 
     python tests/mutants.py [NAME ...]
 
-For each mutant of ``mutants.toml`` a copy of the package is changed and the tests named with
-it run against the copy. Ends with 1 if one survives, if its text no longer stands in the
-source, or if the tests cannot even be collected.
+For each mutant in ``mutants.toml`` a copy of the package is changed and the tests that the
+mutant names run against the copy. The exit code is 1 if a mutant survives, if its ``old`` text
+is not in the source exactly once, or if its tests cannot be collected.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ import aioburki
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = Path(aioburki.__file__).parent
-SIDE_BY_SIDE = 2
-SECONDS = 600.0
-SECONDS_OF_ONE_TEST = 30
+CONCURRENT_MUTANTS = 2
+MAX_SECONDS = 600.0  # for all tests of one mutant
+MAX_SECONDS_OF_ONE_TEST = 30
 
-# Whatever an editable installation says, the copy is what is imported, here and by children.
+# Checks that the copy is imported, and not the package of an editable installation.
 RUN = """
 import importlib.util, sys, pytest
 place = importlib.util.find_spec("aioburki").origin
@@ -39,12 +39,12 @@ sys.exit(pytest.main(sys.argv[2:]))
 
 
 class StaleError(Exception):
-    """Say that a mutant does not fit the source any more."""
+    """Raised if a mutant no longer fits the source."""
 
 
 @attrs.frozen
 class Mutant:
-    """One change of one module, and the tests that must notice it."""
+    """One change of one module, and the tests that must fail because of it."""
 
     name: str
     says: str
@@ -55,20 +55,26 @@ class Mutant:
     append: str = ""
 
     def applied(self, source: str) -> str:
-        """Return *source* of the module with the change."""
+        """Return *source*, the text of the module, with the change.
+
+        Raises:
+            StaleError: `old` is not in *source* exactly once.
+        """
         if source.count(self.old) != 1:
-            raise StaleError(f"{self.name}: stands {source.count(self.old)} times in {self.module}")
+            raise StaleError(
+                f"{self.name}: `old` occurs {source.count(self.old)} times in {self.module}"
+            )
         return source.replace(self.old, self.new) + self.append
 
     @property
     def test_files(self) -> list[str]:
-        """Return the paths of its tests, from the root."""
+        """Return the paths of its tests, relative to the root."""
         return [f"tests/test_{name}.py" for name in self.tests]
 
 
 @attrs.frozen
 class Outcome:
-    """Say what became of a mutant, and which test noticed it first."""
+    """The result for a mutant, and the first test that failed."""
 
     mutant: Mutant
     verdict: str
@@ -77,18 +83,18 @@ class Outcome:
 
 
 def mutants() -> list[Mutant]:
-    """Return all mutants."""
+    """Return all mutants of ``mutants.toml``."""
     content = tomllib.loads((ROOT / "tests" / "mutants.toml").read_text(encoding="utf-8"))
     return [Mutant(name=name, **fields) for name, fields in content.items()]
 
 
 def source_of(module: str) -> str:
-    """Return the source of a module of the package as it is."""
+    """Return the unchanged source of a module of the package."""
     return (PACKAGE / f"{module}.py").read_text(encoding="utf-8")
 
 
 def outcome(mutant: Mutant) -> Outcome:
-    """Run the tests of *mutant* against a changed copy of the package."""
+    """Run the tests of *mutant* against a changed copy of the package; return the result."""
     start = time.monotonic()
     try:
         changed = mutant.applied(source_of(mutant.module))
@@ -98,7 +104,9 @@ def outcome(mutant: Mutant) -> Outcome:
     return Outcome(mutant, verdict, by, time.monotonic() - start)
 
 
-def _verdict(mutant: Mutant, changed: str, seconds: int = SECONDS_OF_ONE_TEST) -> tuple[str, str]:
+def _verdict(
+    mutant: Mutant, changed: str, seconds: int = MAX_SECONDS_OF_ONE_TEST
+) -> tuple[str, str]:
     with tempfile.TemporaryDirectory(prefix="mutant-") as folder:
         copy = Path(folder) / "aioburki"
         shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
@@ -113,37 +121,37 @@ def _run(mutant: Mutant, folder: str, seconds: int) -> tuple[str, str]:
     try:
         done = subprocess.run(
             command, cwd=ROOT, env=environment, capture_output=True, text=True,
-            timeout=SECONDS, check=False,
+            timeout=MAX_SECONDS, check=False,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
-        return "caught", f"a hang of more than {SECONDS:.0f} s"
+        return "caught", f"tests that ran for more than {MAX_SECONDS:.0f} s"
     if done.returncode == 0:
         return "SURVIVED", " ".join(mutant.test_files)
     failed = [line for line in done.stdout.splitlines() if line.startswith(("FAILED ", "ERROR "))]
     if done.returncode != 1 or not failed:
         return "BROKEN", (done.stdout + done.stderr).strip().rpartition("\n")[2]
     test = failed[0].split(" ")[1].removeprefix("tests/")
-    return "caught", f"{test} (a hang)" if "Timeout (>" in done.stdout else test
+    return "caught", f"{test} (timeout)" if "Timeout (>" in done.stdout else test
 
 
 def main(names: list[str]) -> int:
-    """Run the mutants of these names, or all; print a table and return the exit code."""
+    """Run the mutants with these names, or all; print a table and return the exit code."""
     known = mutants()
     if unknown := set(names) - {mutant.name for mutant in known}:
-        print(f"there is no mutant {', '.join(sorted(unknown))}")
+        print(f"unknown mutants: {', '.join(sorted(unknown))}")
         return 2
     chosen = [mutant for mutant in known if not names or mutant.name in names]
     start = time.monotonic()
     bad = 0
-    with ThreadPoolExecutor(SIDE_BY_SIDE) as executor:
-        # Tests that fail without any change would catch every mutant.
+    with ThreadPoolExecutor(CONCURRENT_MUTANTS) as executor:
+        # Tests that fail without any change would seem to catch every mutant.
         control = executor.submit(_control, chosen)
         for each in executor.map(outcome, chosen):
             bad += each.verdict != "caught"
             print(_line(each), flush=True)
         verdict, by = control.result()
     if verdict != "SURVIVED":
-        print(f"the package as it is does not pass its tests: {by}")
+        print(f"the unchanged package does not pass the tests: {by}")
         return 1
     seconds = time.monotonic() - start
     print(f"{len(chosen) - bad} of {len(chosen)} mutants caught in {seconds:.0f} s")
@@ -156,10 +164,10 @@ def _line(each: Outcome) -> str:
 
 
 def _control(chosen: list[Mutant]) -> tuple[str, str]:
-    """Run the tests of all *chosen* mutants against a copy without any change."""
+    """Run the tests of all *chosen* mutants against an unchanged copy of the package."""
     tests = sorted({name for mutant in chosen for name in mutant.tests})
     same = Mutant(name="control", says="", module="_version", old="", new="", tests=tests)
-    return _verdict(same, source_of("_version"), seconds=4 * SECONDS_OF_ONE_TEST)
+    return _verdict(same, source_of("_version"), seconds=4 * MAX_SECONDS_OF_ONE_TEST)
 
 
 if __name__ == "__main__":

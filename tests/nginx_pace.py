@@ -1,9 +1,10 @@
-"""Pull through nginx's own `limit_req`, over real HTTP, without knowing its limit.
+"""Pull through nginx with `limit_req`, over real HTTP and without knowing the limit.
 
-``python tests/nginx_pace.py`` starts an nginx (1.22 was tried) of its own on loopback and pulls
-for a minute at each of several limits. It prints a line for each and ends with 1 if twice less than
-95 % of a limit was used, more than 1.5 % of the requests were refused, a page was refused more
-than three times, or a contact is not there exactly once. nginx has to be installed.
+``python tests/nginx_pace.py`` starts an nginx on loopback (tried with 1.22) and pulls for a
+minute at each of several limits. It prints one line for each pull. A pull is bad if it used less
+than 95 % of the limit, if more than 1.5 % of its requests got a 429, if one page got more than
+three, or if a contact was not delivered exactly once. The exit code is 1 if two pulls in a row
+at the same limit are bad. nginx must be installed.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ http {{
 
 @contextmanager
 def nginx(rate: int, burst: int, pages: int) -> Iterator[str]:
-    """Serve so many pages of one contact at this limit; yield the URL."""
+    """Serve *pages* pages of one contact at this limit; yield the base URL."""
     program = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
     if program is None:
         sys.exit("nginx is not installed")
@@ -68,9 +69,9 @@ def nginx(rate: int, burst: int, pages: int) -> Iterator[str]:
         (folder / "pages").mkdir()
         for number in range(1, pages + 1):
             (folder / "pages" / f"{number}.json").write_bytes(body(page(number, 1, range(pages))))
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+        with socket.socket() as unused:
+            unused.bind(("127.0.0.1", 0))
+            port = unused.getsockname()[1]
         configuration = folder / "nginx.conf"
         configuration.write_text(
             CONFIGURATION.format(folder=folder, port=port, rate=rate, burst=burst)
@@ -91,44 +92,46 @@ def _wait_for(port: int) -> None:
             time.sleep(0.05)
         else:
             return
-    sys.exit("nginx does not start")
+    sys.exit("nginx did not accept connections within 5 s")
 
 
 async def pull(rate: int, burst: int, seconds: float, in_flight: int) -> bool:
-    """Pull for about so long, print what came of it, and return whether it is good."""
+    """Pull for about *seconds*, print the result, and return whether it is good."""
     pages = int(rate * seconds)
     refusals: Counter[int] = Counter()
 
-    def listen(event: Event) -> None:
+    def count_refusals(event: Event) -> None:
         if isinstance(event, PauseStarted):
             refusals[event.page] += 1
 
     with nginx(rate, burst, pages) as url:
-        async with BurkiClient(KEY, base_url=url, concurrency=in_flight, on_event=listen) as burki:
+        async with BurkiClient(
+            KEY, base_url=url, concurrency=in_flight, on_event=count_refusals
+        ) as burki:
             contacts = await burki.contacts(42, per_page=1)
     report = contacts.report
     used = 100 * pages / (rate * report.elapsed)
     refused = 100 * report.rate_limited / report.requests
-    most = max(refusals.values(), default=0)
-    complete = [contact.id for contact in contacts] == list(range(pages))
-    is_good = complete and used >= 95 and refused <= 1.5 and most <= 3
+    max_refusals = max(refusals.values(), default=0)
+    is_complete = [contact.id for contact in contacts] == list(range(pages))
+    is_good = is_complete and used >= 95 and refused <= 1.5 and max_refusals <= 3
     print(
         f"nginx {rate}/s, burst {burst}, {in_flight} in flight: {report.elapsed:.1f} s, "
-        f"{used:.1f} % used, {refused:.2f} % refused, {most} times at most of one page: "
-        f"{'good' if is_good else 'NOT GOOD'}{'' if complete else ', INCOMPLETE'}",
+        f"{used:.1f} % used, {refused:.2f} % refused, at most {max_refusals} times for one page: "
+        f"{'good' if is_good else 'BAD'}{'' if is_complete else ', INCOMPLETE'}",
         flush=True,
     )
     return is_good
 
 
 async def main() -> None:
-    """Run all limits."""
+    """Pull at each limit; exit with 1 if a limit fails twice."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--in-flight", type=int, default=8)
     options = parser.parse_args()
     for rate, burst in LIMITS:
-        for _ in range(2):  # the machine may have been busy; the SDK is not, twice
+        for _ in range(2):  # the first may fail because the machine was busy
             if await pull(rate, burst, options.seconds, options.in_flight):
                 break
         else:

@@ -1,4 +1,4 @@
-"""Pages as the API's reference page documents them, and a list that tests can move."""
+"""Pages as the API's reference documents them, and a server of a list that tests can change."""
 
 from __future__ import annotations
 
@@ -50,12 +50,12 @@ def page(number: int, per_page: int, ids: Sequence[int], **pagination: Any) -> d
 
 
 def body(content: object) -> bytes:
-    """Return *content* as JSON."""
+    """Return *content* as a JSON body."""
     return json.dumps(content).encode()
 
 
 class ListServer:
-    """Answer requests from a list of ids, which *change* may move before each answer."""
+    """Serve pages of a list of ids; *change* may modify the list before each response."""
 
     def __init__(
         self, ids: Sequence[int], change: Callable[[ListServer, int], None] | None = None

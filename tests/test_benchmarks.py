@@ -1,4 +1,4 @@
-"""The benchmarks: who is wrong is not timed, and what the table says follows from the figures."""
+"""The benchmarks: clients that return wrong contacts have no figures, and tables match figures."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from compare import table as comparison
 from compare import unpack
 from goals import GOALS, Goal
 from processes import HERE
-from record import Figure, Record, judged
+from record import Figure, Record, problem_of
 from scenarios import ALL, CLIENTS, FAULTS, Client, Scenario
 from table import table
-from turns import Entrant, run
+from turns import ClientVersion, run
 
 pytestmark = pytest.mark.long
 
-# Pulls like the kept aioburki, then tells other ids than those that came.
-FORGER = """
+# A client that pulls like `aioburki_kept`, but changes the ids that it returns.
+WRONG_CLIENT = """
 from ids import Ids
-from peers.aioburki_kept import opened
+from peers.aioburki_kept import open_pull
 
 
 def ids(contacts):
@@ -31,14 +31,15 @@ def ids(contacts):
 """
 
 
-def entrants(*names: str) -> dict[str, Entrant]:
-    return {name: Entrant(CLIENTS[name]) for name in names}
+def versions(*names: str) -> dict[str, ClientVersion]:
+    return {name: ClientVersion(CLIENTS[name]) for name in names}
 
 
-def forgers(folder: Path, changes: dict[str, str]) -> dict[str, Entrant]:
+def wrong_clients(folder: Path, changes: dict[str, str]) -> dict[str, ClientVersion]:
+    """Write a module for each of *changes* into *folder*, and return its clients."""
     for name, change in changes.items():
-        (folder / f"{name}.py").write_text(FORGER.format(change=change), encoding="utf-8")
-    return {name: Entrant(Client(name, name, name)) for name in changes}
+        (folder / f"{name}.py").write_text(WRONG_CLIENT.format(change=change), encoding="utf-8")
+    return {name: ClientVersion(Client(name, name, name)) for name in changes}
 
 
 def scenario(*clients: str, latency: int = 0, heartbeat: bool = False) -> Scenario:
@@ -46,7 +47,7 @@ def scenario(*clients: str, latency: int = 0, heartbeat: bool = False) -> Scenar
 
 
 def record_of(**speeds: list[float]) -> Record:
-    """Return a record in which each client took so many seconds in the rounds of ``near``."""
+    """Return a record with the seconds of each client in the rounds of the scenario ``near``."""
     record = Record()
     for client, rounds in speeds.items():
         for number, wall in enumerate(rounds):
@@ -59,11 +60,11 @@ def goal(text: str) -> Goal:
     return found
 
 
-def test_right_clients_are_timed(capfd: pytest.CaptureFixture[str]) -> None:
-    """Clients that return the server's contacts have figures, and lines in the table."""
+def test_correct_clients_are_timed(capfd: pytest.CaptureFixture[str]) -> None:
+    """Clients that return the server's contacts have figures and rows in the table."""
     names = ("aioburki_kept", "aioburki_streamed", "gather")
     record = Record()
-    run([scenario(*names, latency=1)], entrants(*names), 2, record)
+    run([scenario(*names, latency=1)], versions(*names), 2, record)
     assert not record.problems
     for name in names:
         for figure in ("wall", "cpu", "memory", "connections"):
@@ -76,9 +77,9 @@ def test_right_clients_are_timed(capfd: pytest.CaptureFixture[str]) -> None:
     assert "120 contacts, round 2 of 2" in capfd.readouterr().err
 
 
-@pytest.mark.may_show("output", why="a made-up number in the fault of a made-up client")
+@pytest.mark.may_show("output", why="the test client fails with a phone number in its error")
 def test_wrong_clients_are_not_timed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A client that loses, doubles or swaps contacts is shown as wrong, without a time."""
+    """A client that loses, doubles or reorders contacts, or fails, has a problem and no time."""
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     changes = {
         "loses": "ids.pop()",
@@ -86,10 +87,10 @@ def test_wrong_clients_are_not_timed(tmp_path: Path, monkeypatch: pytest.MonkeyP
         "swaps": "ids[0], ids[1] = ids[1], ids[0]",
         "replaces": "ids[-1] = ids[0]",
         "breaks": "raise RuntimeError('+15550199')",
-        "is_right": "pass",
+        "is_correct": "pass",
     }
     record = Record()
-    run([scenario(*changes)], forgers(tmp_path, changes), 1, record)
+    run([scenario(*changes)], wrong_clients(tmp_path, changes), 1, record)
     assert record.problems == {
         ("near", "loses"): "**wrong**: 119 of 120 contacts",
         ("near", "doubles"): "**wrong**: 121 of 120 contacts",
@@ -98,11 +99,11 @@ def test_wrong_clients_are_not_timed(tmp_path: Path, monkeypatch: pytest.MonkeyP
         ("near", "breaks"): "**failed**: RuntimeError",
     }
     for name in changes:
-        assert (record.figure("near", name, "wall") is not None) == (name == "is_right")
+        assert (record.figure("near", name, "wall") is not None) == (name == "is_correct")
 
 
 def test_a_client_that_was_wrong_once_has_no_figures() -> None:
-    """The rounds in which it was right do not count."""
+    """A client that was wrong in one round has no figures from its other rounds."""
     record = record_of(expert=[2.0, 2.0], gather=[1.0, 1.0])
     record.add_problem("near", "gather", "**wrong**: 1 of 2 contacts")
     record.add_problem("near", "gather", "another")
@@ -111,41 +112,41 @@ def test_a_client_that_was_wrong_once_has_no_figures() -> None:
     assert "| **wrong**: 1 of 2 contacts |" in table(record, [])
 
 
-def test_what_is_not_installed_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A client whose package is missing is told from one that fails."""
+def test_missing_package_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client whose package is not installed is reported as such, not as failed."""
     (tmp_path / "needy.py").write_text("import no_such_package", encoding="utf-8")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     record = Record()
-    run([scenario("needy")], {"needy": Entrant(Client("needy", "", ""))}, 1, record)
+    run([scenario("needy")], {"needy": ClientVersion(Client("needy", "", ""))}, 1, record)
     assert record.problems == {("near", "needy"): "not installed: no_such_package"}
 
 
-def test_heartbeat_and_faults_are_measured() -> None:
-    """Beats beside a pull have figures; connections that faults cost are not held against it."""
+def test_lag_and_faults_are_measured() -> None:
+    """Loop lag is measured, and connections replaced after faults do not count as extra."""
     (faulty,) = FAULTS
     short = Scenario(faulty.name, 60, 2, 0, 2, ("aioburki_kept",), heartbeat=True, fault_every=20)
     record = Record()
-    run([short], entrants("aioburki_kept"), 1, record)
-    late = record.figure("faults", "aioburki_kept", "late_99")
-    most = record.figure("faults", "aioburki_kept", "late_most")
+    run([short], versions("aioburki_kept"), 1, record)
+    lag_p99 = record.figure("faults", "aioburki_kept", "lag_p99")
+    lag_max = record.figure("faults", "aioburki_kept", "lag_max")
     faults = record.figure("faults", "aioburki_kept", "faults")
-    assert late
-    assert most
+    assert lag_p99
+    assert lag_max
     assert faults == Figure(3, 3, 3)
-    assert 0 <= late.value <= most.value
+    assert 0 <= lag_p99.value <= lag_max.value
     assert goal("+ faults").reached(record) is not None
 
 
-def test_order_and_number_are_judged() -> None:
-    """Equal sums are right, anything else is not."""
+def test_order_and_number_of_ids_are_compared() -> None:
+    """Only an equal count and digest are correct."""
     expected = {"count": 2, "digest": "ab"}
-    assert judged({"count": 2, "digest": "ab", "wall": 1.0}, expected) is None
-    assert judged({"count": 2, "digest": "ba"}, expected)
-    assert judged({"count": 3, "digest": "ab"}, expected)
+    assert problem_of({"count": 2, "digest": "ab", "wall": 1.0}, expected) is None
+    assert problem_of({"count": 2, "digest": "ba"}, expected)
+    assert problem_of({"count": 3, "digest": "ab"}, expected)
 
 
 def test_ratios_are_of_medians() -> None:
-    """A ratio is that of two medians; its range is that of the rounds."""
+    """A ratio is that of two medians; its range is that of single rounds."""
     record = record_of(expert=[2.0, 3.0, 10.0], aioburki_kept=[1.0, 2.0, 4.0])
     speed = record.ratio(("near", "expert"), ("near", "aioburki_kept"), "wall")
     assert speed == Figure(1.5, 1.5, 2.5)
@@ -154,33 +155,33 @@ def test_ratios_are_of_medians() -> None:
 @pytest.mark.parametrize(
     ("seconds", "verdict"), [(1.0, "met"), (1.25, "met"), (1.26, "missed"), (4.0, "missed")]
 )
-def test_goals_of_speed_are_judged(seconds: float, verdict: str) -> None:
-    """A pull must be 1.6 times as fast as the expert's."""
+def test_speed_goals_are_met_or_missed(seconds: float, verdict: str) -> None:
+    """A pull at 1.6 times the speed of the expert's client or more meets its goal."""
     record = record_of(expert=[2.0], aioburki_kept=[seconds])
     wanted = goal("200 × 1,000, no latency, kept: speed, × expert")  # noqa: RUF001 - a ratio
     assert wanted.verdict(record) == verdict
     assert ("**missed**" in table(record, [])) == (verdict == "missed")
 
 
-def test_goals_at_worst_look_at_the_worst_round() -> None:
-    """One round beyond the bound misses it, where the goal says at worst."""
+def test_goals_for_maxima_look_at_the_worst_round() -> None:
+    """One round above the bound misses a goal for a maximum."""
     record = Record()
-    for number, late in enumerate((10.0, 10.0, 26.0)):
-        figures = {"late_most": late, "late_99": late / 2}
+    for number, lag in enumerate((10.0, 10.0, 26.0)):
+        figures = {"lag_max": lag, "lag_p99": lag / 2}
         record.add("lag-near", "aioburki_kept", number, figures)
-    assert goal("no latency, kept: late, at worst").verdict(record) == "missed"
-    assert goal("no latency, kept: late, 99 of").verdict(record) == "met"
+    assert goal("no latency, kept: maximum").verdict(record) == "missed"
+    assert goal("no latency, kept: 99th").verdict(record) == "met"
 
 
 def test_goals_without_figures_are_neither_met_nor_missed() -> None:
-    """What was not measured is said to be so."""
+    """A goal without figures is `not measured`."""
     assert {goal.verdict(Record()) for goal in GOALS} == {"not measured"}
 
 
-def test_goals_name_what_is_measured() -> None:
-    """No goal waits for a figure of a scenario or client that is not there."""
+def test_goals_use_figures_that_are_measured() -> None:
+    """Each goal uses figures of scenarios and clients that exist."""
     record = Record()
-    names = ("wall", "cpu", "memory", "late_99", "late_most", "extra_connections")
+    names = ("wall", "cpu", "memory", "lag_p99", "lag_max", "extra_connections")
     for each in ALL:
         for client in each.clients:
             record.add(each.name, client, 0, dict.fromkeys(names, 1.0))
@@ -192,7 +193,7 @@ def test_goals_name_what_is_measured() -> None:
 
 
 def test_the_command_writes_the_table(tmp_path: Path) -> None:
-    """The command of the README runs through, here with lists a fiftieth as long."""
+    """The command of the README writes the table, here with a fiftieth of the pages."""
     command = [sys.executable, str(HERE / "pulls.py"), "--quick", "--out", str(tmp_path)]
     done = subprocess.run(
         [*command, "--clients", "gather"], capture_output=True, text=True, check=False
@@ -200,12 +201,12 @@ def test_the_command_writes_the_table(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "no chart" in done.stderr
     text = (tmp_path / "pulls.md").read_text(encoding="utf-8")
-    assert "no result" in text
+    assert "not a result" in text
     assert CLIENTS["gather"].label in text
 
 
 def test_quick_figures_do_not_replace_results() -> None:
-    """A trial is refused where the results of whole runs are kept."""
+    """`--quick` is refused without `--out`, because it would overwrite the results."""
     command = [sys.executable, str(HERE / "pulls.py"), "--quick"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2
@@ -213,7 +214,7 @@ def test_quick_figures_do_not_replace_results() -> None:
 
 
 def test_a_revision_is_compared(tmp_path: Path) -> None:
-    """The sources of a revision are unpacked as they were, and ratios say which needs more."""
+    """The sources of a revision are extracted, and the table shows ratios and problems."""
     repository = tmp_path / "repository"
     (repository / "src").mkdir(parents=True)
     file = repository / "src" / "module.py"

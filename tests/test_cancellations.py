@@ -1,9 +1,9 @@
-"""Storms of cancellations in small: `cancellations.py` runs them in full."""
+"""A share of the early endings that `cancellations.py` runs in full."""
 
 from __future__ import annotations
 
 import pytest
-from cancellations import Storm
+from cancellations import CancellationRun
 from faults import FaultServer
 
 pytestmark = pytest.mark.long
@@ -23,10 +23,10 @@ pytestmark = pytest.mark.long
         ("http_client", "deadline", 200),
     ],
 )
-def test_nothing_is_left_of_pulls_that_ended_early(
+def test_pulls_that_end_early_leave_nothing_behind(
     faults: FaultServer, variant: str, kind: str, number: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """No task, descriptor or connection is left, and every slot serves at once afterwards."""
+    """No task, descriptor or connection is left, and a request succeeds in every slot."""
     caplog.set_level("ERROR")
-    storm = Storm(faults, variant, kind, number, seed=0)
-    assert not storm.run(), storm.replay()
+    run = CancellationRun(faults, variant, kind, number, seed=0)
+    assert not run.run(), run.replay_command()

@@ -1,42 +1,42 @@
-"""Seeded chaos in small: `chaos.py` runs as much of it as one likes."""
+"""A share of the pulls with seeded faults; `chaos.py` runs any number of them."""
 
 from __future__ import annotations
 
 import pytest
-from chaos import Scenario, failures, replay, run_in_process
+from chaos import Scenario, failures, replay_command, run_in_process
 from faults import FaultServer
 
 pytestmark = pytest.mark.long
 
 
 @pytest.mark.parametrize("first", range(0, 1000, 100))
-def test_thousand_pulls_through_chaos(first: int, caplog: pytest.LogCaptureFixture) -> None:
-    """Each contact once and in order, and figures that add up; or the error that was foretold."""
+def test_thousand_pulls_with_seeded_faults(first: int, caplog: pytest.LogCaptureFixture) -> None:
+    """A pull delivers each contact once, in order, or raises the error that its seed implies."""
     caplog.set_level("ERROR")
     wrong = failures(range(first, first + 100), on_sockets=False)
-    assert not wrong, _story(wrong, on_sockets=False)
+    assert not wrong, _failure_text(wrong, on_sockets=False)
 
 
-def test_hundred_pulls_through_chaos_over_sockets(
+def test_hundred_pulls_with_seeded_faults_over_sockets(
     faults: FaultServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The same over real connections, none of which is left."""
+    """The same holds over real connections, and all of them are closed."""
     caplog.set_level("ERROR")
     wrong = failures(range(100), on_sockets=True, faults=faults)
-    assert not wrong, _story(wrong, on_sockets=True)
+    assert not wrong, _failure_text(wrong, on_sockets=True)
 
 
-def test_chaos_is_the_same_each_time(caplog: pytest.LogCaptureFixture) -> None:
-    """A seed replays its pull to the microsecond, so that what it found can be found again."""
+def test_seeded_faults_are_deterministic(caplog: pytest.LogCaptureFixture) -> None:
+    """Two runs of a seed give the same problems and the same history, to the microsecond."""
     caplog.set_level("ERROR")
     for seed in range(50):
         assert run_in_process(seed) == run_in_process(seed)
 
 
-def _story(wrong: dict[int, list[str]], *, on_sockets: bool) -> str:
+def _failure_text(wrong: dict[int, list[str]], *, on_sockets: bool) -> str:
     lines = []
     for seed, problems in wrong.items():
-        lines.append(str(Scenario.drawn(seed, on_sockets=on_sockets)))
+        lines.append(str(Scenario.from_seed(seed, on_sockets=on_sockets)))
         lines += [f"  {problem}" for problem in problems]
-        lines.append(f"  replay: {replay(seed, on_sockets=on_sockets)}")
+        lines.append(f"  replay: {replay_command(seed, on_sockets=on_sockets)}")
     return "\n".join(lines)

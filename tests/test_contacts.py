@@ -1,4 +1,4 @@
-"""Whole pulls: every contact once, in order, with no request too many."""
+"""Whole pulls: each contact is delivered once, in order, without unneeded requests."""
 
 from __future__ import annotations
 
@@ -52,8 +52,10 @@ async def burki(sandbox: Sandbox) -> AsyncIterator[BurkiClient]:
         yield client
 
 
-async def test_await_gives_everybody_with_a_report(burki: BurkiClient, sandbox: Sandbox) -> None:
-    """The list holds each contact once in the server's order, and says what it took."""
+async def test_await_returns_all_contacts_with_a_report(
+    burki: BurkiClient, sandbox: Sandbox
+) -> None:
+    """`await` returns each contact once, in the server's order, and a report of the pull."""
     contacts = await burki.contacts(42, per_page=100)
     assert isinstance(contacts, ContactList)
     assert isinstance(contacts, list)
@@ -63,7 +65,7 @@ async def test_await_gives_everybody_with_a_report(burki: BurkiClient, sandbox: 
     assert (report.retries, report.rate_limited, report.duplicates) == (0, 0, 0)
     assert report.consistent
     assert report.drift == ()
-    assert report.elapsed == pytest.approx(0.05 * 4)  # page 1, then 24 pages by 8
+    assert report.elapsed == pytest.approx(0.05 * 4)  # page 1, then 24 pages, 8 at a time
     assert report.waited == 0
     assert repr(contacts) == "<ContactList: 2,500 contacts>"
     assert sandbox.requests == 25
@@ -71,7 +73,7 @@ async def test_await_gives_everybody_with_a_report(burki: BurkiClient, sandbox: 
 
 
 async def test_all_ways_deliver_the_same(burki: BurkiClient) -> None:
-    """await, async for, pages() and stream() are one engine."""
+    """`await`, `async for`, `pages()` and `stream()` deliver the same contacts."""
     contacts = burki.contacts(42, per_page=300)
     awaited = list(await contacts)
     assert [contact async for contact in contacts] == awaited
@@ -88,7 +90,7 @@ async def test_all_ways_deliver_the_same(burki: BurkiClient) -> None:
 async def test_contacts_are_lazy_and_can_be_read_again(
     burki: BurkiClient, sandbox: Sandbox
 ) -> None:
-    """Nothing is sent before it is asked for, and each time is a pull of its own."""
+    """A `Contacts` sends no request until it is read, and each reading is a new pull."""
     contacts = burki.contacts(42)
     await asyncio.sleep(1)
     assert sandbox.requests == 0
@@ -100,7 +102,7 @@ async def test_contacts_are_lazy_and_can_be_read_again(
 
 @pytest.mark.parametrize("total", [0, 1, 999, 1000, 1001, 2000, 2001])
 async def test_exactly_as_many_requests_as_pages(total: int) -> None:
-    """A list that stands still costs total_pages requests, or one if it is empty."""
+    """An unchanging list costs total_pages requests, or one if it is empty."""
     sandbox = Sandbox(total)
     async with BurkiClient(KEY, transport=sandbox.transport) as burki:
         contacts = await burki.contacts(42)
@@ -111,25 +113,25 @@ async def test_exactly_as_many_requests_as_pages(total: int) -> None:
 
 
 async def test_status_is_filtered_by_the_server(burki: BurkiClient) -> None:
-    """A filter delivers what has that status, and all statuses together are everybody."""
+    """A pull with a status delivers exactly the contacts that have it."""
     failed = await burki.contacts(42, status="failed")
     assert {contact.status for contact in failed} == {"failed"}
-    everybody = await burki.contacts(42)
-    assert failed == [contact for contact in everybody if contact.status == "failed"]
+    contacts = await burki.contacts(42)
+    assert failed == [contact for contact in contacts if contact.status == "failed"]
 
 
-async def test_status_is_asked_for_on_every_page() -> None:
-    """A server that knew the filter on page 1 alone would send everybody from page 2 on."""
-    asked: list[str | None] = []
+async def test_status_is_sent_with_every_page() -> None:
+    """The status parameter is part of every request of a pull."""
+    statuses: list[str | None] = []
     server = ListServer(range(1, 101))
 
     def handler(request: httpx.Request) -> httpx.Response:
-        asked.append(request.url.params.get("status"))
+        statuses.append(request.url.params.get("status"))
         return server(request)
 
     async with BurkiClient(KEY, transport=httpx.MockTransport(handler)) as burki:
         assert len(await burki.contacts(42, status="completed", per_page=10)) == 100
-    assert asked == ["completed"] * 10
+    assert statuses == ["completed"] * 10
 
 
 @pytest.mark.parametrize(
@@ -138,7 +140,7 @@ async def test_status_is_asked_for_on_every_page() -> None:
 async def test_limit_is_a_number_of_contacts(
     burki: BurkiClient, sandbox: Sandbox, limit: int, requests: int
 ) -> None:
-    """At most so many contacts come, and no page is asked for that is not needed."""
+    """At most `limit` contacts are delivered, and no unneeded page is requested."""
     contacts = await burki.contacts(42, per_page=100, limit=limit)
     assert ids(contacts) == list(range(101, 2601))[:limit]
     assert contacts.report.contacts == min(limit, 2500)
@@ -149,7 +151,7 @@ async def test_limit_is_a_number_of_contacts(
 
 
 async def test_count_and_page_take_one_request(burki: BurkiClient, sandbox: Sandbox) -> None:
-    """Both ask once; a limit bounds the count and leaves the page alone."""
+    """`count()` and `page()` send one request; `limit` applies to the count only."""
     assert await burki.contacts(42).count() == 2500
     assert await burki.contacts(42, limit=7).count() == 7
     assert await burki.contacts(42, status="busy").count() < 500
@@ -164,10 +166,10 @@ async def test_count_and_page_take_one_request(burki: BurkiClient, sandbox: Sand
     assert sandbox.requests == 5
 
 
-async def test_nothing_is_fetched_for_a_consumer_that_sleeps(
+async def test_prefetch_is_bounded_while_the_consumer_sleeps(
     burki: BurkiClient, sandbox: Sandbox
 ) -> None:
-    """Fetching runs at most four times concurrency pages ahead."""
+    """At most four times `concurrency` pages are prefetched."""
     async with burki.contacts(42, per_page=10).stream() as stream:
         async for _ in stream:
             await asyncio.sleep(1000)
@@ -177,7 +179,7 @@ async def test_nothing_is_fetched_for_a_consumer_that_sleeps(
 
 
 async def test_one_client_bounds_all_its_pulls(sandbox: Sandbox) -> None:
-    """`concurrency` holds for all pulls together, and they share it fairly."""
+    """`concurrency` bounds all pulls of a client together, and they share it fairly."""
     async with BurkiClient(KEY, transport=sandbox.transport, concurrency=4) as burki:
         ends: list[float] = []
 
@@ -191,10 +193,10 @@ async def test_one_client_bounds_all_its_pulls(sandbox: Sandbox) -> None:
     assert max(ends) - start <= 2 * (min(ends) - start)
 
 
-async def test_growing_list_is_followed_to_its_new_end(
+async def test_growing_list_is_read_to_its_new_end(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Contacts added at the end while reading are delivered, and the growth is said once."""
+    """Contacts appended during the pull are delivered, and the growth is logged once."""
 
     def grow(server: ListServer, number: int) -> None:
         if number in (3, 4, 5):
@@ -218,12 +220,12 @@ async def test_growing_list_is_followed_to_its_new_end(
     assert "moved while it was read" in repr(contacts)
 
 
-async def test_short_end_that_fills_up_is_read_to_its_end() -> None:
-    """Growth that an earlier page tells of too late for the last one loses nobody."""
+async def test_last_page_that_filled_up_is_read_again() -> None:
+    """A short last page is read again if an earlier page shows later that the list grew."""
 
     async def handler(request: httpx.Request) -> httpx.Response:
         number = int(request.url.params["page"])
-        # Page 5 is answered first, from 450 contacts; the others when there are 650.
+        # Page 5 is sent first, when there are 450 contacts; the others when there are 650.
         await asyncio.sleep(0.1 if number == 5 and not grown else 1)
         ids = range(1, 651) if grown and number != 1 else range(1, 451)
         if number == 5:
@@ -242,8 +244,8 @@ async def test_short_end_that_fills_up_is_read_to_its_end() -> None:
     )
 
 
-async def test_contact_appended_to_the_last_page_is_not_missed() -> None:
-    """Growth within the last page, told by an earlier page, is followed too."""
+async def test_contact_appended_to_the_last_page_is_delivered() -> None:
+    """A short last page is read again if one contact was added to it."""
 
     async def handler(request: httpx.Request) -> httpx.Response:
         number = int(request.url.params["page"])
@@ -258,28 +260,28 @@ async def test_contact_appended_to_the_last_page_is_not_missed() -> None:
     assert contacts.report.requests == 4
 
 
-async def test_import_between_rows_and_count_loses_nobody() -> None:
-    """A page that is short by its own count is read again, once."""
-    readings: list[int] = []
+async def test_page_with_fewer_rows_than_its_total_is_read_again() -> None:
+    """A page that holds fewer contacts than its own total_items implies is read once more."""
+    requests: list[int] = []
 
     def handler(request: httpx.Request) -> httpx.Response:
         number = int(request.url.params["page"])
-        readings.append(number)
-        if number == 3 and readings.count(3) == 1:  # rows of 240 contacts, a count of 500
+        requests.append(number)
+        if number == 3 and requests.count(3) == 1:  # rows of 240 contacts, a total of 500
             content = page(3, 100, range(1, 501))
             content["contacts"] = content["contacts"][:40]
             return httpx.Response(200, json=content)
-        grown = 3 in readings and number != 2
+        grown = 3 in requests and number != 2
         return httpx.Response(200, json=page(number, 100, range(1, 501 if grown else 241)))
 
     async with BurkiClient(KEY, transport=httpx.MockTransport(handler), concurrency=1) as burki:
         contacts = await burki.contacts(42, per_page=100)
     assert ids(contacts) == list(range(1, 501))
-    assert sorted(readings) == [1, 2, 3, 3, 4, 5]
+    assert sorted(requests) == [1, 2, 3, 3, 4, 5]
 
 
-async def test_server_that_counts_on_and_on_is_not_followed_for_ever() -> None:
-    """Pages that bring nobody new do not lead to others without end."""
+async def test_endless_pages_without_new_contacts_end_the_pull() -> None:
+    """A pull ends although every page without new contacts announces another page."""
 
     def handler(request: httpx.Request) -> httpx.Response:
         number = int(request.url.params["page"])
@@ -294,29 +296,29 @@ async def test_server_that_counts_on_and_on_is_not_followed_for_ever() -> None:
 
 
 @pytest.mark.parametrize("seed", range(40))
-async def test_random_growth_is_followed(seed: int) -> None:
-    """Whatever answers come when, all contacts there were at the last answer are delivered."""
+async def test_random_growth_loses_no_contact(seed: int) -> None:
+    """Of a growing list, all contacts up to the highest total_items seen are delivered."""
     draw = random.Random(seed)
     known = list(range(1, draw.randrange(1, 80)))
-    seen_at_most = 0
+    max_total = 0
 
     async def handler(request: httpx.Request) -> httpx.Response:
-        nonlocal seen_at_most
+        nonlocal max_total
         number = int(request.url.params["page"])
         await asyncio.sleep(draw.random())
         if draw.random() < 0.3:
             known.extend(range(len(known) + 1, len(known) + draw.randrange(1, 25)))
-        answer = page(number, 10, known)
-        seen_at_most = max(seen_at_most, answer["pagination"]["total_items"])
-        return httpx.Response(200, json=answer)
+        content = page(number, 10, known)
+        max_total = max(max_total, content["pagination"]["total_items"])
+        return httpx.Response(200, json=content)
 
     async with BurkiClient(KEY, transport=httpx.MockTransport(handler)) as burki:
         contacts = await burki.contacts(42, per_page=10)
-    assert ids(contacts) == list(range(1, seen_at_most + 1))
+    assert ids(contacts) == list(range(1, max_total + 1))
 
 
-async def test_contacts_pushed_onto_the_next_page_come_once() -> None:
-    """Rows that enter before the reader's place repeat others; each goes out once."""
+async def test_contacts_repeated_on_the_next_page_are_delivered_once() -> None:
+    """A contact inserted before the current page repeats another, which is delivered once."""
 
     def insert(server: ListServer, number: int) -> None:
         if number == 2:
@@ -333,8 +335,8 @@ async def test_contacts_pushed_onto_the_next_page_come_once() -> None:
     assert pages == [10, 9, 10, 1]
 
 
-async def test_removed_contacts_are_noticed(caplog: pytest.LogCaptureFixture) -> None:
-    """Rows that leave before the reader's place hide others; that is said, never silent."""
+async def test_removed_contacts_are_reported(caplog: pytest.LogCaptureFixture) -> None:
+    """A contact removed before the current page hides another, and the report shows it."""
 
     def remove(server: ListServer, number: int) -> None:
         if number == 2:
@@ -351,7 +353,7 @@ async def test_removed_contacts_are_noticed(caplog: pytest.LogCaptureFixture) ->
 async def test_drift_of_an_abandoned_pull_is_logged_too(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """What was seen to move before a break is not kept secret."""
+    """Drift that was seen before a break out of the pull is logged."""
     server = ListServer(range(1, 31), lambda server, number: server.ids.append(100 + number))
     async with BurkiClient(KEY, transport=server.transport, concurrency=1) as burki:
         async with burki.contacts(42, per_page=10).stream() as stream:
@@ -363,7 +365,7 @@ async def test_drift_of_an_abandoned_pull_is_logged_too(
 
 
 async def test_empty_page_in_the_middle_is_not_the_end() -> None:
-    """The plan goes by total_pages, and the hole is said."""
+    """An empty page before the last is reported, and the pages after it are read."""
 
     def handler(request: httpx.Request) -> httpx.Response:
         number = int(request.url.params["page"])
@@ -378,8 +380,8 @@ async def test_empty_page_in_the_middle_is_not_the_end() -> None:
     assert "page 2 did not hold as many contacts as announced" in contacts.report.drift
 
 
-async def test_contacts_in_no_order_come_once_and_all() -> None:
-    """Ids need not rise or fall."""
+async def test_contacts_in_any_order_are_delivered_once() -> None:
+    """A list whose ids are in no order is delivered completely."""
     order = [(number * 7919) % 1009 for number in range(1009)]
     server = ListServer(order)
     async with BurkiClient(KEY, transport=server.transport) as burki:
@@ -388,8 +390,8 @@ async def test_contacts_in_no_order_come_once_and_all() -> None:
     assert contacts.report.consistent
 
 
-async def test_server_that_ignores_the_page_is_found_out() -> None:
-    """The same page again and again is an error, not a list of repeats."""
+async def test_server_that_ignores_the_page_number_raises() -> None:
+    """A server that sends page 1 for every page raises ResponseDecodeError."""
 
     def handler(request: httpx.Request) -> httpx.Response:
         return httpx.Response(200, json=page(1, 10, range(1, 101)))
@@ -399,8 +401,8 @@ async def test_server_that_ignores_the_page_is_found_out() -> None:
             await burki.contacts(42, per_page=10)
 
 
-async def test_lower_page_size_of_the_server_is_followed() -> None:
-    """A server that caps per_page silently is read by its own page size."""
+async def test_lower_page_size_of_the_server_is_used() -> None:
+    """A server that sends smaller pages than requested is read with its page size."""
 
     def handler(request: httpx.Request) -> httpx.Response:
         return httpx.Response(200, json=page(int(request.url.params["page"]), 10, range(1, 101)))
@@ -413,16 +415,16 @@ async def test_lower_page_size_of_the_server_is_followed() -> None:
 
 
 async def test_key_revoked_on_page_seven() -> None:
-    """After the first 401 no new request is sent, and the error says where."""
-    asked: list[int] = []
+    """After the first 401 no new request is sent, and the error names the page."""
+    requests: list[int] = []
     refused_at: list[int] = []
 
     async def handler(request: httpx.Request) -> httpx.Response:
         number = int(request.url.params["page"])
-        asked.append(number)
+        requests.append(number)
         await asyncio.sleep(0.05 if number == 7 else 0.1)
         if number >= 7:
-            refused_at.append(len(asked))
+            refused_at.append(len(requests))
             return httpx.Response(401, json={"detail": "Invalid API key"})
         return httpx.Response(200, json=page(number, 10, range(1, 5001)))
 
@@ -432,11 +434,11 @@ async def test_key_revoked_on_page_seven() -> None:
         await asyncio.sleep(10)
     assert caught.value.page == 7
     assert caught.value.detail == "Invalid API key"
-    assert len(asked) == refused_at[0] == 9
+    assert len(requests) == refused_at[0] == 9
 
 
-async def test_404_on_a_later_page_is_not_the_end() -> None:
-    """A campaign that is gone half-way is an error, not a short list."""
+async def test_404_on_a_later_page_raises() -> None:
+    """A 404 on a later page raises NotFoundError after the contacts of the pages before it."""
 
     def handler(request: httpx.Request) -> httpx.Response:
         number = int(request.url.params["page"])
@@ -453,7 +455,7 @@ async def test_404_on_a_later_page_is_not_the_end() -> None:
 
 
 async def test_bad_contact_names_campaign_page_and_place() -> None:
-    """One malformed contact among thousands is found, and not shown."""
+    """The error for one malformed contact names its place and does not show its values."""
 
     def handler(request: httpx.Request) -> httpx.Response:
         number = int(request.url.params["page"])
@@ -473,7 +475,7 @@ async def test_bad_contact_names_campaign_page_and_place() -> None:
 
 
 async def test_stream_reports_as_it_grows(burki: BurkiClient) -> None:
-    """The report of a stream is there at any time."""
+    """The report of a stream can be read before, during and after the pull."""
     async with burki.contacts(42, per_page=100).stream() as stream:
         assert stream.report.requests == 0
         assert stream.report.elapsed == 0
@@ -491,8 +493,8 @@ async def test_stream_reports_as_it_grows(burki: BurkiClient) -> None:
     assert stream.report == after
 
 
-async def test_stream_goes_on_where_it_was_left(burki: BurkiClient) -> None:
-    """Within its block a stream can be iterated in several loops."""
+async def test_stream_continues_in_a_second_loop(burki: BurkiClient) -> None:
+    """Within its block a stream can be iterated in several loops, each continuing the last."""
     async with burki.contacts(42).stream() as stream:
         first = [contact.id async for contact in _take(stream, 5)]
         rest = [contact.id async for contact in stream]
@@ -505,8 +507,8 @@ async def _take(stream: ContactStream, number: int) -> AsyncIterator[Contact]:
         yield await anext(iterator)
 
 
-async def test_deadline_round_one_contact_of_a_stream_loses_nothing() -> None:
-    """A stream goes on after a cancelled anext, where a bare generator would be over."""
+async def test_deadlines_around_single_contacts_of_a_stream_lose_none() -> None:
+    """A stream continues after its `anext` was cancelled by a deadline."""
     sandbox = Sandbox(300, latency=1.0)
     async with BurkiClient(KEY, transport=sandbox.transport, concurrency=1) as burki:
         seen: list[int] = []
@@ -526,7 +528,7 @@ async def test_deadline_round_one_contact_of_a_stream_loses_nothing() -> None:
 
 
 async def test_several_tasks_can_share_a_stream(burki: BurkiClient, sandbox: Sandbox) -> None:
-    """Workers that iterate over one stream get each contact once among them."""
+    """Tasks that iterate over the same stream together get each contact once."""
     got: list[int] = []
 
     async def work() -> None:
@@ -542,7 +544,7 @@ async def test_several_tasks_can_share_a_stream(burki: BurkiClient, sandbox: San
 
 
 async def test_failed_stream_stays_failed() -> None:
-    """Whoever goes on after an error gets it again, not an early end."""
+    """Iterating over a stream after an error raises that error again."""
 
     def handler(request: httpx.Request) -> httpx.Response:
         number = int(request.url.params["page"])
@@ -560,7 +562,7 @@ async def test_failed_stream_stays_failed() -> None:
 
 
 async def test_stream_cannot_be_entered_twice(burki: BurkiClient) -> None:
-    """A stream is one pull; another one has to be asked for."""
+    """Entering a stream a second time raises RuntimeError."""
     stream = burki.contacts(42).stream()
     async with stream:
         with pytest.raises(RuntimeError, match="this stream is over"):
@@ -574,7 +576,7 @@ async def test_stream_cannot_be_entered_twice(burki: BurkiClient) -> None:
 async def test_leaving_a_stream_that_another_task_reads(
     burki: BurkiClient, sandbox: Sandbox
 ) -> None:
-    """The block ends with its own exception, and the other task is told."""
+    """The block ends with its own exception, and the other task gets a RuntimeError."""
 
     async def read() -> None:
         async for _ in stream:
@@ -585,16 +587,16 @@ async def test_leaving_a_stream_that_another_task_reads(
             reading = asyncio.create_task(read())
             await asyncio.sleep(0.06)
             raise KeyError
-    asked = sandbox.requests
+    sent = sandbox.requests
     assert not [task for task in asyncio.all_tasks() if "aioburki" in task.get_name()]
     with pytest.raises(RuntimeError, match=r"was left|inside its"):
         await reading
     await asyncio.sleep(10)
-    assert sandbox.requests == asked
+    assert sandbox.requests == sent
 
 
 async def test_report_can_be_read_from_another_thread(burki: BurkiClient) -> None:
-    """A progress display in a thread needs no event loop."""
+    """The report of a stream can be read in a thread without an event loop."""
     async with burki.contacts(42).stream() as stream:
         await anext(stream)
         with ThreadPoolExecutor() as threads:
@@ -602,7 +604,7 @@ async def test_report_can_be_read_from_another_thread(burki: BurkiClient) -> Non
 
 
 async def test_stream_outside_its_block_is_an_error(burki: BurkiClient, sandbox: Sandbox) -> None:
-    """A stream that is not open cannot be taken for an empty campaign."""
+    """Iterating over a stream outside its block raises RuntimeError and sends no request."""
     stream = burki.contacts(42).stream()
     with pytest.raises(RuntimeError, match="inside its `async with` block"):
         aiter(stream)
@@ -614,20 +616,20 @@ async def test_stream_outside_its_block_is_an_error(burki: BurkiClient, sandbox:
 
 
 async def test_pages_can_be_closed(burki: BurkiClient, sandbox: Sandbox) -> None:
-    """aclosing() ends a pull of pages at once."""
+    """`aclosing` ends a pull of pages at once."""
     async with aclosing(burki.contacts(42, per_page=10).pages()) as pages:
         async for each in pages:
             assert each.pagination.page == 1
             break
-    asked = sandbox.requests
+    sent = sandbox.requests
     await asyncio.sleep(10)
-    assert sandbox.requests == asked
+    assert sandbox.requests == sent
 
 
 async def test_memory_does_not_grow_with_the_list() -> None:
-    """A stream of 20,000 contacts keeps those of the pages ahead, and no page it has handed out."""
+    """A stream holds the contacts of prefetched pages, and none of delivered pages."""
     sandbox = Sandbox(20_000)
-    most = 0
+    max_alive = 0
     async with BurkiClient(KEY, transport=sandbox.transport, concurrency=2) as burki:
         async with burki.contacts(42, per_page=50).stream() as stream:
             async for each in stream:
@@ -635,20 +637,20 @@ async def test_memory_does_not_grow_with_the_list() -> None:
                     await asyncio.sleep(1)
                     gc.collect()
                     alive = sum(type(thing) is Contact for thing in gc.get_objects())
-                    most = max(most, alive)
-    assert 0 < most <= 50 * (1 + 4 * 2) + 50
+                    max_alive = max(max_alive, alive)
+    assert 0 < max_alive <= 50 * (1 + 4 * 2) + 50
 
 
-async def test_ignored_filter_is_noticed() -> None:
-    """A server that does not filter is told off in the report."""
+async def test_ignored_status_filter_is_reported() -> None:
+    """Contacts with another status than the requested one are counted in the report."""
     server = ListServer(range(1, 4))
     async with BurkiClient(KEY, transport=server.transport) as burki:
         contacts = await burki.contacts(42, status="failed")
     assert contacts.report.drift == ("3 contacts came with another status than asked for",)
 
 
-async def test_closed_client_sends_nothing_over_a_client_that_is_open() -> None:
-    """The user's client stays open; ours refuses all the same, also for what it made before."""
+async def test_closed_client_sends_nothing_over_an_open_http_client() -> None:
+    """A closed client with an open `http_client` raises, also for queries made before."""
     server = ListServer([1])
     async with httpx.AsyncClient(transport=server.transport) as http:
         burki = BurkiClient(KEY, http_client=http)

@@ -1,4 +1,4 @@
-"""What servers answer: statuses, redirects, error bodies; by what is seen on the wire."""
+"""Pulls through HTTP statuses, redirects and error bodies, checked by the events on the wire."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from faults import TOTAL, FaultServer, Steps, content, head, raw, says
+from faults import TOTAL, FaultServer, Steps, page_body, respond, response_head, send_raw
 from pages import KEY
 
 from aioburki import (
@@ -34,7 +34,7 @@ from aioburki import (
 pytestmark = [pytest.mark.long, pytest.mark.asyncio, pytest.mark.usefixtures("nothing_left")]
 
 HTML = b"<!DOCTYPE html><html><body>canary challenge</body></html>"
-CAPTIVE = says(200, HTML, content_type="text/html")
+CAPTIVE_PORTAL = respond(200, HTML, content_type="text/html")
 
 
 async def pull(url: str, **settings: Any) -> ContactList:
@@ -45,13 +45,13 @@ async def pull(url: str, **settings: Any) -> ContactList:
 
 
 @pytest.mark.parametrize("status", [408, 425, 500, 502, 503, 504, *range(520, 531)])
-async def test_passing_statuses_are_asked_again_on_the_same_connection(
+async def test_transient_statuses_are_retried_on_the_same_connection(
     faults: FaultServer, status: int
 ) -> None:
-    """Such an answer costs one request, and the page comes once."""
-    html = status % 2 == 0
-    answer = says(status, HTML, content_type="text/html") if html else says(status)
-    faults.listen({2: [answer]})
+    """A transient status costs one more request, and each contact is delivered once."""
+    is_html = status % 2 == 0
+    response = respond(status, HTML, content_type="text/html") if is_html else respond(status)
+    faults.listen({2: [response]})
     contacts = await pull(faults.url)
     assert [contact.id for contact in contacts] == list(range(1, TOTAL + 1))
     assert faults.events == ["connect", "GET 1", "200", "GET 2", str(status), "GET 2", "200"]
@@ -59,39 +59,39 @@ async def test_passing_statuses_are_asked_again_on_the_same_connection(
 
 
 @pytest.mark.parametrize(
-    ("status", "answer", "kind"),
+    ("status", "response", "kind"),
     [
-        (400, says(400, b'{"detail": "Invalid status"}'), BadRequestError),
-        (401, says(401, b'{"detail": "Invalid API key"}'), AuthenticationError),
-        (403, says(403), PermissionDeniedError),
-        (403, says(403, HTML, content_type="text/html"), UnexpectedResponseError),
-        (404, says(404), NotFoundError),
-        (404, says(404, HTML, content_type="text/html"), UnexpectedResponseError),
-        (409, says(409), APIError),
-        (418, says(418), APIError),
-        (422, says(422), UnprocessableError),
-        (451, says(451), APIError),
-        (501, says(501), ServerError),
-        (505, says(505), ServerError),
-        (599, says(599), ServerError),
-        (600, says(600), UnexpectedResponseError),
-        (999, says(999), UnexpectedResponseError),
-        (203, says(203, content(2)), UnexpectedResponseError),
-        (204, raw("204", head(204), then="go on"), UnexpectedResponseError),
-        (206, says(206, content(2)), UnexpectedResponseError),
-        (200, CAPTIVE, UnexpectedResponseError),
-        (200, says(200, b'{"contacts": []}'), ResponseDecodeError),
-        (200, says(200, content(1)), ResponseDecodeError),
-        (200, says(200, b"[" * 100_000 + b"]" * 100_000), ResponseDecodeError),
-        (304, raw("304", head(304), then="go on"), UnexpectedResponseError),
+        (400, respond(400, b'{"detail": "Invalid status"}'), BadRequestError),
+        (401, respond(401, b'{"detail": "Invalid API key"}'), AuthenticationError),
+        (403, respond(403), PermissionDeniedError),
+        (403, respond(403, HTML, content_type="text/html"), UnexpectedResponseError),
+        (404, respond(404), NotFoundError),
+        (404, respond(404, HTML, content_type="text/html"), UnexpectedResponseError),
+        (409, respond(409), APIError),
+        (418, respond(418), APIError),
+        (422, respond(422), UnprocessableError),
+        (451, respond(451), APIError),
+        (501, respond(501), ServerError),
+        (505, respond(505), ServerError),
+        (599, respond(599), ServerError),
+        (600, respond(600), UnexpectedResponseError),
+        (999, respond(999), UnexpectedResponseError),
+        (203, respond(203, page_body(2)), UnexpectedResponseError),
+        (204, send_raw("204", response_head(204), then="continue"), UnexpectedResponseError),
+        (206, respond(206, page_body(2)), UnexpectedResponseError),
+        (200, CAPTIVE_PORTAL, UnexpectedResponseError),
+        (200, respond(200, b'{"contacts": []}'), ResponseDecodeError),
+        (200, respond(200, page_body(1)), ResponseDecodeError),
+        (200, respond(200, b"[" * 100_000 + b"]" * 100_000), ResponseDecodeError),
+        (304, send_raw("304", response_head(304), then="continue"), UnexpectedResponseError),
     ],
     ids=str,
 )  # fmt: skip
-async def test_other_answers_end_the_pull_at_once(
-    faults: FaultServer, status: int, answer: Steps, kind: type[BurkiError]
+async def test_other_responses_end_the_pull_at_once(
+    faults: FaultServer, status: int, response: Steps, kind: type[BurkiError]
 ) -> None:
-    """One attempt, one error of its own class with the page, and no HTML in its text."""
-    faults.listen({2: [answer]})
+    """After one attempt an error of the expected class names the page and quotes no HTML."""
+    faults.listen({2: [response]})
     with pytest.raises(kind) as caught:
         await pull(faults.url)
     assert type(caught.value) is kind
@@ -103,7 +103,7 @@ async def test_other_answers_end_the_pull_at_once(
 
 @pytest.fixture
 def target() -> Iterator[socket.socket]:
-    """Listen where nobody may come, and fail a test in which somebody does."""
+    """Listen on a port, and fail a test that connects to it."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         yield listening
         assert select.select([listening], [], [], 0.05)[0] == []
@@ -113,12 +113,12 @@ def target() -> Iterator[socket.socket]:
 async def test_redirects_are_not_followed(
     faults: FaultServer, target: socket.socket, status: int
 ) -> None:
-    """Not to another host, nor to the same one, nor to nowhere: 0 bytes reach the target."""
+    """No redirect is followed, whatever its Location, and nothing connects to its target."""
     faults.listen()
     elsewhere = f"http://127.0.0.1:{target.getsockname()[1]}/canary?page=7"
     for location in (elsewhere, elsewhere[5:], f"{faults.url}/other?page=7", "?page=7", "", None):
         headers = {} if location is None else {"location": location}
-        faults.listen({2: [says(status, b"", **headers)]})
+        faults.listen({2: [respond(status, b"", **headers)]})
         with pytest.raises(UnexpectedResponseError, match="redirect") as caught:
             await pull(faults.url)
         assert (caught.value.status_code, caught.value.attempts) == (status, 1)
@@ -126,19 +126,19 @@ async def test_redirects_are_not_followed(
         assert faults.events == ["connect", "GET 1", "200", "GET 2", str(status)]
 
 
-async def test_redirect_to_itself_for_ever_is_asked_once(faults: FaultServer) -> None:
-    """A loop of redirects costs one request."""
+async def test_redirect_loop_costs_one_request(faults: FaultServer) -> None:
+    """A redirect to the same URL is requested once."""
     faults.listen()
     path = "/api/v1/campaigns/42/contacts?page=1&per_page=10"
-    faults.listen({1: [says(302, b"", location=path)] * 5})
+    faults.listen({1: [respond(302, b"", location=path)] * 5})
     with pytest.raises(UnexpectedResponseError):
         await pull(faults.url)
     assert faults.events == ["connect", "GET 1", "302"]
 
 
-async def test_key_revoked_in_mid_pull_stops_all_requests(faults: FaultServer) -> None:
-    """After the first 401 no further request is sent, by nobody, and the error comes at once."""
-    faults.listen({7: [says(401)]}, total=500, latency=0.02)
+async def test_key_revoked_during_a_pull_stops_all_requests(faults: FaultServer) -> None:
+    """After the first 401 no further request is sent, and the error is raised at once."""
+    faults.listen({7: [respond(401)]}, total=500, latency=0.02)
     async with BurkiClient(KEY, base_url=faults.url) as burki:
         with pytest.raises(AuthenticationError) as caught:
             await burki.contacts(42, per_page=1)
@@ -146,15 +146,15 @@ async def test_key_revoked_in_mid_pull_stops_all_requests(faults: FaultServer) -
         await burki.aclose()
         assert time.monotonic() - start < 0.1
     assert caught.value.page == 7
-    asked = len(faults.look()["heads"])
-    assert asked <= 7 + 2 * 8  # those of its instant, and those sent while it travelled
+    sent = len(faults.state()["heads"])
+    assert sent <= 7 + 2 * 8  # with those in flight, and those sent before the 401 arrived
     await asyncio.sleep(0.1)
-    assert len(faults.look()["heads"]) == asked
+    assert len(faults.state()["heads"]) == sent
 
 
-async def test_campaign_deleted_in_mid_pull_is_no_short_list(faults: FaultServer) -> None:
-    """A 404 on a later page ends the pull with an error, after what had come."""
-    faults.listen({3: [says(404)]}, total=100)
+async def test_404_on_a_later_page_raises(faults: FaultServer) -> None:
+    """A campaign deleted during a pull raises after the contacts of the pages before it."""
+    faults.listen({3: [respond(404)]}, total=100)
     got = []
     async with BurkiClient(KEY, base_url=faults.url, concurrency=1) as burki:
         with pytest.raises(NotFoundError, match="page 3"):
@@ -164,13 +164,13 @@ async def test_campaign_deleted_in_mid_pull_is_no_short_list(faults: FaultServer
     assert faults.events == ["connect", "GET 1", "200", "GET 2", "200", "GET 3", "404"]
 
 
-async def test_problems_of_a_422_come_without_what_was_sent(faults: FaultServer) -> None:
-    """FastAPI echoes input, context and a link; place, text and type remain."""
+async def test_problems_of_a_422_omit_the_input(faults: FaultServer) -> None:
+    """Problems of a 422 keep their place, text and type, without input, ctx and url."""
     problem = {
         "loc": ["query", "per_page"], "msg": "too much", "type": "less_than_equal",
         "input": "canary", "ctx": {"le": "canary"}, "url": "https://canary.example",
     }  # fmt: skip
-    faults.listen({2: [says(422, json.dumps({"detail": [problem]}).encode())]})
+    faults.listen({2: [respond(422, json.dumps({"detail": [problem]}).encode())]})
     with pytest.raises(UnprocessableError) as caught:
         await pull(faults.url)
     assert "too much" in str(caught.value.problems)
@@ -182,11 +182,9 @@ async def test_problems_of_a_422_come_without_what_was_sent(faults: FaultServer)
     ["0", "-5", "abc", "", "inf", "nan", "1, 2", "\xb2", "1.5 s",
      "Mon, 01 Jan 2001 00:00:00 GMT", "Mon, 01 Jan 100000 00:00:00 GMT"],
 )  # fmt: skip
-async def test_unusable_retry_after_is_no_wait_and_no_crash(
-    faults: FaultServer, value: str
-) -> None:
-    """A Retry-After that says nothing leaves the pause to the client."""
-    faults.listen({2: [says(503, retry_after=value)]})
+async def test_unusable_retry_after_is_ignored(faults: FaultServer, value: str) -> None:
+    """A Retry-After that cannot be used is replaced by the usual back-off."""
+    faults.listen({2: [respond(503, retry_after=value)]})
     contacts = await pull(faults.url)
     assert len(contacts) == TOTAL
     assert faults.events == ["connect", "GET 1", "200", "GET 2", "503", "GET 2", "200"]
@@ -194,9 +192,9 @@ async def test_unusable_retry_after_is_no_wait_and_no_crash(
 
 
 @pytest.mark.parametrize("status", [429, 503])
-async def test_retry_after_is_waited_out(faults: FaultServer, status: int) -> None:
-    """Nothing is sent before the time that the server names is over."""
-    faults.listen({2: [says(status, retry_after="0.6")] * 2})
+async def test_retry_after_is_respected(faults: FaultServer, status: int) -> None:
+    """No request is sent before the Retry-After of a 429 or 503 has passed."""
+    faults.listen({2: [respond(status, retry_after="0.6")] * 2})
     start = time.monotonic()
     contacts = await pull(faults.url)
     assert time.monotonic() - start >= 1.2
@@ -206,9 +204,9 @@ async def test_retry_after_is_waited_out(faults: FaultServer, status: int) -> No
     assert contacts.report.rate_limited == (2 if status == 429 else 0)
 
 
-async def test_retry_after_of_days_is_an_error_at_once(faults: FaultServer) -> None:
-    """What is beyond `max_wait` is said, not slept."""
-    faults.listen({2: [says(429, retry_after="1000000")]})
+async def test_retry_after_beyond_max_wait_raises_at_once(faults: FaultServer) -> None:
+    """A Retry-After longer than `max_wait` raises RateLimitError without a wait."""
+    faults.listen({2: [respond(429, retry_after="1000000")]})
     start = time.monotonic()
     with pytest.raises(RateLimitError) as caught:
         await pull(faults.url)
@@ -228,11 +226,11 @@ async def test_retry_after_of_days_is_an_error_at_once(faults: FaultServer) -> N
     ],
     ids=lambda payload: payload[:20],
 )  # fmt: skip
-async def test_error_bodies_of_any_kind_leave_the_error_as_it_is(
+async def test_error_body_does_not_change_the_error_class(
     faults: FaultServer, payload: bytes
 ) -> None:
-    """The status says what it is; the reason is short, harmless, and never the key."""
-    faults.listen({1: [says(400, payload)]})
+    """The status decides the class; the detail is short, printable and never shows the key."""
+    faults.listen({1: [respond(400, payload)]})
     with pytest.raises(BadRequestError) as caught:
         await pull(faults.url)
     text = str(caught.value)
@@ -243,10 +241,10 @@ async def test_error_bodies_of_any_kind_leave_the_error_as_it_is(
 
 
 async def test_wall_clock_may_jump(faults: FaultServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An hour forth or back in mid-pull changes neither waits nor deadlines nor the report."""
+    """Wall clock jumps of an hour or more change no wait, no deadline and no report."""
     wall, jumps = time.time, itertools.cycle((3600.0, -3600.0, 7200.0, 0.0))
     monkeypatch.setattr(time, "time", lambda: wall() + next(jumps))
-    faults.listen({2: [says(503)], 3: [says(503, retry_after="0.3")]}, total=30)
+    faults.listen({2: [respond(503)], 3: [respond(503, retry_after="0.3")]}, total=30)
     start = time.monotonic()
     contacts = await pull(faults.url)
     took = time.monotonic() - start

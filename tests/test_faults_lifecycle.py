@@ -1,4 +1,4 @@
-"""Ends of processes, slow consumers, and failures that meet, with what the wire shows of them."""
+"""Interrupts, forks, slow consumers and simultaneous failures, checked by events on the wire."""
 
 from __future__ import annotations
 
@@ -12,7 +12,17 @@ from pathlib import Path
 
 import httpx
 import pytest
-from faults import STALL, TOTAL, FaultServer, Steps, complete, content, raw, says, whole
+from faults import (
+    STALL,
+    TOTAL,
+    FaultServer,
+    Steps,
+    json_response,
+    page_body,
+    page_response,
+    respond,
+    send_raw,
+)
 from pages import KEY, body, page
 
 from aioburki import (
@@ -75,8 +85,8 @@ asyncio.run(main())
 """
 
 
-def fresh(program: str, *arguments: str, warnings: str = "error") -> subprocess.Popen[str]:
-    """Start *program* in a process where nothing is overlooked."""
+def start_process(program: str, *arguments: str, warnings: str = "error") -> subprocess.Popen[str]:
+    """Start *program* in a new process, in development mode and with warnings as errors."""
     command = [sys.executable, "-X", "dev", "-W", warnings, "-c", program, *arguments]
     environment = {
         "PYTHONPATH": str(Path(connection_pool.__file__).parents[1]),
@@ -87,16 +97,16 @@ def fresh(program: str, *arguments: str, warnings: str = "error") -> subprocess.
 
 @pytest.mark.parametrize("moment", ["stalled", "busy"])
 @pytest.mark.parametrize("way", ["await", "iterate", "pages", "stream"])
-async def test_interrupt_ends_the_process_in_order(
+async def test_interrupt_ends_the_process_cleanly(
     faults: FaultServer, way: str, moment: str
 ) -> None:
-    """Ctrl-C ends `asyncio.run` within two seconds, with its traceback and nothing else."""
-    moves: dict[int | str, list[Steps]] = {1: [[["page"]]]}
+    """Ctrl-C ends `asyncio.run` within two seconds, and only KeyboardInterrupt is printed."""
+    steps: dict[int | str, list[Steps]] = {1: [[["page"]]]}
     if moment == "stalled":
-        moves["*"] = [STALL] * 8
-    faults.listen(moves, total=5_000)
-    process = fresh(INTERRUPTED, faults.url, way)
-    while len(faults.look()["heads"]) < 9:
+        steps["*"] = [STALL] * 8
+    faults.listen(steps, total=5_000)
+    process = start_process(INTERRUPTED, faults.url, way)
+    while len(faults.state()["heads"]) < 9:
         await asyncio.sleep(0.01)
     start = time.monotonic()
     process.send_signal(signal.SIGINT)
@@ -108,18 +118,18 @@ async def test_interrupt_ends_the_process_in_order(
         assert complaint not in errors
 
 
-async def test_client_in_a_forked_process_says_so(faults: FaultServer) -> None:
-    """After a fork the child gets a RuntimeError that names the cause, and the parent goes on."""
+async def test_use_in_a_forked_process_raises(faults: FaultServer) -> None:
+    """After a fork the child gets a RuntimeError with the reason; the parent can go on."""
     faults.listen()
-    # Python warns of forking a process that has threads; that is what is tried here.
-    process = fresh(FORKED, faults.url, warnings="ignore::DeprecationWarning")
+    # Python warns when a process with threads forks, which this test does on purpose.
+    process = start_process(FORKED, faults.url, warnings="ignore::DeprecationWarning")
     _, errors = await asyncio.to_thread(process.communicate, timeout=20)
     assert process.returncode == 0, errors
 
 
 @pytest.mark.virtual_clock
-async def test_slow_consumer_makes_no_request_late() -> None:
-    """While the consumer sleeps, requests run to their end and time passes for none of them."""
+async def test_slow_consumer_causes_no_timeouts() -> None:
+    """Requests finish while the consumer sleeps, so none of them times out."""
     sandbox = Sandbox(60, latency=0.5)
     async with BurkiClient(KEY, transport=sandbox.transport, timeout=1, concurrency=2) as burki:
         async with burki.contacts(42, per_page=1).stream() as stream:
@@ -129,10 +139,10 @@ async def test_slow_consumer_makes_no_request_late() -> None:
     assert (stream.report.contacts, stream.report.requests, stream.report.retries) == (60, 60, 0)
 
 
-async def test_connections_that_expire_under_a_slow_consumer_cost_nothing(
+async def test_expired_idle_connections_cost_no_request(
     faults: FaultServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A connection that rested too long, or that the server has closed, is replaced unnoticed."""
+    """An idle connection that expired or was closed by the server is replaced without a retry."""
     monkeypatch.setattr(connection_pool, "KEEPALIVE_SECONDS", 0.02)
     closing = [["note", "200"], ["page"], ["close"]]
     faults.listen({page: [closing] for page in (2, 4, 6)})
@@ -147,8 +157,8 @@ async def test_connections_that_expire_under_a_slow_consumer_cost_nothing(
 
 
 @pytest.mark.virtual_clock
-async def test_pages_that_fail_in_the_same_instant_are_one_error() -> None:
-    """Two failures at once come as one plain error, and nothing is sent after it."""
+async def test_simultaneous_failures_raise_one_error() -> None:
+    """Two pages that fail at once raise one plain error, and no request follows it."""
     answered = 0
 
     async def handler(request: httpx.Request) -> httpx.Response:
@@ -173,8 +183,8 @@ async def test_pages_that_fail_in_the_same_instant_are_one_error() -> None:
 
 
 @pytest.mark.virtual_clock
-async def test_page_that_fails_for_good_ends_a_long_pull() -> None:
-    """Page 437 of 500 is named, and the pages before it have been delivered, each once."""
+async def test_permanent_failure_of_a_page_ends_the_pull() -> None:
+    """The error names page 437 of 500, and the pages before it are delivered once each."""
 
     def handler(request: httpx.Request) -> httpx.Response:
         number = int(request.url.params["page"])
@@ -192,12 +202,10 @@ async def test_page_that_fails_for_good_ends_a_long_pull() -> None:
 
 
 @pytest.mark.parametrize("total_pages", [10**9, 10**18, 10_000_000])
-async def test_claim_of_a_billion_pages_costs_no_memory(
-    faults: FaultServer, total_pages: int
-) -> None:
-    """An absurd number of pages is refused, or read a bounded way ahead; no task for each."""
-    claim = body(page(1, 10, range(1, 21), total_pages=total_pages, has_next=True))
-    steps = [["note", "200"], ["send", complete(claim)]]
+async def test_huge_total_pages_costs_no_memory(faults: FaultServer, total_pages: int) -> None:
+    """A huge total_pages is refused, or prefetched with a bounded number of tasks."""
+    first = body(page(1, 10, range(1, 21), total_pages=total_pages, has_next=True))
+    steps = [["note", "200"], ["send", json_response(first)]]
     faults.listen({1: [steps]})
     async with BurkiClient(KEY, base_url=faults.url) as burki:
         async with burki.contacts(42, per_page=10).stream() as stream:
@@ -208,35 +216,35 @@ async def test_claim_of_a_billion_pages_costs_no_memory(
                 await anext(stream)
                 tasks = [task for task in asyncio.all_tasks() if "aioburki" in task.get_name()]
                 assert len(tasks) <= 4 * 8
-    assert len(faults.look()["heads"]) <= 1 + 4 * 8
+    assert len(faults.state()["heads"]) <= 1 + 4 * 8
 
 
 @pytest.mark.parametrize("ending", ["close", "reset"])
-async def test_answer_that_is_lost_after_it_was_sent_counts_once(
+async def test_page_whose_response_is_lost_is_delivered_once(
     faults: FaultServer, ending: str
 ) -> None:
-    """Whether the last bytes arrive before the connection ends or not, the page comes once."""
-    lost = raw("200", whole(2), then=ending)
-    cut = raw("200", whole(2)[:-1], then=ending)
+    """A page is delivered once, whether its last bytes arrive before the connection ends or not."""
+    lost = send_raw("200", page_response(2), then=ending)
+    cut = send_raw("200", page_response(2)[:-1], then=ending)
     faults.listen({2: [cut, lost]})
     async with BurkiClient(KEY, base_url=faults.url, concurrency=1) as burki:
         contacts = await burki.contacts(42, per_page=10)
     assert [contact.id for contact in contacts] == list(range(1, TOTAL + 1))
-    assert contacts.report.requests == len(faults.look()["heads"])
+    assert contacts.report.requests == len(faults.state()["heads"])
     assert contacts.report.duplicates == 0
 
 
-async def test_same_page_again_and_again_is_found_out(faults: FaultServer) -> None:
-    """A server that ignores the number of the page is an error at the second page."""
-    faults.listen({number: [says(200, content(1))] for number in range(2, 30)}, total=300)
+async def test_server_that_ignores_the_page_number_raises(faults: FaultServer) -> None:
+    """A server that sends page 1 for every page raises ResponseDecodeError at the second page."""
+    faults.listen({number: [respond(200, page_body(1))] for number in range(2, 30)}, total=300)
     async with BurkiClient(KEY, base_url=faults.url) as burki:
         with pytest.raises(ResponseDecodeError, match="page 1 came instead"):
             await burki.contacts(42, per_page=10)
-    assert len(faults.look()["heads"]) <= 1 + 2 * 8
+    assert len(faults.state()["heads"]) <= 1 + 2 * 8
 
 
-async def test_pulls_that_share_a_client_share_its_slots(faults: FaultServer) -> None:
-    """Of five pulls of the same length none takes more than twice as long as another."""
+async def test_concurrent_pulls_share_the_slots_fairly(faults: FaultServer) -> None:
+    """The slowest of five equal pulls takes at most twice as long as the fastest."""
     faults.listen(total=400, latency=0.01)
     ends: list[float] = []
     async with BurkiClient(KEY, base_url=faults.url, concurrency=4) as burki:
@@ -248,16 +256,16 @@ async def test_pulls_that_share_a_client_share_its_slots(faults: FaultServer) ->
         await burki.contacts(42).count()
         start = time.monotonic()
         await asyncio.gather(*(pull() for _ in range(5)))
-    assert faults.look()["accepted"] <= 4
+    assert faults.state()["accepted"] <= 4
     assert max(ends) - start <= 2 * (min(ends) - start)
 
 
-async def test_server_that_goes_away_in_mid_pull_is_named(faults: FaultServer) -> None:
-    """When nobody listens any more the pull ends with a typed error, after a few probes."""
+async def test_server_that_stops_during_a_pull_raises(faults: FaultServer) -> None:
+    """When the port is closed the pull raises ConnectionFailedError after a few trial requests."""
     faults.listen(total=2_000, latency=0.01)
     async with BurkiClient(KEY, base_url=faults.url, attempts=2, timeout=5) as burki:
         pull = asyncio.ensure_future(burki.contacts(42, per_page=10))
-        while len(faults.look()["heads"]) < 10:
+        while len(faults.state()["heads"]) < 10:
             await asyncio.sleep(0.01)
         faults.listen()  # on another port
         with pytest.raises(ConnectionFailedError) as caught:

@@ -12,7 +12,17 @@ from pathlib import Path
 
 import pytest
 import trustme
-from faults import CLOSE, RESET, STALL, TOTAL, FaultServer, Steps, complete, raw, whole
+from faults import (
+    CLOSE,
+    RESET,
+    STALL,
+    TOTAL,
+    FaultServer,
+    Steps,
+    json_response,
+    page_response,
+    send_raw,
+)
 from pages import KEY, body, page
 
 from aioburki import BurkiClient, ConnectionFailedError, RequestTimeoutError
@@ -104,8 +114,8 @@ async def refused(faults: FaultServer) -> None:
         with pytest.raises(ConnectionFailedError, match="the TLS certificate of loc") as caught:
             await burki.contacts(42)
     assert caught.value.attempts == 1
-    assert faults.settled() == 0
-    seen = faults.look()
+    assert faults.connections_left() == 0
+    seen = faults.state()
     assert seen["events"] == ["connect", "tls refused"]
     assert seen["heads"] == []
     assert "bytes" not in seen
@@ -132,7 +142,7 @@ async def test_environment_is_not_used(
             assert len(await burki.contacts(42, per_page=10)) == TOTAL
         with pytest.raises(BlockingIOError):
             proxy.accept()
-    for head in faults.look()["heads"]:
+    for head in faults.state()["heads"]:
         assert head.lower().count("authorization:") == 1
         assert f"authorization: Bearer {KEY}\r\n".lower() in head.lower()
     assert not (tmp_path / "keys").exists()
@@ -141,9 +151,9 @@ async def test_environment_is_not_used(
 BREAKING: dict[str, tuple[Steps, str]] = {
     "closed": (CLOSE, "close"),
     "reset": (RESET, "reset"),
-    "cut": (raw("cut", whole(2)[:400]), "cut"),
+    "cut": (send_raw("cut", page_response(2)[:400]), "cut"),
     "stalled": (STALL, "stall"),
-    "banner": (raw("banner", "220 smtp.example ESMTP\r\n"), "banner"),
+    "banner": (send_raw("banner", "220 smtp.example ESMTP\r\n"), "banner"),
 }
 
 
@@ -168,11 +178,11 @@ async def test_unsolicited_response_is_not_used(
     faults: FaultServer, certificate: Callable[..., Files], how: str
 ) -> None:
     """Bytes after a response are not taken for the next one, whenever they are decrypted."""
-    stray = complete(body(page(2, 10, range(101, 121))))
+    stray = json_response(body(page(2, 10, range(101, 121))))
     pieces: dict[str, Steps] = {
-        "at once": [["send", whole(1) + stray]],
-        "in a record of its own": [["send", whole(1)], ["send", stray]],
-        "a moment later": [["send", whole(1)], ["sleep", 0.01], ["send", stray]],
+        "at once": [["send", page_response(1) + stray]],
+        "in a record of its own": [["send", page_response(1)], ["send", stray]],
+        "a moment later": [["send", page_response(1)], ["sleep", 0.01], ["send", stray]],
     }
     faults.listen({1: [[["note", "200"], *pieces[how]]]}, tls=certificate())
     async with BurkiClient(KEY, base_url=faults.url, concurrency=1) as burki:
@@ -204,7 +214,7 @@ async def test_broken_handshake_is_retried(
     faults: FaultServer, certificate: Callable[..., Files]
 ) -> None:
     """A connection that ends or sends plain text during the handshake costs one retry."""
-    breaking = [CLOSE, RESET, raw("banner", "HTTP/1.1 400 Bad Request\r\n\r\n")]
+    breaking = [CLOSE, RESET, send_raw("banner", "HTTP/1.1 400 Bad Request\r\n\r\n")]
     faults.listen(greetings=breaking, tls=certificate())
     async with BurkiClient(KEY, base_url=faults.url, concurrency=1) as burki:
         contacts = await burki.contacts(42, per_page=10)

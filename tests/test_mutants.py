@@ -1,4 +1,4 @@
-"""The mutants still fit the source; whether tests catch them, `python tests/mutants.py` tells."""
+"""The mutants fit the source; `python tests/mutants.py` checks that the tests catch them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MUTANTS = mutants()
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
 def test_every_mutant_applies(mutant: Mutant) -> None:
-    """Its text stands once in the source, and the change is another program that compiles."""
+    """The `old` text is in the source once, and the changed module compiles and differs."""
     source = source_of(mutant.module)
     changed = ast.parse(mutant.applied(source))
     assert ast.dump(changed) != ast.dump(ast.parse(source))
@@ -21,14 +21,14 @@ def test_every_mutant_applies(mutant: Mutant) -> None:
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
 def test_every_mutant_has_its_tests(mutant: Mutant) -> None:
-    """It says in a sentence what it breaks, and names tests that exist."""
+    """A mutant says in a sentence what it breaks, and names test files that exist."""
     assert mutant.says.endswith(".")
     assert mutant.tests
     assert all((ROOT / path).is_file() for path in mutant.test_files)
 
 
-def test_stale_mutants_are_loud() -> None:
-    """A text that is gone, or stands twice, is an error and no pass."""
+def test_stale_mutants_raise() -> None:
+    """An `old` text that is missing or in the source twice raises StaleError."""
     mutant = MUTANTS[0]
     for source in ("", mutant.old * 2):
         with pytest.raises(StaleError, match="times in"):
@@ -36,6 +36,6 @@ def test_stale_mutants_are_loud() -> None:
 
 
 def test_unknown_names_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    """A name that no mutant has runs nothing, and not all of them."""
+    """An unknown name is an error, and no mutant runs."""
     assert main(["no-such-mutant"]) == 2
-    assert capsys.readouterr().out == "there is no mutant no-such-mutant\n"
+    assert capsys.readouterr().out == "unknown mutants: no-such-mutant\n"

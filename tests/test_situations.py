@@ -1,4 +1,4 @@
-"""The four situations a client lives in, and ends in every way, over real connections."""
+"""How a client is used, and the ways in which a pull ends, over real connections."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ async def server() -> AsyncIterator[WireServer]:
         before = len(os.listdir("/proc/self/fd"))
         yield server
         gc.collect()
-        for _ in range(100):  # the server notices and closes its side a little later
+        for _ in range(100):  # until the server has closed its side
             if len(os.listdir("/proc/self/fd")) == before:
                 break
             await asyncio.sleep(0.01)
@@ -46,30 +46,30 @@ async def server() -> AsyncIterator[WireServer]:
 
 @pytest_asyncio.fixture
 async def burki(server: WireServer) -> AsyncIterator[BurkiClient]:
-    """Open in one task and close in another, as fixtures do."""
+    """Open the client in one task and close it in another, as async fixtures do."""
     client = BurkiClient(KEY, base_url=server.url)
     async with client:
         yield client
 
 
-async def works(burki: BurkiClient) -> bool:
+async def can_pull(burki: BurkiClient) -> bool:
     return len(await burki.contacts(42, per_page=50)) == 2000
 
 
 async def test_service(server: WireServer) -> None:
-    """`async with` once, pulls side by side."""
+    """A client in one `async with` block serves concurrent pulls."""
     async with BurkiClient(KEY, base_url=server.url) as burki:
-        assert all(await asyncio.gather(*(works(burki) for _ in range(4))))
+        assert all(await asyncio.gather(*(can_pull(burki) for _ in range(4))))
 
 
 async def test_notebook(server: WireServer) -> None:
-    """Made in one task, used in others, closed in yet another."""
+    """A client can be made, used and closed in different tasks."""
 
     async def cell_1() -> BurkiClient:
         return BurkiClient(KEY, base_url=server.url)
 
     burki = await asyncio.create_task(cell_1())
-    assert await asyncio.create_task(works(burki))
+    assert await asyncio.create_task(can_pull(burki))
     iterator = aiter(burki.contacts(42, per_page=50))
 
     async def cell_3() -> int:
@@ -84,8 +84,8 @@ async def test_notebook(server: WireServer) -> None:
 
 
 async def test_fixture(burki: BurkiClient) -> None:
-    """Set-up and tear-down run in different tasks."""
-    assert await works(burki)
+    """A client works in a test whose set-up and tear-down run in different tasks."""
+    assert await can_pull(burki)
 
 
 @pytest.mark.parametrize("taken", [1, 50, 51, 200])
@@ -99,23 +99,23 @@ async def test_break(burki: BurkiClient, server: WireServer, taken: int) -> None
     for _ in range(10):
         await asyncio.sleep(0)
     assert not [task for task in asyncio.all_tasks() if "aioburki" in task.get_name()]
-    asked = len(server.requests)
+    sent = len(server.requests)
     await asyncio.sleep(0.05)
-    assert len(server.requests) == asked
-    assert await works(burki)
+    assert len(server.requests) == sent
+    assert await can_pull(burki)
 
 
-async def test_break_out_of_a_stream_leaves_nothing_at_once(burki: BurkiClient) -> None:
-    """When the block of a stream is left, no task is alive, without a turn of the loop."""
+async def test_break_out_of_a_stream_ends_its_tasks_at_once(burki: BurkiClient) -> None:
+    """When the `async with` block of a stream ends, no task of the pull is running."""
     async with burki.contacts(42, per_page=50).stream() as stream:
         async for _ in stream:
             break
     assert not [task for task in asyncio.all_tasks() if "aioburki" in task.get_name()]
-    assert await works(burki)
+    assert await can_pull(burki)
 
 
-async def test_abandoned_iterator_stops_by_itself(burki: BurkiClient, server: WireServer) -> None:
-    """An iterator that is kept but not continued fetches a bounded way ahead, then rests."""
+async def test_abandoned_iterator_stops_prefetching(burki: BurkiClient, server: WireServer) -> None:
+    """An iterator that is kept but not advanced prefetches a bounded number of pages."""
     iterator = aiter(burki.contacts(42, per_page=20))
     await anext(iterator)
     while len(server.requests) < 1 + 4 * 8:
@@ -154,31 +154,31 @@ async def _count(burki: BurkiClient) -> None:
 
 
 @pytest.mark.parametrize("pull", [_await_all, _loop_over, _loop_and_sleep, _stream, _count])
-async def test_deadline_comes_out_unchanged(
+async def test_deadline_raises_timeout_error(
     burki: BurkiClient, pull: Callable[[BurkiClient], asyncio.Future[None]]
 ) -> None:
-    """`asyncio.timeout` round a pull raises its own TimeoutError, and the client works on."""
+    """`asyncio.timeout` around a pull raises its own TimeoutError; the client can still pull."""
     for delay in (0.0, 0.002, 0.01, 0.02):
         with pytest.raises(TimeoutError) as caught:
             async with asyncio.timeout(delay):
                 await pull(burki)
         assert type(caught.value) is TimeoutError
-    assert await works(burki)
+    assert await can_pull(burki)
 
 
-async def test_exception_in_the_loop_comes_out_unchanged(burki: BurkiClient) -> None:
-    """What the consumer raises is what the consumer gets, chained to nothing."""
+async def test_exception_in_the_loop_is_propagated(burki: BurkiClient) -> None:
+    """An exception in an `async for` body is propagated unchanged and chained to nothing."""
     error = KeyError("mine")
     with pytest.raises(KeyError) as caught:
         async for _ in burki.contacts(42, per_page=50):
             raise error
     assert caught.value is error
     assert error.__context__ is None
-    assert await works(burki)
+    assert await can_pull(burki)
 
 
 async def test_cancellation_at_any_moment(burki: BurkiClient, server: WireServer) -> None:
-    """200 pulls cancelled at random, some of them twice, leave every lane usable."""
+    """After 200 pulls cancelled at random moments, every connection is usable."""
     draw = random.Random(1)
     for _ in range(200):
         pull = asyncio.ensure_future(burki.contacts(42, per_page=50))
@@ -189,16 +189,16 @@ async def test_cancellation_at_any_moment(burki: BurkiClient, server: WireServer
             pull.cancel()
         with pytest.raises(asyncio.CancelledError):
             await pull
-    await asyncio.sleep(0.1)  # in which the server takes in what was opened and cut off last
+    await asyncio.sleep(0.1)  # until the server has accepted the last connections
     before = server.connections
     contacts = await burki.contacts(42, per_page=50)
     assert len(contacts) == 2000
-    assert contacts.report.retries == 0  # no lane had to be found out to be stuck
+    assert contacts.report.retries == 0  # no request was sent over a broken connection
     assert server.connections - before <= 8
 
 
-async def test_cancelled_twice_a_pull_is_forgotten(burki: BurkiClient) -> None:
-    """A second cancellation during the clean-up leaves nothing behind in the client either."""
+async def test_pull_cancelled_twice_is_removed_from_the_client(burki: BurkiClient) -> None:
+    """A second cancellation, during the clean-up, leaves no pull registered in the client."""
     for _ in range(20):
         pull = asyncio.ensure_future(burki.contacts(42, per_page=50))
         await asyncio.sleep(0.01)
@@ -210,8 +210,8 @@ async def test_cancelled_twice_a_pull_is_forgotten(burki: BurkiClient) -> None:
     assert burki._running == set()
 
 
-async def test_closing_in_mid_pull(server: WireServer) -> None:
-    """Closing ends within a second; pulls get ClientClosedError; a second time is nothing."""
+async def test_closing_during_pulls(server: WireServer) -> None:
+    """`aclose` takes less than a second, pulls raise ClientClosedError, and it is idempotent."""
     burki = BurkiClient(KEY, base_url=server.url, concurrency=50)
     server.latency = 30
     pulls = [asyncio.ensure_future(burki.contacts(42)) for _ in range(50)]
@@ -230,8 +230,8 @@ async def test_closing_in_mid_pull(server: WireServer) -> None:
             pass
 
 
-async def test_contacts_made_before_closing_are_closed_too(server: WireServer) -> None:
-    """A query outlives its client, but sends nothing any more."""
+async def test_contacts_made_before_closing_raise(server: WireServer) -> None:
+    """A `Contacts` of a closed client raises ClientClosedError and sends no request."""
     burki = BurkiClient(KEY, base_url=server.url)
     contacts = burki.contacts(42)
     await burki.aclose()
@@ -242,7 +242,7 @@ async def test_contacts_made_before_closing_are_closed_too(server: WireServer) -
 
 
 async def test_closing_while_a_stream_is_suspended(server: WireServer) -> None:
-    """A consumer that sleeps while the client is closed gets the error when it goes on."""
+    """A consumer gets ClientClosedError at the next contact after its client was closed."""
     async with BurkiClient(KEY, base_url=server.url) as burki:
         async with burki.contacts(42, per_page=10).stream() as stream:
             with pytest.raises(ClientClosedError, match="closed during the pull"):
@@ -251,7 +251,7 @@ async def test_closing_while_a_stream_is_suspended(server: WireServer) -> None:
 
 
 async def test_failing_task_group(burki: BurkiClient) -> None:
-    """A sibling that fails cancels a pull in a TaskGroup, and the group says only that."""
+    """A task group with a pull and a failing task raises the error of that task only."""
 
     async def fail() -> None:
         await asyncio.sleep(0.01)
@@ -262,11 +262,11 @@ async def test_failing_task_group(burki: BurkiClient) -> None:
             group.create_task(_loop_over(burki))
             group.create_task(fail())
     assert [type(error) for error in caught.value.exceptions] == [KeyError]
-    assert await works(burki)
+    assert await can_pull(burki)
 
 
 async def test_loop_that_ends_right_after_a_break(server: WireServer) -> None:
-    """`asyncio.run` may end with a pull broken off; nothing complains."""
+    """`asyncio.run` may end right after a break out of a pull, without a warning."""
 
     async def main() -> None:
         async with BurkiClient(KEY, base_url=server.url) as burki:
@@ -279,10 +279,10 @@ async def test_loop_that_ends_right_after_a_break(server: WireServer) -> None:
     await asyncio.to_thread(run)
 
 
-async def test_cancelled_close_closes_all_the_same(server: WireServer) -> None:
-    """A cancellation in mid-close leaves no connection, and is passed on."""
+async def test_cancelled_close_closes_all_connections(server: WireServer) -> None:
+    """An `aclose` that is cancelled leaves no connection open."""
     burki = BurkiClient(KEY, base_url=server.url)
-    assert await works(burki)
+    assert await can_pull(burki)
     for _ in range(3):
         closing = asyncio.create_task(burki.aclose())
         await asyncio.sleep(0)
@@ -292,7 +292,7 @@ async def test_cancelled_close_closes_all_the_same(server: WireServer) -> None:
 
 
 async def test_closing_right_after_a_break_waits_for_the_requests(server: WireServer) -> None:
-    """When `async with` returns, nothing is under way, not even of a pull just broken off."""
+    """When `async with` ends, no request is in flight, even right after a break."""
     server.latency = 0.05
     async with BurkiClient(KEY, base_url=server.url) as burki:
         async for _ in burki.contacts(42, per_page=50):
@@ -300,8 +300,8 @@ async def test_closing_right_after_a_break_waits_for_the_requests(server: WireSe
     assert not [task for task in asyncio.all_tasks() if "aioburki" in task.get_name()]
 
 
-async def test_users_client_survives_what_cancels_pulls(server: WireServer) -> None:
-    """Deadlines and breaks cost a client of the user's none of its connections."""
+async def test_http_client_survives_cancelled_pulls(server: WireServer) -> None:
+    """Deadlines of pulls leave all connections of the user's `http_client` usable."""
     draw = random.Random(1)
     limits = httpx.Limits(max_connections=8, max_keepalive_connections=8)
     async with httpx.AsyncClient(limits=limits, timeout=5) as http:
@@ -310,20 +310,20 @@ async def test_users_client_survives_what_cancels_pulls(server: WireServer) -> N
                 with suppress(TimeoutError):
                     async with asyncio.timeout(draw.random() * 0.02):
                         await burki.contacts(42, per_page=50)
-            assert await works(burki)
-        answers = [http.get(f"{server.url}/?page=1&per_page=1") for _ in range(8)]
-        assert [answer.status_code for answer in await asyncio.gather(*answers)] == [200] * 8
+            assert await can_pull(burki)
+        requests = [http.get(f"{server.url}/?page=1&per_page=1") for _ in range(8)]
+        assert [response.status_code for response in await asyncio.gather(*requests)] == [200] * 8
 
 
 @pytest.mark.parametrize("kind", ["await", "count", "iterate"])
-async def test_closing_in_the_very_moment_a_page_comes(server: WireServer, kind: str) -> None:
-    """A consumer that was about to be handed a page is told that the client is closed."""
+async def test_closing_when_a_page_has_just_arrived(server: WireServer, kind: str) -> None:
+    """Closing after a page arrived, but before it is delivered, raises ClientClosedError."""
     arrived = asyncio.Event()
 
-    def note(_: Event) -> None:
+    def set_arrived(_: Event) -> None:
         arrived.set()
 
-    burki = BurkiClient(KEY, base_url=server.url, on_event=note)
+    burki = BurkiClient(KEY, base_url=server.url, on_event=set_arrived)
     contacts = burki.contacts(42)
     uses: dict[str, Callable[[], Coroutine[Any, Any, object]]] = {
         "await": contacts._collect,

@@ -1,4 +1,4 @@
-"""Answers that come together are read one in each turn of the loop, so that others get theirs."""
+"""Decoding and delivery are spread over turns of the event loop, so that other tasks can run."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ pytestmark = [
 IDS = range(1, 81)
 
 
-class Together:
-    """Answer the first page at once, all others a second after they were asked for."""
+class SimultaneousPages:
+    """Respond to the first page at once, and to every other page one second after its request."""
 
     def __init__(self, *, missing: int | None = None) -> None:
         self.missing = missing
@@ -45,9 +45,9 @@ class Together:
 
 
 @pytest_asyncio.fixture
-async def turns(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Note in which turn of the loop each step of decoding a page is taken."""
-    turn = counted_turns(monkeypatch)
+async def decode_turns(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return a list that records the loop turn of each step of decoding a page."""
+    turn = count_turns(monkeypatch)
     decoded: list[int] = []
 
     steps = CONTACTS.decoder.steps
@@ -61,8 +61,8 @@ async def turns(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return decoded
 
 
-def counted_turns(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Return a list whose only item is the number of the loop's turn."""
+def count_turns(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return a list whose only item is the number of the current turn of the loop."""
     loop: Any = asyncio.get_running_loop()
     run_once = loop._run_once
     turn = [0]
@@ -75,29 +75,31 @@ def counted_turns(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return turn
 
 
-async def test_pages_that_land_together_are_decoded_apart(turns: list[int]) -> None:
-    """Seven pages in one turn are decoded in seven."""
-    async with Together().client() as burki:
+async def test_pages_that_arrive_together_are_decoded_in_separate_turns(
+    decode_turns: list[int],
+) -> None:
+    """Seven pages that arrive in one turn of the loop are decoded in seven turns."""
+    async with SimultaneousPages().client() as burki:
         contacts = await burki.contacts(42, per_page=10)
     assert [contact.id for contact in contacts] == list(IDS)
-    assert len(set(turns)) == 8
-    assert turns == sorted(turns)
+    assert len(set(decode_turns)) == 8
+    assert decode_turns == sorted(decode_turns)
 
 
-async def test_pulls_of_one_client_take_turns(turns: list[int]) -> None:
-    """Two pulls that share a client do not add up either, and neither waits for the other."""
-    async with Together().client() as burki:
+async def test_pulls_of_one_client_decode_in_separate_turns(decode_turns: list[int]) -> None:
+    """Pages of two concurrent pulls of one client are decoded in separate turns too."""
+    async with SimultaneousPages().client() as burki:
         both = await asyncio.gather(*(burki.contacts(42, per_page=10)._collect() for _ in "ab"))
     assert [len(contacts) for contacts in both] == [80, 80]
-    assert len(set(turns)) == 16
-    assert turns == sorted(turns)
+    assert len(set(decode_turns)) == 16
+    assert decode_turns == sorted(decode_turns)
 
 
 @pytest.mark.parametrize("change", [{}, {"new": 1}, {"contact_data": {"company": 1, "new": 1}}])
 async def test_a_large_page_is_decoded_in_several_turns(
-    turns: list[int], change: dict[str, Any]
+    decode_turns: list[int], change: dict[str, Any]
 ) -> None:
-    """Whatever the way, a thousand contacts are never read, made and checked in one turn."""
+    """A page of 1,000 contacts takes several turns, whichever decoder reads it."""
     content = page(1, 1000, range(1, 1001))
     content["contacts"][-1] |= change
     transport = httpx.MockTransport(lambda _: httpx.Response(200, json=content))
@@ -107,46 +109,46 @@ async def test_a_large_page_is_decoded_in_several_turns(
                 await burki.contacts(42)
         else:
             await burki.contacts(42)
-    assert len(set(turns)) == len(turns) >= 2
+    assert len(set(decode_turns)) == len(decode_turns) >= 2
 
 
 @pytest.mark.parametrize(("change", "expected"), [({}, 1), ({"new": 1}, 3), ({"id": "1"}, 3)])
-async def test_a_small_page_is_decoded_in_one_turn_if_it_is_as_documented(
-    turns: list[int], change: dict[str, Any], expected: int
+async def test_a_small_documented_page_is_decoded_in_one_turn(
+    decode_turns: list[int], change: dict[str, Any], expected: int
 ) -> None:
-    """The longer ways take up to ten milliseconds even for a small page, and so take turns."""
+    """A small page takes several turns only if a slower decoder reads it."""
     content = page(1, 50, range(1, 51))
     content["contacts"][-1] |= change
     transport = httpx.MockTransport(lambda _: httpx.Response(200, json=content))
     async with BurkiClient(KEY, transport=transport) as burki:
         with suppress(ResponseDecodeError):
             await burki.contacts(42)
-    assert len(set(turns)) == expected
+    assert len(set(decode_turns)) == expected
 
 
 @pytest.mark.parametrize("way", ["contacts", "stream"])
-async def test_who_iterates_without_waiting_lets_others_run(
+async def test_iteration_without_awaits_lets_other_tasks_run(
     monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
-    """Of a large page no more than a part is handed out in one turn of the loop."""
+    """At most MAX_PER_TURN contacts of a large page are delivered in one turn of the loop."""
     content = page(1, 1000, range(1, 1001))
     transport = httpx.MockTransport(lambda _: httpx.Response(200, json=content))
-    turn = counted_turns(monkeypatch)
-    got: Counter[int] = Counter()
+    turn = count_turns(monkeypatch)
+    delivered: Counter[int] = Counter()
     async with BurkiClient(KEY, transport=transport) as burki:
         if way == "contacts":
             async for _ in burki.contacts(42):
-                got[turn[0]] += 1
+                delivered[turn[0]] += 1
         else:
             async with burki.contacts(42).stream() as stream:
                 async for _ in stream:
-                    got[turn[0]] += 1
-    assert sum(got.values()) == 1000
-    assert max(got.values()) <= MAX_PER_TURN
+                    delivered[turn[0]] += 1
+    assert sum(delivered.values()) == 1000
+    assert max(delivered.values()) <= MAX_PER_TURN
 
 
-async def test_a_deadline_between_two_contacts_loses_none() -> None:
-    """A stream that is cancelled where it lets others run goes on with the next contact."""
+async def test_cancellation_between_two_contacts_loses_none() -> None:
+    """A stream whose `anext` is cancelled between two contacts goes on with the next one."""
     content = page(1, 1000, range(1, 1001))
     transport = httpx.MockTransport(lambda _: httpx.Response(200, json=content))
     got: list[int] = []
@@ -168,24 +170,24 @@ async def test_a_deadline_between_two_contacts_loses_none() -> None:
     assert cancelled >= 1
 
 
-async def test_a_pull_that_is_cancelled_gives_up_its_turns(turns: list[int]) -> None:
-    """Pages that wait for their turn when their pull ends do not hold up another pull."""
-    async with Together().client() as burki:
+async def test_a_cancelled_pull_does_not_delay_another(decode_turns: list[int]) -> None:
+    """Pages of a cancelled pull that wait to be decoded do not delay another pull."""
+    async with SimultaneousPages().client() as burki:
         pulls = [asyncio.ensure_future(burki.contacts(42, per_page=10)._collect()) for _ in "ab"]
         await asyncio.sleep(1)
-        while len(set(turns)) < 4:
+        while len(set(decode_turns)) < 4:
             await asyncio.sleep(0)
         pulls[0].cancel()
         with pytest.raises(asyncio.CancelledError):
             await pulls[0]
         assert len(await pulls[1]) == 80
-    assert len(set(turns)) < 16
+    assert len(set(decode_turns)) < 16
 
 
-async def test_what_came_before_a_failure_is_delivered() -> None:
-    """A page that landed together with a failure, but before it, is still handed out."""
+async def test_pages_before_a_failed_page_are_delivered() -> None:
+    """Pages before a failed page are delivered, even if they arrive in the same turn."""
     got: list[int] = []
-    async with Together(missing=5).client() as burki:
+    async with SimultaneousPages(missing=5).client() as burki:
         with pytest.raises(NotFoundError, match="page 5"):
             async for contact in burki.contacts(42, per_page=10):
                 got.append(contact.id)

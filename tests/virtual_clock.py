@@ -1,4 +1,4 @@
-"""An event loop whose clock jumps: what would be slept is skipped, in the right order."""
+"""An event loop with a virtual clock: sleeps take no real time and end in the right order."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import selectors
 
 
 class _JumpingSelector(selectors.DefaultSelector):
+    """Advance the clock of *loop* instead of waiting."""
+
     loop: VirtualLoop
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
@@ -19,7 +21,7 @@ class _JumpingSelector(selectors.DefaultSelector):
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """Tell a time that passes only while nothing else is to be done."""
+    """An event loop whose time advances only when no callback is ready to run."""
 
     def __init__(self) -> None:
         self.now = 1000.0

@@ -1,6 +1,6 @@
-"""A server of raw sockets: what it sends, breaks off or keeps back is up to the test.
+"""A server on asyncio streams that sends, truncates or withholds responses as a test says.
 
-It notes the order of events on the wire, such as ``connect, GET 2, close, connect, GET 2``.
+It records the order of events on the wire, such as ``connect, GET 2, close, connect, GET 2``.
 """
 
 from __future__ import annotations
@@ -31,24 +31,24 @@ def connection_pool_of(burki: BurkiClient) -> ConnectionPool:
 
 @attrs.frozen
 class Reply:
-    """Say what the server sends and how: *fault* is ``close``, ``half``, ``stall`` or ``drip``."""
+    """One response; *fault* is ``close``, ``half``, ``stall`` or ``drip``."""
 
     content: bytes = b"{}"
     status: int = 200
     headers: dict[str, str] = attrs.field(factory=dict)
     fault: str | None = None
     closes: bool = False
-    """Close the connection a moment after the answer, without announcing it."""
+    """Close the connection after the response, without a ``Connection: close`` header."""
 
 
 def page_reply(number: int, per_page: int, total: int, **changes: Any) -> Reply:
-    """Return the answer that holds page *number* of *total* contacts."""
+    """Return the reply with page *number* of a list of *total* contacts."""
     return Reply(body(page(number, per_page, range(1, total + 1))), **changes)
 
 
 @attrs.define
 class WireServer:
-    """What the server has seen."""
+    """The server: how it answers, and what it has seen."""
 
     answer: Callable[[int, int, int], Reply]
     url: str = ""
@@ -59,35 +59,38 @@ class WireServer:
     in_flight: int = 0
     most_in_flight: int = 0
     latency: float = 0.0
-    _asked: Counter[int] = attrs.field(factory=Counter)
+    _attempts: Counter[int] = attrs.field(factory=Counter)
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         self.open_connections += 1
         self.events.append("connect")
         try:
-            while await self._exchange(reader, writer):
+            while await self._serve_request(reader, writer):
                 pass
         except (asyncio.IncompleteReadError, ConnectionError, ssl.SSLError):
             pass
         except asyncio.CancelledError:
-            pass  # the end of the test; asyncio's streams would report it as an error
+            pass  # at the end of the test; asyncio's streams would report it as an error
         finally:
             self.open_connections -= 1
             writer.close()
 
-    async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+    async def _serve_request(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> bool:
+        """Serve one request; return whether the connection stays open."""
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
         self.requests.append(head)
         query = parse_qs(urlsplit(head.split(" ")[1]).query)
         number, per_page = int(query["page"][0]), int(query["per_page"][0])
         self.events.append(f"GET {number}")
-        self._asked[number] += 1
+        self._attempts[number] += 1
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
         try:
-            await _idle(reader, self.latency)
-            reply = self.answer(number, self._asked[number], per_page)
+            await _wait(reader, self.latency)
+            reply = self.answer(number, self._attempts[number], per_page)
             return await self._send(reader, writer, reply)
         finally:
             self.in_flight -= 1
@@ -111,7 +114,7 @@ class WireServer:
             return False
         if reply.fault == "stall":
             await writer.drain()
-            await _idle(reader, 60)
+            await _wait(reader, 60)
         if reply.fault == "drip":
             for byte in reply.content:
                 writer.write(bytes((byte,)))
@@ -124,8 +127,8 @@ class WireServer:
         return not reply.closes
 
 
-async def _idle(reader: asyncio.StreamReader, seconds: float) -> None:
-    """Wait, but not for a client that is gone."""
+async def _wait(reader: asyncio.StreamReader, seconds: float) -> None:
+    """Wait *seconds*, but raise ConnectionResetError as soon as the client disconnects."""
     try:
         async with asyncio.timeout(seconds):
             await reader.read(1)
@@ -141,17 +144,18 @@ async def wire_server(
     latency: float = 0.0,
     tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[WireServer]:
-    """Serve *answer*, called with page, attempt at it, and per_page."""
+    """Serve the replies of *answer*, called with page number, attempt (from 1) and per_page."""
     state = WireServer(answer, latency=latency)
     server = await asyncio.start_server(state.handle, "127.0.0.1", 0, ssl=tls)
     port = server.sockets[0].getsockname()[1]
     state.url = f"{'https' if tls else 'http'}://localhost:{port}"
-    handlers = asyncio.all_tasks()
+    tasks_before = asyncio.all_tasks()
     try:
         yield state
     finally:
         server.close()
-        mine = [t for t in asyncio.all_tasks() - handlers if "handle" in repr(t.get_coro())]
-        for task in mine:
+        new_tasks = asyncio.all_tasks() - tasks_before
+        handlers = [task for task in new_tasks if "handle" in repr(task.get_coro())]
+        for task in handlers:
             task.cancel()
-        await asyncio.gather(*mine, return_exceptions=True)
+        await asyncio.gather(*handlers, return_exceptions=True)

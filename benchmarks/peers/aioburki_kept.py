@@ -1,4 +1,4 @@
-"""aioburki, everything kept: ``await burki.contacts(42)``."""
+"""aioburki, all contacts kept in a list: ``await burki.contacts(42)``."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from aioburki import BurkiClient, ContactList
 
 
 @asynccontextmanager
-async def opened(job: Job) -> AsyncIterator[Callable[[], Awaitable[ContactList]]]:
-    """Yield the pull."""
+async def open_pull(job: Job) -> AsyncIterator[Callable[[], Awaitable[ContactList]]]:
+    """Yield a function that pulls the whole list."""
     async with BurkiClient(job.key, base_url=job.base_url, concurrency=job.in_flight) as burki:
 
         async def pull() -> ContactList:
@@ -23,5 +23,5 @@ async def opened(job: Job) -> AsyncIterator[Callable[[], Awaitable[ContactList]]
 
 
 def ids(contacts: ContactList) -> Ids:
-    """Return the ids that came."""
+    """Return the ids of the pulled contacts, in order."""
     return Ids(contact.id for contact in contacts)

@@ -1,4 +1,4 @@
-"""aioburki, streamed: ``async for contact in burki.contacts(42)``."""
+"""aioburki, contacts streamed and not kept: ``async for contact in burki.contacts(42)``."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from aioburki import BurkiClient
 
 
 @asynccontextmanager
-async def opened(job: Job) -> AsyncIterator[Callable[[], Awaitable[Ids]]]:
-    """Yield the pull, which takes in each id as it comes, within the time measured."""
+async def open_pull(job: Job) -> AsyncIterator[Callable[[], Awaitable[Ids]]]:
+    """Yield a function that pulls the list; adding the ids is part of the measured time."""
     async with BurkiClient(job.key, base_url=job.base_url, concurrency=job.in_flight) as burki:
 
         async def pull() -> Ids:
@@ -26,5 +26,5 @@ async def opened(job: Job) -> AsyncIterator[Callable[[], Awaitable[Ids]]]:
 
 
 def ids(seen: Ids) -> Ids:
-    """Return the ids that came."""
+    """Return the ids of the pulled contacts, in order."""
     return seen

@@ -1,4 +1,4 @@
-"""The expert's requests with nothing decoded: what the wire and the server allow at most."""
+"""The requests of the expert's client without decoding: the upper bound of server and network."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from job import Job
 
 
 @asynccontextmanager
-async def opened(job: Job) -> AsyncIterator[Callable[[], Awaitable[list[bytes]]]]:
-    """Yield the pull."""
+async def open_pull(job: Job) -> AsyncIterator[Callable[[], Awaitable[list[bytes]]]]:
+    """Yield a function that pulls the whole list."""
     slots = asyncio.Semaphore(job.in_flight)
     connector = aiohttp.TCPConnector(limit=job.in_flight)
     async with aiohttp.ClientSession(
@@ -36,5 +36,5 @@ async def opened(job: Job) -> AsyncIterator[Callable[[], Awaitable[list[bytes]]]
 
 
 def ids(bodies: list[bytes]) -> Ids:
-    """Return the ids that came."""
+    """Return the ids of the pulled contacts, in order."""
     return Ids(contact["id"] for body in bodies for contact in json.loads(body)["contacts"])

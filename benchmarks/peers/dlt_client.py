@@ -1,4 +1,4 @@
-"""The `RESTClient` of dlt with its paginator by page number: dicts."""
+"""The `RESTClient` of dlt with its page number paginator; returns dicts."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from job import Job
 
 
 @asynccontextmanager
-async def opened(job: Job) -> AsyncIterator[Callable[[], Awaitable[list[dict[str, Any]]]]]:
-    """Yield the pull."""
+async def open_pull(job: Job) -> AsyncIterator[Callable[[], Awaitable[list[dict[str, Any]]]]]:
+    """Yield a function that pulls the whole list."""
     client = RESTClient(
         base_url=job.base_url,
         auth=BearerTokenAuth(token=job.key),
@@ -33,5 +33,5 @@ async def opened(job: Job) -> AsyncIterator[Callable[[], Awaitable[list[dict[str
 
 
 def ids(contacts: list[dict[str, Any]]) -> Ids:
-    """Return the ids that came."""
+    """Return the ids of the pulled contacts, in order."""
     return Ids(contact["id"] for contact in contacts)

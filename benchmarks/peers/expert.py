@@ -1,4 +1,4 @@
-"""What an expert writes by hand: aiohttp, a semaphore, and one msgspec decoder into structs."""
+"""An expert's client written by hand: aiohttp, a semaphore, one msgspec decoder into structs."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ class Page(msgspec.Struct):
 
 
 @asynccontextmanager
-async def opened(job: Job) -> AsyncIterator[Callable[[], Awaitable[list[Contact]]]]:
-    """Yield the pull."""
+async def open_pull(job: Job) -> AsyncIterator[Callable[[], Awaitable[list[Contact]]]]:
+    """Yield a function that pulls the whole list."""
     decode = msgspec.json.Decoder(Page).decode
     slots = asyncio.Semaphore(job.in_flight)
     connector = aiohttp.TCPConnector(limit=job.in_flight)
@@ -83,5 +83,5 @@ async def opened(job: Job) -> AsyncIterator[Callable[[], Awaitable[list[Contact]
 
 
 def ids(contacts: list[Contact]) -> Ids:
-    """Return the ids that came."""
+    """Return the ids of the pulled contacts, in order."""
     return Ids(contact.id for contact in contacts)

@@ -1,4 +1,4 @@
-"""As people write it: `asyncio.gather` over httpx, then json and cattrs into attrs classes."""
+"""A common way: `asyncio.gather` over httpx, then json and cattrs into attrs classes."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ converter: cattrs.Converter = make_converter()
 
 
 @asynccontextmanager
-async def opened(job: Job) -> AsyncIterator[Callable[[], Awaitable[list[Contact]]]]:
-    """Yield the pull."""
+async def open_pull(job: Job) -> AsyncIterator[Callable[[], Awaitable[list[Contact]]]]:
+    """Yield a function that pulls the whole list."""
     slots = asyncio.Semaphore(job.in_flight)
     async with httpx.AsyncClient(headers=job.headers, timeout=60) as client:
 
@@ -66,5 +66,5 @@ async def opened(job: Job) -> AsyncIterator[Callable[[], Awaitable[list[Contact]
 
 
 def ids(contacts: list[Contact]) -> Ids:
-    """Return the ids that came."""
+    """Return the ids of the pulled contacts, in order."""
     return Ids(contact.id for contact in contacts)

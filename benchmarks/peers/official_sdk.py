@@ -1,4 +1,4 @@
-"""The vendor's own SDK, as its documentation shows it."""
+"""The vendor's own SDK, used as its documentation shows."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from job import Job
 
 
 @asynccontextmanager
-async def opened(job: Job) -> AsyncIterator[Callable[[], Awaitable[list[Any]]]]:
-    """Yield the pull."""
+async def open_pull(job: Job) -> AsyncIterator[Callable[[], Awaitable[list[Any]]]]:
+    """Yield a function that pulls the whole list."""
     client = BurkiClient(api_key=job.key, base_url=job.base_url)
 
     async def pull() -> list[Any]:
@@ -28,5 +28,5 @@ async def opened(job: Job) -> AsyncIterator[Callable[[], Awaitable[list[Any]]]]:
 
 
 def ids(contacts: list[Any]) -> Ids:
-    """Return the ids that came."""
+    """Return the ids of the pulled contacts, in order."""
     return Ids(contact.id for contact in contacts)

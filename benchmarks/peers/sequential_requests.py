@@ -1,4 +1,4 @@
-"""The example of the API's reference page, `requests`, in a loop over the pages: dicts."""
+"""The example of the API reference in a loop over the pages: `requests`, returns dicts."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from job import Job
 
 
 @asynccontextmanager
-async def opened(job: Job) -> AsyncIterator[Callable[[], Awaitable[list[dict[str, Any]]]]]:
-    """Yield the pull."""
+async def open_pull(job: Job) -> AsyncIterator[Callable[[], Awaitable[list[dict[str, Any]]]]]:
+    """Yield a function that pulls the whole list."""
 
     async def pull() -> list[dict[str, Any]]:
         contacts: list[dict[str, Any]] = []
         page = total = 1
         while page <= total:
-            response = requests.get(  # noqa: ASYNC210 - nothing else runs beside it
+            response = requests.get(  # noqa: ASYNC210 - no other task runs
                 job.url,
                 headers=job.headers,
                 params={"page": page, "per_page": job.per_page},
@@ -36,5 +36,5 @@ async def opened(job: Job) -> AsyncIterator[Callable[[], Awaitable[list[dict[str
 
 
 def ids(contacts: list[dict[str, Any]]) -> Ids:
-    """Return the ids that came."""
+    """Return the ids of the pulled contacts, in order."""
     return Ids(contact["id"] for contact in contacts)
