@@ -32,7 +32,7 @@ from aioburki import (
     to_dict,
 )
 from aioburki.export import FIELDS, export_csv, export_jsonl
-from aioburki.export._files import _cell
+from aioburki.export._csv import _cell
 
 pytestmark = [pytest.mark.long, pytest.mark.asyncio, pytest.mark.usefixtures("nothing_left")]
 
