@@ -43,9 +43,7 @@ async def test_python_blocks_run(
     await asyncio.gather(server, return_exceptions=True)
     out = capsys.readouterr().out
     assert "794 PullReport(contacts=794" in out
-    assert "page 10 of 10, attempts: 1" in out
     assert "HTTP 404: Campaign not found (campaign 7, page 1, 1 attempt). Check" in out
-    assert "Contact(id=101, phone_number='…09'," in out
 
 
 @pytest.mark.may_show("output", why="the contacts are what was asked for")
