@@ -48,7 +48,6 @@ def command(recipe: Path) -> list[str] | None:
     return [sys.executable, "-W", "error", *found[1].split()] if found else None
 
 
-@pytest.mark.may_show("output", why="one recipe shows what a contact holds")
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.stem)
 def test_recipe_runs(recipe: Path) -> None:
     """The command in the docstring runs without a warning and prints what it should."""
