@@ -101,7 +101,7 @@ class TransportError(BurkiError):
 class ConnectionFailedError(TransportError):
     """The connection could not be opened, or broke before the response was complete.
 
-    The text names the host, and says whether connecting, its TLS certificate or the transfer failed.
+    The text names the host and says whether connecting, its TLS certificate or the transfer failed.
     A certificate that is not accepted is not retried.
     """
 
