@@ -105,7 +105,7 @@ def test_errors_and_faults_are_all_described() -> None:
 
 
 def test_readme_is_short() -> None:
-    """The README has at most 300 lines of 120 characters, but for the set-up lines."""
+    """The README has at most 300 lines of 120 characters, except the set-up lines."""
     lines = README.splitlines()
     assert len(lines) <= MAX_LINES
     assert not [line for line in lines if len(line) > MAX_LINE and f"{line}\n" not in SETUPS]

@@ -88,13 +88,11 @@ async def contacts(
     campaign_id
         Number of the campaign.
     status
-        Only contacts of this status: pending, in_progress, completed, failed, skipped, no_answer,
-        busy or voicemail.
+        pending, in_progress, completed, failed, skipped, no_answer, busy or voicemail; default all.
     limit
         At most this many contacts.
     output
-        FILE.csv or FILE.jsonl, which appears only when it is complete; - for JSON lines on
-        standard output.
+        FILE.csv or FILE.jsonl, complete or not written; - for JSON lines on standard output.
     sandbox
         Pull made-up contacts of campaign 42 from the embedded sandbox; needs no key.
     progress
