@@ -34,7 +34,7 @@ class Secret:
 
 @attrs.frozen
 class Settings:
-    """The settings of one client; `repr` does not show the API key."""
+    """Settings of a client; the API key is in no `repr`."""
 
     api_key: Secret
     base_url: str

@@ -9,6 +9,7 @@ import re
 import tempfile
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
@@ -63,8 +64,8 @@ async def export_csv(pages: AsyncGenerator[ContactPage, None], target: Path | st
     """
     async with aclosing(pages):
         with replacing(target) as file, _spool_beside(target) as spool:
-            columns = await _fill(spool, pages)
-            await _write_table(file, spool, columns)
+            columns, rows = await _fill(spool, pages)
+            await _write_table(file, spool, columns, rows)
 
 
 def _spool_beside(target: Path | str) -> IO[str]:
@@ -73,30 +74,38 @@ def _spool_beside(target: Path | str) -> IO[str]:
     return tempfile.TemporaryFile("w+", encoding="utf-8", dir=folder)
 
 
+# The next two functions keep no row in a local variable: error reporters show local variables when
+# a page cannot be fetched or the disk is full.
 async def _fill(
     spool: IO[str], pages: AsyncGenerator[ContactPage, None]
-) -> dict[tuple[str, str], None]:
-    """Write the contacts to *spool*; return (mapping, key) of each key, in order of occurrence."""
+) -> tuple[dict[tuple[str, str], None], int]:
+    """Write the contacts to *spool*.
+
+    Return (mapping, key) of each key, in order of occurrence, and the number of rows.
+    """
     columns: dict[tuple[str, str], None] = {}
+    rows = 0
     async for page in pages:
         for contact in page:
-            row = to_dict(contact)
-            spool.write(json.dumps(row) + "\n")
-            data = row["contact_data"]
-            columns.update(((name, key), None) for name in MAPPINGS for key in data[name])
-    return columns
+            spool.write(json.dumps(to_dict(contact)) + "\n")
+            for name in MAPPINGS:
+                columns.update(((name, key), None) for key in getattr(contact.contact_data, name))
+        rows += len(page)
+    return columns, rows
 
 
-async def _write_table(file: IO[str], spool: IO[str], columns: Iterable[tuple[str, str]]) -> None:
-    """Write the header and the rows of *spool* to *file*."""
+async def _write_table(
+    file: IO[str], spool: IO[str], columns: Iterable[tuple[str, str]], rows: int
+) -> None:
+    """Write the header and the *rows* rows of *spool* to *file*."""
     spool.seek(0)
     ordered = sorted(columns, key=lambda column: MAPPINGS.index(column[0]))
     writer = csv.writer(file)
     writer.writerow([*FIELDS, *(_cell(f"{name}.{key}") for name, key in ordered)])
-    for number, line in enumerate(spool):
-        writer.writerow(_cells(json.loads(line), ordered))
-        if number % ROWS_PER_TURN == 0:
-            await anyio.lowlevel.checkpoint()
+    table = (_cells(json.loads(line), ordered) for line in spool)
+    for _ in range(0, rows, ROWS_PER_TURN):
+        writer.writerows(islice(table, ROWS_PER_TURN))
+        await anyio.lowlevel.checkpoint()
 
 
 def _cells(row: dict[str, Any], columns: list[tuple[str, str]]) -> list[object]:
