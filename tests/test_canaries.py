@@ -198,7 +198,7 @@ PUBLIC = [
 
 @pytest.mark.asyncio
 @pytest.mark.virtual_clock
-@pytest.mark.parametrize("kind", [*PUBLIC, Settings, _response.Answer])
+@pytest.mark.parametrize("kind", [*PUBLIC, Settings, _response.SandboxResponse])
 async def test_objects_are_found(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every public object that a pull makes is looked at, however it came into being."""
     monkeypatch.setattr(kind, "__repr__", lambda _: KEY)

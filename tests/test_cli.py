@@ -1,4 +1,4 @@
-"""The command line: what it prints, writes, and ends with."""
+"""The command line: output, files and exit codes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_main_job(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The sandbox's 10,000 contacts come into a CSV file and a table of statuses."""
+    """Ten thousand contacts are written to a CSV file, and their statuses are counted."""
     assert cli.run(["contacts", "42", "--sandbox", "-o", "contacts.csv"]) == 0
     out, err = capsys.readouterr()
     with open(folder / "contacts.csv", encoding="utf-8", newline="") as file:
@@ -41,7 +41,7 @@ def test_main_job(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_jsonl_and_filters(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Status and limit are those of the library."""
+    """--status and --limit are passed on to the library."""
     arguments = ["contacts", "42", "--sandbox", "--status", "failed", "--limit", "7"]
     assert cli.run([*arguments, "--output", "contacts.jsonl"]) == 0
     lines = (folder / "contacts.jsonl").read_text().splitlines()
@@ -51,7 +51,7 @@ def test_jsonl_and_filters(folder: Path, capsys: pytest.CaptureFixture[str]) -> 
 
 @pytest.mark.may_show("output", why="the contacts are what was asked for")
 def test_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
-    """With -o - the contacts are on standard output and the table is not."""
+    """With -o - standard output has the contacts and standard error the table."""
     assert cli.run(["contacts", "42", "--sandbox", "--limit", "3", "-o", "-"]) == 0
     out, err = capsys.readouterr()
     assert [json.loads(line)["id"] for line in out.splitlines()] == [101, 102, 103]
@@ -59,7 +59,7 @@ def test_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_no_output_is_a_table(capsys: pytest.CaptureFixture[str]) -> None:
-    """Without -o the statuses are counted, no more."""
+    """Without -o the statuses are counted and no file is written."""
     assert cli.run(["contacts", "42", "--sandbox", "--per-page", "500", "--concurrency", "2"]) == 0
     assert capsys.readouterr().out.split()[-2:] == ["total", "10,000"]
 
@@ -77,7 +77,7 @@ def test_progress_is_shown_when_asked_for(capsys: pytest.CaptureFixture[str]) ->
 def test_progress_is_shown_on_a_terminal(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On a terminal progress needs no asking, and can be switched off."""
+    """A terminal shows progress by default, and --no-progress switches it off."""
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     assert cli.run(["contacts", "42", "--sandbox"]) == 0
     assert "page 10/10" in capsys.readouterr().err
@@ -87,7 +87,7 @@ def test_progress_is_shown_on_a_terminal(
 
 
 def test_pauses_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
-    """A pause for a 429 is said while it lasts and counted afterwards."""
+    """A pause for a 429 is shown while it lasts and counted afterwards."""
     with cli._Progress(True, None) as bar:
         bar.show(PauseStarted(campaign_id=42, page=3, seconds=2.0, retry_after=2.0))
         assert "paused for 2.0 s, HTTP 429" in capsys.readouterr().err
@@ -132,7 +132,7 @@ def test_wrong_usage_ends_with_two(
 
 
 def test_failed_pull_ends_with_one(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A pull that fails says why in one line, leaves no file, and ends with 1."""
+    """A failed pull prints one line, leaves no file, and exits with 1."""
     assert cli.run(["contacts", "7", "--sandbox", "-o", "contacts.csv"]) == 1
     assert capsys.readouterr().err == (
         "aioburki: HTTP 404: Campaign not found (campaign 7, page 1, 1 attempt). "
@@ -144,7 +144,7 @@ def test_failed_pull_ends_with_one(folder: Path, capsys: pytest.CaptureFixture[s
 def test_unwritable_file_ends_with_one(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A disk that is full is a failure, and nothing is left of it."""
+    """A full disk exits with 1 and leaves no file."""
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
@@ -156,10 +156,10 @@ def test_unwritable_file_ends_with_one(
 
 
 @pytest.mark.parametrize("arguments", [["--help"], [], ["--version"], ["contacts", "--help"]])
-def test_help_and_version_are_fine(
+def test_help_and_version_exit_with_zero(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Asking is no error."""
+    """--help and --version exit with 0."""
     assert cli.run(arguments) == 0
     assert capsys.readouterr().out
 
@@ -167,7 +167,7 @@ def test_help_and_version_are_fine(
 def test_key_comes_from_the_environment(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Key and base URL are those of the library; nobody listens there."""
+    """Key and base URL are read from the environment."""
     monkeypatch.setenv("BURKI_API_KEY", KEY)
     monkeypatch.setenv("BURKI_BASE_URL", "http://127.0.0.1:9")
     monkeypatch.setattr("aioburki._requests.retry_policy.back_off", lambda *_: 0.0)
@@ -179,7 +179,7 @@ def test_key_comes_from_the_environment(
 def test_unusable_key_ends_with_two_and_is_not_shown(
     key: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A key that cannot be one is usage; the variable is named and its value is not."""
+    """A malformed key exits with 2; the message names the variable and not its value."""
     monkeypatch.setenv("BURKI_API_KEY", key)
     assert cli.run(["contacts", "42"]) == 2
     assert capsys.readouterr().err.startswith("aioburki: BURKI_API_KEY ")
@@ -200,7 +200,7 @@ def test_missing_extras_are_named(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Without an extra the command says what to install."""
+    """If an extra is missing, the message says what to install."""
     for name in [*sys.modules]:
         if name in ("aioburki.cli", "aioburki.sandbox._http_server"):
             monkeypatch.delitem(sys.modules, name)
@@ -212,7 +212,7 @@ def test_missing_extras_are_named(
 
 
 def test_other_missing_modules_are_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A broken installation shows itself as such."""
+    """A missing module that is not of an extra raises ModuleNotFoundError."""
     monkeypatch.delitem(sys.modules, "aioburki.cli", raising=False)
     monkeypatch.delattr("aioburki.cli", raising=False)
     monkeypatch.setitem(sys.modules, "aioburki.export", None)
@@ -222,7 +222,7 @@ def test_other_missing_modules_are_not_hidden(monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.fixture
 def served() -> Iterator[str]:
-    """Run `aioburki sandbox` as a user would; give the line that says where."""
+    """Run `aioburki sandbox` in a process of its own; yield the line with its URL."""
     command = [sys.executable, "-m", "aioburki", "sandbox", "--port", "0", "--latency", "0.2"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -243,10 +243,10 @@ def test_sandbox_is_served(served: str, monkeypatch: pytest.MonkeyPatch) -> None
     ("name", "code", "message"),
     [("SIGINT", 130, "interrupted"), ("SIGTERM", 143, "terminated"), ("SIGHUP", 143, "terminated")],
 )
-def test_being_told_to_end_leaves_nothing(
+def test_signals_leave_no_file(
     served: str, folder: Path, name: str, code: int, message: str
 ) -> None:
-    """Ended in mid-pull: its exit code within two seconds, no file, no traceback."""
+    """A signal during a pull ends it within two seconds, without a file or a traceback."""
     url = served.split(" on ")[1].split(";", maxsplit=1)[0]
     command = [
         sys.executable,
@@ -262,8 +262,8 @@ def test_being_told_to_end_leaves_nothing(
     environment = os.environ | {"BURKI_BASE_URL": url, "BURKI_API_KEY": "any"}
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
         while not any(entry.endswith(".part") for entry in os.listdir(folder)):
-            time.sleep(0.02)  # another process is being waited for
-        time.sleep(0.3)  # so that it is in the middle of its pull
+            time.sleep(0.02)  # the other process has no clock that could be skipped
+        time.sleep(0.3)  # the signal is to arrive during the pull
         start = time.monotonic()
         process.send_signal(getattr(signal, name))
         _, err = process.communicate(timeout=10)
@@ -273,10 +273,10 @@ def test_being_told_to_end_leaves_nothing(
     assert os.listdir(folder) == []
 
 
-def test_interruption_has_its_exit_code(
+def test_interruption_has_an_exit_code(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Ctrl-C at any moment ends with 130, being told to end with 143."""
+    """Ctrl-C exits with 130, a cancellation by a signal with 143."""
     for error, code, message in (
         (KeyboardInterrupt(), 130, "interrupted"),
         (asyncio.CancelledError(), 143, "terminated"),
@@ -293,7 +293,7 @@ def test_interruption_has_its_exit_code(
 def test_ignored_signals_stay_ignored(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Under nohup a lost terminal does not end a pull."""
+    """SIGHUP stays ignored under nohup."""
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         assert cli.run(["contacts", "42", "--sandbox", "-o", "contacts.csv"]) == 0
@@ -302,8 +302,8 @@ def test_ignored_signals_stay_ignored(
         signal.signal(signal.SIGHUP, before)
 
 
-def test_taken_port_is_named(served: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """A port that somebody else has is a failure that names it."""
+def test_port_in_use_is_named(served: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A port that is in use exits with 1, and the message names it."""
     port = served.split(" on ")[1].split(";", maxsplit=1)[0].rsplit(":", 1)[1]
     assert cli.run(["sandbox", "--port", port]) == 1
     assert capsys.readouterr().err == (
@@ -311,14 +311,14 @@ def test_taken_port_is_named(served: str, capsys: pytest.CaptureFixture[str]) ->
     )
 
 
-def test_status_cannot_steer_the_terminal() -> None:
-    """Control characters and half characters of a status are spelled out."""
+def test_status_cannot_control_the_terminal() -> None:
+    """Control characters and surrogates in a status are escaped."""
     assert cli._printable("\x1b[2Jx\ntotal 99\ud800") == "\\x1b[2Jx\\ntotal 99\\ud800"
 
 
 @pytest.mark.may_show("output", why="the contacts are what was asked for")
-def test_reader_that_goes_away_is_no_accident(folder: Path) -> None:
-    """`aioburki … -o - | head` ends quietly."""
+def test_closed_pipe_prints_no_error(folder: Path) -> None:
+    """`aioburki … -o - | head` prints nothing on standard error."""
     command = f"{sys.executable} -m aioburki contacts 42 --sandbox -o - | head -n 1"
     done = subprocess.run(
         command, shell=True, capture_output=True, text=True, timeout=60, check=True
@@ -329,7 +329,7 @@ def test_reader_that_goes_away_is_no_accident(folder: Path) -> None:
 
 @pytest.mark.may_show("output", why="the contacts are what was asked for")
 def test_standard_output_is_utf_8_whatever_the_locale() -> None:
-    """A terminal of another encoding does not stop an export half-way."""
+    """Standard output is UTF-8 if the locale has another encoding."""
     command = [sys.executable, "-m", "aioburki", "contacts", "42", "--sandbox", "-o", "-"]
     environment = os.environ | {"PYTHONIOENCODING": "ascii"}
     done = subprocess.run(command, env=environment, capture_output=True, timeout=60, check=True)
@@ -337,7 +337,7 @@ def test_standard_output_is_utf_8_whatever_the_locale() -> None:
 
 
 def test_broken_pipe_ends_with_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Output that nobody reads is a failed pull."""
+    """A pipe that the reader has closed exits with 1."""
 
     class Closed(io.StringIO):
         def write(self, _: Any) -> int:

@@ -1,4 +1,4 @@
-"""The errors: their tree, their texts, their attributes."""
+"""The errors: class hierarchy, text and attributes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from aioburki import (
 
 
 def test_text_says_what_where_and_what_to_do() -> None:
-    """The text names the campaign, the page, the attempts, and a remedy."""
+    """The text has the message, the campaign, the page, the attempts and the advice."""
     error = AuthenticationError("HTTP 401", status_code=401, campaign_id=42, page=7, attempts=1)
     assert str(error) == (
         "HTTP 401 (campaign 42, page 7, 1 attempt). "
@@ -31,8 +31,8 @@ def test_text_says_what_where_and_what_to_do() -> None:
     assert str(BurkiError("it failed")) == "it failed"
 
 
-def test_errors_are_also_what_python_calls_them() -> None:
-    """A bad argument is a ValueError, a timeout a TimeoutError."""
+def test_errors_derive_from_builtin_errors() -> None:
+    """A ConfigurationError is a ValueError, a RequestTimeoutError a TimeoutError."""
     assert issubclass(ConfigurationError, ValueError)
     assert issubclass(RequestTimeoutError, TimeoutError)
     assert issubclass(RequestTimeoutError, TransportError)
@@ -44,7 +44,7 @@ def test_errors_are_also_what_python_calls_them() -> None:
 
 @pytest.mark.parametrize("name", [name for name in aioburki.__all__ if name.endswith("Error")])
 def test_every_error_can_be_pickled(name: str) -> None:
-    """An error survives the way between processes with all it carries."""
+    """Pickling keeps the class, the text and all attributes."""
     kind: type[BurkiError] = getattr(aioburki, name)
     error = kind("it failed", campaign_id=42, page=7, attempts=2)
     assert isinstance(error, BurkiError)

@@ -1,4 +1,4 @@
-"""Exports: complete or not at all, safe in a spreadsheet, private on the disk."""
+"""Exports: complete files or none, safe in a spreadsheet, readable by their owner only."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from aioburki import (
     to_dict,
 )
 from aioburki.export import FIELDS, export_csv, export_jsonl
-from aioburki.export._files import _cell
+from aioburki.export._csv import _cell
 
 pytestmark = [pytest.mark.long, pytest.mark.asyncio, pytest.mark.usefixtures("nothing_left")]
 
@@ -66,7 +66,7 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 
 async def test_csv_has_the_fields_and_every_key_that_occurs(tmp_path: Path) -> None:
-    """Columns: the contact's fields, then keys of both mappings as they first occurred."""
+    """The columns are the fields, then the keys of both mappings in order of occurrence."""
     target = tmp_path / "contacts.csv"
     await export_csv(
         pages(
@@ -95,8 +95,8 @@ async def test_csv_has_the_fields_and_every_key_that_occurs(tmp_path: Path) -> N
     assert second["extra"] == '{"zip": "x"}'
 
 
-async def test_csv_of_nobody_has_its_header(tmp_path: Path) -> None:
-    """An empty campaign gives a file with columns and no rows."""
+async def test_csv_without_contacts_has_a_header(tmp_path: Path) -> None:
+    """An empty campaign gives a file with a header and no rows."""
     await export_csv(pages(), target := tmp_path / "contacts.csv")
     assert target.read_bytes().decode() == ",".join(FIELDS) + "\r\n"
 
@@ -106,8 +106,8 @@ async def test_csv_of_nobody_has_its_header(tmp_path: Path) -> None:
     ["=cmd|'/C calc'!A0", "+1+1", "-2+3", "@SUM(A1)", "\tx", "\rx", "\nx", "+", "+15551234567x",
      "\uff1d1", "+1 555 123", " =1", "\0=1", "\ufeff=1"],
 )  # fmt: skip
-async def test_formulas_are_defused(tmp_path: Path, text: str) -> None:
-    """A text that a spreadsheet would run gets an apostrophe, in cells and in the header."""
+async def test_formulas_are_escaped(tmp_path: Path, text: str) -> None:
+    """Text that a spreadsheet would run gets an apostrophe, in cells and in the header."""
     person = contact(phone=text, company=text, variable_values={text: text})
     await export_csv(pages(person), target := tmp_path / "contacts.csv")
     (row,) = rows(target)
@@ -116,31 +116,31 @@ async def test_formulas_are_defused(tmp_path: Path, text: str) -> None:
 
 
 @pytest.mark.parametrize("phone", [PHONE, "+491512345678", "+123456", "+123456789012345"])
-async def test_phone_numbers_come_back_as_they_were(tmp_path: Path, phone: str) -> None:
-    """E.164 is not a formula."""
+async def test_phone_numbers_are_not_escaped(tmp_path: Path, phone: str) -> None:
+    """A phone number in E.164 form is written unchanged."""
     await export_csv(pages(contact(phone=phone)), target := tmp_path / "contacts.csv")
     assert rows(target)[0]["phone_number"] == phone
 
 
-async def test_every_kind_of_value_has_its_text(tmp_path: Path) -> None:
-    """Numbers, truth, lists and odd characters are written, none aborts the export."""
+async def test_values_of_every_type_are_written(tmp_path: Path) -> None:
+    """Numbers, booleans, lists and unusual characters are written without an error."""
     values = {
         "number": -5, "fraction": 1.5, "true": True, "list": [1, "ü"], "none": None,
-        "nul": "a\0b", "emoji": "👩‍👩‍👧", "half": "x\ud800y", "lines": "a\nb", "big": 2**70,
-        "halves": ["\ud800"],
+        "nul": "a\0b", "emoji": "👩‍👩‍👧", "surrogate": "x\ud800y", "lines": "a\nb", "big": 2**70,
+        "surrogates": ["\ud800"],
     }  # fmt: skip
     await export_csv(pages(contact(custom_fields=values)), target := tmp_path / "contacts.csv")
     (row,) = rows(target)
     found = {name: row[f"custom_fields.{name}"] for name in values}
     assert found == {
         "number": "-5", "fraction": "1.5", "true": "true", "list": '[1, "ü"]', "none": "",
-        "nul": "a\0b", "emoji": "👩‍👩‍👧", "half": "x\ufffdy", "lines": "a\nb",
-        "big": str(2**70), "halves": '["\ufffd"]',
+        "nul": "a\0b", "emoji": "👩‍👩‍👧", "surrogate": "x\ufffdy", "lines": "a\nb",
+        "big": str(2**70), "surrogates": '["\ufffd"]',
     }  # fmt: skip
 
 
-async def test_jsonl_is_to_dict_line_by_line(tmp_path: Path) -> None:
-    """Each line is one contact, whole."""
+async def test_jsonl_has_one_object_per_line(tmp_path: Path) -> None:
+    """Each line is what `to_dict` returns for one contact."""
     people = [contact(1, company="ü"), contact(2, source="x\ud800")]
     await export_jsonl(pages(*people), target := tmp_path / "contacts.jsonl")
     lines = [json.loads(line) for line in target.read_text(encoding="utf-8").splitlines()]
@@ -148,8 +148,8 @@ async def test_jsonl_is_to_dict_line_by_line(tmp_path: Path) -> None:
     assert lines[1]["contact_data"]["source"] == "x\ufffd"
 
 
-async def test_many_rows_leave_the_loop_its_turns(tmp_path: Path) -> None:
-    """While rows are written, other tasks run."""
+async def test_many_rows_do_not_block_the_event_loop(tmp_path: Path) -> None:
+    """Other tasks run while rows are written."""
     turns = 0
 
     async def heartbeat() -> None:
@@ -166,10 +166,10 @@ async def test_many_rows_leave_the_loop_its_turns(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("export", [export_csv, export_jsonl])
 @pytest.mark.parametrize("error", [ValueError("x"), asyncio.CancelledError(), KeyboardInterrupt()])
-async def test_nothing_is_left_after_a_failure(
+async def test_failure_leaves_the_old_file(
     tmp_path: Path, export: Any, error: BaseException
 ) -> None:
-    """An error or an interruption leaves the old file as it was, and no other."""
+    """An error or a cancellation leaves the old file unchanged and no other file."""
     target = tmp_path / f"contacts{export.__name__}"
     target.write_text("old")
     with pytest.raises(type(error)):
@@ -180,7 +180,7 @@ async def test_nothing_is_left_after_a_failure(
 
 @pytest.mark.parametrize("export", [export_csv, export_jsonl])
 async def test_file_is_private(tmp_path: Path, export: Any) -> None:
-    """Phone numbers are for the owner's eyes, whatever the umask and the file before."""
+    """The file has mode 0600, whatever the umask and the mode of the old file."""
     target = tmp_path / "contacts"
     target.write_text("old")
     target.chmod(0o666)
@@ -194,16 +194,16 @@ async def test_file_is_private(tmp_path: Path, export: Any) -> None:
 
 
 async def test_temporary_file_is_private_beside_the_target(tmp_path: Path) -> None:
-    """Until it is complete the file has another name, mode 0600, in the same folder."""
+    """The temporary file is in the folder of the target and has mode 0600."""
     seen: list[tuple[str, int]] = []
 
-    async def looking() -> AsyncGenerator[ContactPage, None]:
+    async def watched_pages() -> AsyncGenerator[ContactPage, None]:
         async for page in pages(contact()):
             yield page
         for path in tmp_path.iterdir():
             seen.append((path.name, stat.S_IMODE(path.stat().st_mode)))
 
-    await export_csv(looking(), tmp_path / "contacts.csv")
+    await export_csv(watched_pages(), tmp_path / "contacts.csv")
     ((name, mode),) = seen
     assert name.startswith(".aioburki-")
     assert mode == 0o600
@@ -267,19 +267,19 @@ for piece in folder.glob(".aioburki-*"):
 """
 
 
-async def test_killed_at_any_moment_a_file_is_old_or_new(tmp_path: Path) -> None:
-    """200 exports, killed at random: each time a complete file, private whatever the umask."""
+async def test_kill_leaves_the_old_file_or_the_new_one(tmp_path: Path) -> None:
+    """Each of 200 exports killed at random moments leaves a complete file with mode 0600."""
     command = [sys.executable, "-c", KILLED, str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     counts = [int(count) for line in done.stdout.splitlines() for count in line.split()[1:]]
     assert sum(counts) == 200
-    assert min(counts) > 5  # both kinds occurred, or the moments were not random
+    assert min(counts) > 5  # otherwise the moments were not random
 
 
 @pytest.mark.parametrize("export", [export_csv, export_jsonl])
-async def test_disk_that_is_full_leaves_the_old_file(tmp_path: Path, export: Any) -> None:
-    """When the system takes no more bytes, the error is its own, and nothing else is left."""
+async def test_full_disk_leaves_the_old_file(tmp_path: Path, export: Any) -> None:
+    """The error of a write that fails is raised, and the old file is unchanged."""
     target = tmp_path / "contacts"
     target.write_text("old")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -293,8 +293,8 @@ async def test_disk_that_is_full_leaves_the_old_file(tmp_path: Path, export: Any
     assert target.read_text() == "old"
 
 
-async def test_link_to_nothing_gets_its_file(tmp_path: Path) -> None:
-    """A symbolic link into another folder stays one; the file comes to be where it points."""
+async def test_dangling_link_is_followed(tmp_path: Path) -> None:
+    """If the target of a symbolic link does not exist, it is created and the link stays."""
     (tmp_path / "elsewhere").mkdir()
     real = tmp_path / "elsewhere" / "real.csv"
     link = tmp_path / "link.csv"
@@ -306,8 +306,8 @@ async def test_link_to_nothing_gets_its_file(tmp_path: Path) -> None:
 
 
 @given(st.text() | st.text(alphabet="=+-@\t\r\n \0'\"0123456789\uff1d\ud800", min_size=1))
-async def test_no_cell_begins_as_a_formula(text: str) -> None:
-    """Whatever a contact's text: what a spreadsheet reads is no formula, and nothing is lost."""
+async def test_no_cell_is_a_formula(text: str) -> None:
+    """No text is read as a formula by a spreadsheet, and no text is lost."""
     file = io.StringIO(newline="")
     csv.writer(file).writerow([_cell(text), "end"])
     ((cell, _),) = csv.reader(io.StringIO(file.getvalue(), newline=""))
@@ -317,7 +317,7 @@ async def test_no_cell_begins_as_a_formula(text: str) -> None:
 
 
 async def test_link_is_followed(tmp_path: Path) -> None:
-    """Of a symbolic link the file it points to is replaced, and the link stays."""
+    """The file that a symbolic link points to is replaced, and the link stays."""
     real = tmp_path / "real.csv"
     real.write_text("old")
     link = tmp_path / "link.csv"
@@ -328,8 +328,8 @@ async def test_link_is_followed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["folder", "missing/contacts.csv"])
-async def test_targets_that_cannot_be_are_refused_first(tmp_path: Path, name: str) -> None:
-    """Before a single page is asked for, the target is checked."""
+async def test_invalid_targets_are_refused_first(tmp_path: Path, name: str) -> None:
+    """The target is checked before a page is requested."""
     (tmp_path / "folder").mkdir()
     asked = False
 
@@ -344,8 +344,8 @@ async def test_targets_that_cannot_be_are_refused_first(tmp_path: Path, name: st
     assert not asked
 
 
-async def test_long_names_and_links_in_a_circle(tmp_path: Path) -> None:
-    """A name as long as the system allows can be written, and a link to itself is replaced."""
+async def test_long_names_and_circular_links(tmp_path: Path) -> None:
+    """A name of 255 characters can be written, and a link to itself is replaced."""
     await export_csv(pages(contact()), tmp_path / ("x" * 255))
     circle = tmp_path / "circle.csv"
     circle.symlink_to(circle)
@@ -355,7 +355,7 @@ async def test_long_names_and_links_in_a_circle(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("export", [export_csv, export_jsonl])
 async def test_pages_are_closed_after_a_failure(tmp_path: Path, export: Any) -> None:
-    """An export that fails ends the pull it reads from."""
+    """An export that fails closes its pages."""
     source = pages(contact(), contact())
     with pytest.raises(ConfigurationError):
         await export(source, tmp_path)
@@ -363,8 +363,8 @@ async def test_pages_are_closed_after_a_failure(tmp_path: Path, export: Any) -> 
 
 
 @pytest.mark.parametrize("export", [export_csv, export_jsonl])
-async def test_deep_values_do_not_stop_an_export(tmp_path: Path, export: Any) -> None:
-    """A value as deep as it can be decoded can be written."""
+async def test_deep_values_are_exported(tmp_path: Path, export: Any) -> None:
+    """A value nested 800 levels deep can be written."""
     deep: list[Any] = []
     for _ in range(800):
         deep = [deep]

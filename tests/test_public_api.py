@@ -1,4 +1,4 @@
-"""The façade: what is exported, and that it is all there is."""
+"""The public interface: what is exported, documented and installed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_all_is_sorted_and_complete() -> None:
 
 
 def test_contract_names_are_there() -> None:
-    """What the interface promises can be imported from the package."""
+    """Every name of the public interface can be imported from the package."""
     names = """
         BurkiClient ContactStatus Contact ContactData ContactList ContactPage Pagination PullReport
         to_dict BurkiError ConfigurationError ClientClosedError TransportError
@@ -37,7 +37,7 @@ def test_contract_names_are_there() -> None:
 
 
 def test_every_public_object_has_a_docstring() -> None:
-    """The docstring is the contract; what is exported has one."""
+    """Every exported class and each of its public methods has a docstring."""
     for name in aioburki.__all__:
         value = getattr(aioburki, name)
         if isinstance(value, type):
@@ -55,7 +55,7 @@ def test_versions_agree() -> None:
 
 
 def test_core_needs_no_extra() -> None:
-    """Importing the package loads neither the command line nor a server."""
+    """Importing the package, sandbox and export loads no package of an extra."""
     code = (
         "import sys, aioburki, aioburki.sandbox, aioburki.export;"
         "print(*sorted({name.split('.')[0] for name in sys.modules}"
@@ -65,8 +65,8 @@ def test_core_needs_no_extra() -> None:
     assert done.stdout.split() == []
 
 
-def test_constructing_loads_nothing() -> None:
-    """A client made in a running event loop holds it up for no import."""
+def test_constructing_imports_nothing() -> None:
+    """Making a client imports no module, which would block the event loop."""
     code = (
         "import asyncio, sys, aioburki\n"
         "async def main():\n"
@@ -80,7 +80,7 @@ def test_constructing_loads_nothing() -> None:
 
 
 def test_core_dependencies_are_those_promised() -> None:
-    """The core installs ten packages, of which httpx brings three, and what they need."""
+    """The core requires exactly ten packages."""
     requires = importlib.metadata.requires("aioburki") or []
     core = {re.split(r"[<>=~ ;\[]", line)[0] for line in requires if "extra ==" not in line}
     assert core == {
@@ -90,5 +90,5 @@ def test_core_dependencies_are_those_promised() -> None:
 
 
 def test_package_is_typed() -> None:
-    """Type checkers read our annotations."""
+    """The package has a py.typed file."""
     assert (Path(aioburki.__file__).parent / "py.typed").exists()

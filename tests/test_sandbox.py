@@ -1,4 +1,4 @@
-"""The sandbox: the API as documented, in process, reproducible and as faulty as asked."""
+"""The sandbox: the API as documented, in process, reproducible, with faults on request."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ async def get(
 
 
 async def test_page_has_the_documented_shape() -> None:
-    """Envelope, fields and defaults are those of the reference page."""
+    """Envelope, fields and defaults are those of the API documentation."""
     response = await get(Sandbox(120), PATH)
     assert response.status_code == 200
     assert response.headers["content-type"] == "application/json"
@@ -66,7 +66,7 @@ async def test_page_has_the_documented_shape() -> None:
 
 
 async def test_pages_past_the_end_are_empty() -> None:
-    """A page that is not there has no contacts and no next page."""
+    """A page past the end has no contacts and no next page."""
     content = (await get(Sandbox(120), f"{PATH}?page=9&per_page=50")).json()
     assert content["contacts"] == []
     assert not content["pagination"]["has_next"]
@@ -86,10 +86,10 @@ async def test_pages_past_the_end_are_empty() -> None:
         (f"{PATH}?status=", "GET", "any", 400, None),
     ],
 )  # fmt: skip
-async def test_refusals_are_those_of_the_api(
+async def test_errors_are_those_of_the_api(
     url: str, method: str, key: str | None, status: int, detail: str | None
 ) -> None:
-    """Each refusal has its status and FastAPI's `detail`."""
+    """Each error has the status and the `detail` of FastAPI."""
     response = await get(Sandbox(10), url, method, key)
     assert response.status_code == status
     assert detail is None or response.json() == {"detail": detail}
@@ -106,7 +106,7 @@ async def test_refusals_are_those_of_the_api(
     ],
 )
 async def test_invalid_numbers_are_422(query: str, location: list[str], kind: str) -> None:
-    """A parameter that is no number in range is named as FastAPI would."""
+    """A parameter that is not a number in range gets the 422 of FastAPI."""
     response = await get(Sandbox(10), f"{PATH}?{query}")
     assert response.status_code == 422
     (problem,) = response.json()["detail"]
@@ -118,7 +118,7 @@ async def test_invalid_numbers_are_422(query: str, location: list[str], kind: st
 
 
 async def test_the_same_seed_gives_the_same_contacts() -> None:
-    """Contacts depend on the seed and on nothing else."""
+    """Contacts depend on the seed only."""
 
     async def pull(seed: int) -> list[Any]:
         async with BurkiClient(KEY, transport=Sandbox(500, seed=seed).transport) as burki:
@@ -128,8 +128,8 @@ async def test_the_same_seed_gives_the_same_contacts() -> None:
     assert await pull(1) != await pull(2)
 
 
-async def test_list_can_be_moved() -> None:
-    """Contacts can be added, removed and given another status in mid-pull."""
+async def test_list_can_change_during_a_pull() -> None:
+    """Contacts can be added and removed, and their status set, during a pull."""
     sandbox = Sandbox(30)
     async with BurkiClient(KEY, transport=sandbox.transport, concurrency=1) as burki:
         async with burki.contacts(42, per_page=10).stream() as stream:
@@ -153,14 +153,14 @@ async def test_list_can_be_moved() -> None:
 
 
 async def test_latency_is_in_seconds() -> None:
-    """Each answer takes as long as asked."""
+    """Each response takes `latency` seconds."""
     start = asyncio.get_running_loop().time()
     await get(Sandbox(1, latency=2.5), PATH)
     assert asyncio.get_running_loop().time() - start == 2.5
 
 
-async def test_rate_is_enforced_and_can_be_kept() -> None:
-    """Above the rate the answer is 429 with Retry-After; a client at the rate meets none."""
+async def test_rate_is_enforced() -> None:
+    """Requests above the rate get a 429 with Retry-After; a client at the rate gets none."""
     sandbox = Sandbox(10, rate=5)
     answers = [await get(sandbox, PATH) for _ in range(7)]
     assert [answer.status_code for answer in answers] == [200] * 5 + [429] * 2
@@ -183,7 +183,7 @@ async def test_rate_is_enforced_and_can_be_kept() -> None:
 
 @pytest.mark.parametrize("fault", FAULTS)
 async def test_each_fault_is_survived(fault: str) -> None:
-    """A third of the requests failing in any one way costs no contact."""
+    """A fault in a third of the requests costs no contact."""
     sandbox = Sandbox(2000, faults={fault: 0.33}, seed=1)
     async with BurkiClient(KEY, transport=sandbox.transport, attempts=20) as burki:
         contacts = await burki.contacts(42, per_page=50)
@@ -193,8 +193,8 @@ async def test_each_fault_is_survived(fault: str) -> None:
 
 
 @pytest.mark.parametrize("fault", ["timeout", "stall"])
-async def test_silence_is_survived(fault: str) -> None:
-    """Where the sandbox goes silent, an attempt ends after its timeout and the next succeeds."""
+async def test_timeouts_are_survived(fault: str) -> None:
+    """If the sandbox stops sending, the attempt times out and the next one succeeds."""
     sandbox = Sandbox(2000, faults={fault: 0.2}, seed=1)
     async with BurkiClient(KEY, transport=sandbox.transport, attempts=20) as burki:
         contacts = await burki.contacts(42, per_page=50)
@@ -213,10 +213,8 @@ async def test_silence_is_survived(fault: str) -> None:
         ("404", NotFoundError),
     ],
 )
-async def test_what_no_retry_helps_against_is_raised_at_once(
-    fault: str, kind: type[BurkiError]
-) -> None:
-    """Faults that are asked for by name end the pull as their real likes do."""
+async def test_permanent_faults_are_raised_at_once(fault: str, kind: type[BurkiError]) -> None:
+    """A fault that no retry helps against ends the pull after one request."""
     assert fault in FAULTS_BY_NAME
     sandbox = Sandbox(2000, faults={fault: 1})
     async with BurkiClient(KEY, transport=sandbox.transport) as burki:
@@ -225,8 +223,8 @@ async def test_what_no_retry_helps_against_is_raised_at_once(
     assert sandbox.requests == 1
 
 
-async def test_an_outage_can_be_played() -> None:
-    """A sandbox that is down for a minute in mid-pull costs the pull a minute and no contact."""
+async def test_outage_can_be_simulated() -> None:
+    """An outage of a minute costs the pull a minute and no contact."""
     sandbox = Sandbox(2000, latency=0.1)
     loop = asyncio.get_running_loop()
     loop.call_later(0.5, setattr, sandbox, "is_down", True)
@@ -237,33 +235,33 @@ async def test_an_outage_can_be_played() -> None:
     assert 60 <= contacts.report.elapsed <= 75
 
 
-async def test_a_list_that_moves_can_be_played() -> None:
-    """What an event listener does to the sandbox, the pull meets on its way."""
+async def test_listener_can_change_the_list() -> None:
+    """Contacts that `on_event` adds to the sandbox are delivered by the same pull."""
     sandbox = Sandbox(1000)
 
-    def move(event: object) -> None:
+    def add_contacts(event: object) -> None:
         if isinstance(event, PageFetched) and event.page == 2:
             sandbox.add(5)
 
-    async with BurkiClient(KEY, transport=sandbox.transport, on_event=move) as burki:
+    async with BurkiClient(KEY, transport=sandbox.transport, on_event=add_contacts) as burki:
         contacts = await burki.contacts(42, per_page=100)
     assert len(contacts) == 1005
     assert not contacts.report.consistent
 
 
 async def test_faults_depend_on_seed_and_not_on_timing() -> None:
-    """The same pages fail in the same attempts, however many are in flight."""
+    """The same attempts at the same pages fail, whatever the concurrency."""
 
     async def failures(concurrency: int) -> list[tuple[int, int]]:
         sandbox = Sandbox(2000, faults=0.3, seed=7)
         seen: list[tuple[int, int]] = []
 
-        def note(event: Any) -> None:
+        def record(event: Any) -> None:
             if type(event).__name__ == "PageFetched":
                 seen.append((event.page, event.attempts))
 
         async with BurkiClient(
-            KEY, transport=sandbox.transport, attempts=50, concurrency=concurrency, on_event=note
+            KEY, transport=sandbox.transport, attempts=50, concurrency=concurrency, on_event=record
         ) as burki:
             await burki.contacts(42, per_page=50)
         return sorted(seen)
@@ -272,14 +270,14 @@ async def test_faults_depend_on_seed_and_not_on_timing() -> None:
 
 
 async def test_all_requests_may_fail() -> None:
-    """Shares that add up to one, but for rounding, are shares."""
+    """The shares may add up to 1, with a rounding error."""
     Sandbox(1, faults=dict.fromkeys(FAULTS, 1 / len(FAULTS)))
     Sandbox(1, faults=1.0)
 
 
 @pytest.mark.parametrize("faults", [None, 0, 0.0, {}, {"503": 0}])
 async def test_no_faults(faults: Any) -> None:
-    """Nothing fails that was not asked to."""
+    """Without faults no request fails."""
     sandbox = Sandbox(1000, faults=faults)
     async with BurkiClient(KEY, transport=sandbox.transport) as burki:
         assert (await burki.contacts(42, per_page=10)).report.requests == 100
@@ -301,6 +299,6 @@ async def test_no_faults(faults: Any) -> None:
     ],
 )
 async def test_arguments_are_checked(arguments: dict[str, Any], message: str) -> None:
-    """A bad knob is refused by name."""
+    """An invalid argument is named in the error."""
     with pytest.raises(ConfigurationError, match=message):
         Sandbox(**arguments)

@@ -1,4 +1,4 @@
-"""The sandbox over real HTTP."""
+"""The sandbox over HTTP."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.asyncio, pytest.mark.usefixtures("nothing_left")]
 
 @asynccontextmanager
 async def served(sandbox: Sandbox) -> AsyncIterator[str]:
-    """Serve *sandbox* on any free port; give the URL."""
+    """Serve *sandbox* on a free port; yield the URL."""
     url: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     server = asyncio.create_task(serve(sandbox, 0, url.set_result))
     try:
@@ -29,8 +29,8 @@ async def served(sandbox: Sandbox) -> AsyncIterator[str]:
         await asyncio.gather(server, return_exceptions=True)
 
 
-async def test_main_job_over_real_http() -> None:
-    """A whole pull over a loopback connection gives what the sandbox holds."""
+async def test_pull_over_http() -> None:
+    """A pull over loopback delivers what the sandbox holds."""
     sandbox = Sandbox(12_345)
     async with served(sandbox) as url, BurkiClient(KEY, base_url=url) as burki:
         contacts = await burki.contacts(42)
@@ -51,8 +51,8 @@ async def test_main_job_over_real_http() -> None:
         {"stall": 0.1},
     ],
 )
-async def test_faults_over_real_http(faults: Mapping[str, float]) -> None:
-    """Connections that break off are real, and survived."""
+async def test_faults_over_http(faults: Mapping[str, float]) -> None:
+    """Faults of the connection are survived over HTTP too."""
     sandbox = Sandbox(1000, faults=faults)
     async with (
         served(sandbox) as url,
@@ -63,8 +63,8 @@ async def test_faults_over_real_http(faults: Mapping[str, float]) -> None:
     assert contacts.report.retries > 1
 
 
-async def test_asgi_app_serves_http_alone() -> None:
-    """Other protocols are left alone, and httpx's own ASGI transport can use the app."""
+async def test_asgi_app_serves_http_only() -> None:
+    """The ASGI application ignores other scopes and works with httpx.ASGITransport."""
     app = asgi_app(Sandbox(10))
     await app({"type": "lifespan"}, None, None)  # type: ignore[arg-type]
     transport = httpx.ASGITransport(app)  # type: ignore[arg-type]
@@ -72,8 +72,8 @@ async def test_asgi_app_serves_http_alone() -> None:
         assert len(await burki.contacts(42)) == 10
 
 
-async def test_taken_port_is_an_error() -> None:
-    """Two sandboxes cannot have one port, and the second leaves no socket."""
+async def test_port_in_use_is_an_error() -> None:
+    """Serving on a port that is in use raises OSError and leaves no socket."""
     async with served(Sandbox(1)) as url:
         with pytest.raises(OSError, match="in use"):
             await serve(Sandbox(1), int(url.rsplit(":", 1)[1]), print)

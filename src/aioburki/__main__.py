@@ -1,4 +1,4 @@
-"""Start the command line, or say what to install for it."""
+"""Run the command line, or print what to install if its packages are missing."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import sys
 
 
 def main() -> int:
-    """Run ``aioburki`` with the arguments of the process; return its exit code."""
+    """Run ``aioburki`` with the arguments of the process and return the exit code."""
     try:
-        from .cli import run  # noqa: PLC0415 - an extra that may not be installed
+        from .cli import run  # noqa: PLC0415 - cyclopts and tqdm are optional
     except ModuleNotFoundError as error:
         if error.name not in ("cyclopts", "tqdm"):
             raise

@@ -1,4 +1,6 @@
-"""What can go wrong, as one tree.
+"""Errors: all exceptions of this package, with one base class.
+
+They are raised as plain exceptions, never in an ``ExceptionGroup``.
 
 BurkiError
 ├── ConfigurationError (also ValueError)
@@ -25,15 +27,16 @@ from typing import Any, ClassVar
 
 
 class BurkiError(Exception):
-    """Stand above every error of this package; ``str()`` says what, where and what to do.
+    """Base class of all errors; ``str()`` says what happened, where, and what to do.
 
-    Holds neither the API key nor a phone number nor a response body, and nothing
-    chained to it does. Can be pickled.
+    No error, and no exception chained to it, holds the API key, a phone number or a response body.
+    Errors can be pickled.
 
     Attributes:
-        campaign_id: the campaign that was read, or None where there was none.
-        page: the page that failed, from 1, or None.
-        attempts: requests sent for that page, or None.
+        message: what happened, without the place and the advice.
+        campaign_id: number of the campaign, or None if the error concerns no campaign.
+        page: number of the page that failed, from 1, or None.
+        attempts: number of requests sent for that page, or None.
     """
 
     advice: ClassVar[str] = ""
@@ -70,38 +73,57 @@ class BurkiError(Exception):
 
 
 class ConfigurationError(BurkiError, ValueError):
-    """Refuse an argument or a setting, before any request is sent."""
+    """An argument, a setting or an environment variable cannot be used.
+
+    Raised before any request is sent. Also a `ValueError`. The text names the argument and what is
+    allowed; a value that may be secret is not shown.
+    """
 
 
 class ClientClosedError(BurkiError):
-    """Refuse to work for a client that has been closed."""
+    """The client is closed, or was closed during the pull.
+
+    Raised by everything that would send a request with it.
+    """
 
     advice = "Make a new BurkiClient, or keep the work inside its `async with` block."
 
 
 class TransportError(BurkiError):
-    """Report that no complete answer came, after all attempts."""
+    """No complete response arrived in any attempt.
+
+    Raised after ``attempts`` attempts at one page, or earlier if the server is considered down.
+    """
 
     advice = "Check the network and base_url, then start the pull again."
 
 
 class ConnectionFailedError(TransportError):
-    """Report a connection that could not be opened or broke before the answer was complete."""
+    """The connection could not be opened, or broke before the response was complete.
+
+    The text names the host and says whether connecting, its TLS certificate or the transfer failed.
+    A certificate that is not accepted is not retried.
+    """
 
 
 class RequestTimeoutError(TransportError, TimeoutError):
-    """Report an attempt that took longer than ``timeout`` seconds, body included."""
+    """The last attempt took longer than ``timeout`` seconds, body included.
 
-    advice = "Raise `timeout` or lower `per_page` if the server is merely slow."
+    Also a `TimeoutError`.
+    """
+
+    advice = "If the server is only slow, raise `timeout` or lower `per_page`."
 
 
 class APIError(BurkiError):
-    """Report that the API said no.
+    """The server answered with an HTTP error status.
+
+    A status that has no subclass, such as 418, raises this class itself.
 
     Attributes:
         status_code: the HTTP status.
-        detail: what the server gave as the reason, at most 500 characters, with the API
-            key, phone numbers and control characters taken out; None if it gave none.
+        detail: the reason that the server gave, at most 500 characters, without the API key, phone
+            numbers and control characters; None if it gave none.
     """
 
     def __init__(
@@ -120,35 +142,38 @@ class APIError(BurkiError):
 
 
 class BadRequestError(APIError):
-    """Report HTTP 400: the server does not know this status value, or another argument."""
+    """HTTP 400: the server does not accept an argument, such as a status that it does not know.
+
+    `detail` says which, if the server does.
+    """
 
 
 class AuthenticationError(APIError):
-    """Report HTTP 401: the server does not accept the API key."""
+    """HTTP 401: the server does not accept the API key."""
 
     advice = "Check the API key (BURKI_API_KEY, or the first argument of BurkiClient)."
 
 
 class PermissionDeniedError(APIError):
-    """Report HTTP 403: the API key is valid but may not read this campaign."""
+    """HTTP 403: the API key is valid but may not read this campaign."""
 
     advice = "Use a key that may read this campaign."
 
 
 class NotFoundError(APIError):
-    """Report HTTP 404: no such campaign for this key.
+    """HTTP 404: there is no such campaign for this key.
 
-    On a later page it is an error too, and never taken for the end of the list.
+    Raised for a later page too; a 404 is never taken for the end of the list.
     """
 
     advice = "Check the campaign id, and that the key belongs to the same account."
 
 
 class UnprocessableError(APIError):
-    """Report HTTP 422: the server could not use the request.
+    """HTTP 422: the server could not validate the request.
 
     Attributes:
-        problems: one line for each problem the server named, such as
+        problems: one line for each problem that the server named, such as
             ``"query.per_page: Input should be less than or equal to 1000"``.
     """
 
@@ -156,10 +181,13 @@ class UnprocessableError(APIError):
 
 
 class RateLimitError(APIError):
-    """Report HTTP 429 where waiting would take longer than ``max_wait`` allows.
+    """HTTP 429, and waiting for the limit would take longer than ``max_wait`` seconds.
+
+    Raised if ``Retry-After`` asks for more than that, or if the client has been refused for that
+    long without a success in between. A shorter wait is waited out and raises nothing.
 
     Attributes:
-        retry_after: seconds the server asked to wait, or None if it named none.
+        retry_after: seconds that the server asked to wait, or None if it did not say.
     """
 
     advice = "Try again later, set `rate`, or raise `max_wait`."
@@ -167,35 +195,42 @@ class RateLimitError(APIError):
 
 
 class ServerError(APIError):
-    """Report an HTTP 5xx that lasted through all attempts, or that no retry can mend."""
+    """HTTP 5xx in every attempt, or a 5xx that is not retried, such as 501.
 
-    advice = "The server is in trouble: start the pull again later."
+    Raised earlier than after ``attempts`` attempts if the server is considered down.
+    """
+
+    advice = "The server has a problem: start the pull again later."
 
 
 class UnexpectedResponseError(BurkiError):
-    """Report an answer that does not come from this API, such as a redirect, HTML or a 204.
+    """The response is not one of this API, such as a redirect, an HTML page or a 204.
+
+    Redirects are not followed, because the API key would be sent along.
 
     Attributes:
-        status_code: the HTTP status of the answer.
+        status_code: the HTTP status of the response.
     """
 
-    advice = "Check base_url, and whether a proxy or a login page stands in between."
+    advice = "Check base_url, and whether a proxy or a login page answers instead of the API."
     status_code: int = 0
 
 
 class ResponseDecodeError(BurkiError):
-    """Report a 200 that is not a page of contacts.
+    """A 200 whose body is not a page of contacts.
+
+    Broken JSON is retried first; valid JSON of another shape is not.
 
     Attributes:
-        problems: one line for each problem, with its place and never with a value, such as
+        problems: one line for each problem, with its place and without the value, such as
             ``"contacts[17].created_at: not an ISO 8601 date and time"``.
     """
 
-    advice = "The server's data is not what its documentation says; nothing of this page was used."
+    advice = "The server's data does not match its documentation; no contact of this page was used."
     problems: tuple[str, ...] = ()
 
 
 class ResponseTooLargeError(ResponseDecodeError):
-    """Report an answer whose decoded body is larger than ``max_body`` allows."""
+    """The body of the response, decompressed, is larger than ``max_body`` bytes."""
 
     advice = "Lower `per_page`."

@@ -1,7 +1,7 @@
-"""Events: what a pull tells while it runs, for progress, logs and metrics.
+"""Events: what happens during a pull, for progress, logs and metrics.
 
-``BurkiClient(on_event=…)`` gets each one at once, from within the event loop: it should
-return quickly. Events hold numbers and names only, no contact and no key.
+``BurkiClient(on_event=…)`` is called with each event when it happens, on the event loop, so it
+should return quickly. Events hold numbers and short texts, never the API key or contact data.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ import attrs
 
 @attrs.frozen(kw_only=True)
 class PageFetched:
-    """Tell that a page arrived and was decoded; pages may arrive out of order.
+    """A page was received and decoded; pages may be received out of order.
 
     Attributes:
-        campaign_id: the campaign being read.
+        campaign_id: number of the campaign.
         page: number of the page, from 1.
-        contacts: contacts on this page, before duplicates are taken out.
-        total_pages: pages in the list, by this answer.
-        total_items: contacts in the list, by this answer.
-        attempts: requests this page took.
-        seconds: from the first of them to the decoded page.
+        contacts: number of contacts on this page, duplicates included.
+        total_pages: number of pages in the list, according to this response.
+        total_items: number of contacts in the list, according to this response.
+        attempts: number of requests sent for this page.
+        seconds: time from the start of the first attempt, with its waits, to the decoded page.
     """
 
     campaign_id: int
@@ -34,13 +34,13 @@ class PageFetched:
 
 @attrs.frozen(kw_only=True)
 class RetryScheduled:
-    """Tell that an attempt failed and the page will be asked for again.
+    """An attempt failed and the page will be requested again.
 
     Attributes:
-        campaign_id: the campaign being read.
+        campaign_id: number of the campaign.
         page: number of the page, from 1.
         attempt: number of the attempt that failed, from 1.
-        delay: seconds until the next one.
+        delay: seconds until the next attempt, without the wait for its turn under a rate limit.
         reason: what failed, such as ``"HTTP 503"``.
     """
 
@@ -53,15 +53,15 @@ class RetryScheduled:
 
 @attrs.frozen(kw_only=True)
 class PauseStarted:
-    """Tell that the server refused a request for its rate, which waits, or all of them do.
+    """The server answered 429; the refused request waits, or all requests of the client do.
 
-    Refusals of requests that were under way together are told once.
+    Several 429s for requests that were in flight together make one event.
 
     Attributes:
-        campaign_id: the campaign whose request was refused.
+        campaign_id: number of the campaign whose request was refused.
         page: number of the page that was refused, from 1.
-        seconds: length of the wait from now on.
-        retry_after: seconds the server asked for, or None if it named none.
+        seconds: length of the wait, from now.
+        retry_after: seconds that the server asked for, or None if it did not say.
     """
 
     campaign_id: int

@@ -1,4 +1,4 @@
-"""Encode: data objects become plain data, the way back from `decode`."""
+"""Serialize: data objects to plain data, ready for `json.dumps`."""
 
 from __future__ import annotations
 
@@ -15,12 +15,11 @@ from ._report import PullReport
 
 
 def to_dict(obj: Any) -> dict[str, Any]:
-    """Return *obj* as plain data that `json.dumps` takes.
+    """Return *obj* as plain data that `json.dumps` accepts.
 
-    Takes any data object of this package (`Contact`, `ContactData`, `Pagination`,
-    `ContactPage`, `PullReport`, an event); keys are the attribute names. Datetimes become
-    ISO 8601 text, with ``Z`` for UTC. This is what shows a contact whole, phone number
-    included.
+    *obj* is a data object of this package: a `Contact`, `ContactData`, `Pagination`, `ContactPage`,
+    `PullReport` or an event. The keys are its attribute names. Datetimes become ISO 8601 text, with
+    ``Z`` for UTC. Unlike `repr` it shows all data of a contact, phone number included.
 
     Raises:
         TypeError: *obj* is something else.
@@ -39,10 +38,10 @@ def _iso(moment: datetime) -> str:
 
 @cache
 def _converter() -> cattrs.Converter:
-    """Return the converter, which is made when the first object is encoded."""
+    """Return the converter; it is built at the first call, because that takes milliseconds."""
     converter = cattrs.Converter(unstruct_collection_overrides={tuple: list})
     converter.register_unstructure_hook(datetime, _iso)
-    # Free-form JSON is plain already, however deep; a copy keeps it from being changed.
+    # Free-form JSON is plain data already; a copy protects the contact from changes to the result.
     converter.register_unstructure_hook(
         ContactData,
         make_dict_unstructure_fn(
@@ -53,7 +52,7 @@ def _converter() -> cattrs.Converter:
             extra=override(unstruct_hook=dict),
         ),
     )
-    # `consistent` follows from `drift`, and cattrs leaves out what `__init__` does not take.
+    # By default cattrs leaves out attributes that `__init__` does not take, such as `consistent`.
     converter.register_unstructure_hook(
         PullReport,
         make_dict_unstructure_fn(PullReport, converter, _cattrs_include_init_false=True),

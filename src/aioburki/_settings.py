@@ -1,4 +1,4 @@
-"""Settings: what a client was made with, checked before anything is sent, then frozen."""
+"""Settings: the validated, frozen arguments of a client."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Secret:
 
 @attrs.frozen
 class Settings:
-    """Hold a client's settings; the API key is in no `repr`."""
+    """Settings of a client; the API key is in no `repr`."""
 
     api_key: Secret
     base_url: str
@@ -57,7 +57,7 @@ def client_settings(
     max_wait: float,
     max_body: SupportsIndex,
 ) -> Settings:
-    """Return the settings for these arguments of `BurkiClient` and the environment.
+    """Return the settings for these arguments of `BurkiClient` and the environment variables.
 
     Raises:
         ConfigurationError: an argument or a variable is missing or cannot be used.
@@ -88,27 +88,27 @@ def _usable_key(given: Secret | None) -> Secret:
 
 
 def _problem_of_key(text: str) -> str | None:
-    """Say why *text* cannot go into a header, and nothing of what it holds.
+    """Return why *text* cannot be a header value, without showing it; None if it can.
 
-    httpx and h11 quote a header value they cannot send in their error texts, so what they
-    could not send must not get that far.
+    httpx and h11 quote a header value that they cannot send in their error messages, so such a
+    value must be refused before it reaches them.
     """
     if not isinstance(text, str):
         return f"must be text, not {type(text).__name__}"
     if not text.strip():
         return "is empty"
     if text.lower().startswith("bearer "):
-        return "must be the key alone, without 'Bearer' before it"
+        return "must be the key without 'Bearer' in front of it"
     if not all("!" <= character <= "~" for character in text):
         return (
-            "has a character that no API key has: white space (often a line break at its end), "
-            "a control character, or one outside ASCII"
+            "has a character that no API key has: white space (often a line break at the end), "
+            "a control character, or a non-ASCII character"
         )
     return f"is longer than {MAX_KEY_LENGTH:,} characters" if len(text) > MAX_KEY_LENGTH else None
 
 
 def _usable_url(base_url: str | None) -> str:
-    """Return the base URL without a final slash; no message shows what may be a password."""
+    """Return the base URL without a trailing slash; no message shows it: it may hold a password."""
     name = "base_url"
     if base_url is None:
         name, base_url = "BURKI_BASE_URL", os.environ.get("BURKI_BASE_URL")
@@ -125,8 +125,8 @@ def _usable_url(base_url: str | None) -> str:
         raise ConfigurationError(f"{name} must have a port from 1 to 65,535")
     if url.scheme == "http" and not _is_loopback(url.host):
         raise ConfigurationError(
-            f"{name} must be https: the API key would cross the network in the clear "
-            "(http is allowed for localhost alone)"
+            f"{name} must be https, because http would send the API key unencrypted "
+            "(http is allowed for localhost only)"
         )
     text = str(url).rstrip("/")
     if text.endswith(("/api/v1", "/api")):

@@ -1,4 +1,4 @@
-"""Arguments: refused with a message that names them and says what is allowed."""
+"""Validation of arguments; each error names the argument and says what is allowed."""
 
 from __future__ import annotations
 
@@ -10,9 +10,13 @@ from ._errors import ConfigurationError
 
 
 def whole_number(name: str, value: SupportsIndex, *, low: int, high: int | None = None) -> int:
-    """Return *value* as an int in *low* … *high*, or raise `ConfigurationError`."""
+    """Return *value* as an int from *low* to *high*.
+
+    Raises:
+        ConfigurationError: *value* is not a whole number in this range.
+    """
     allowed = f"from {low} to {high:,}" if high is not None else f"of at least {low}"
-    if not isinstance(value, bool):  # True is 1 to Python, but never a number of pages
+    if not isinstance(value, bool):  # to Python True is 1; here it is a mistake
         try:
             number = operator.index(value)
         except TypeError:
@@ -23,7 +27,11 @@ def whole_number(name: str, value: SupportsIndex, *, low: int, high: int | None 
 
 
 def seconds(name: str, value: float, *, low: float, high: float) -> float:
-    """Return *value* as a float in *low* … *high* seconds, or raise `ConfigurationError`."""
+    """Return *value* as a float from *low* to *high* seconds.
+
+    Raises:
+        ConfigurationError: *value* is not a finite number in this range.
+    """
     if _is_finite(value) and low <= value <= high:
         return float(value)
     raise ConfigurationError(
@@ -32,7 +40,11 @@ def seconds(name: str, value: float, *, low: float, high: float) -> float:
 
 
 def requests_per_second(name: str, value: float | None) -> float | None:
-    """Return *value* as a positive float or None, or raise `ConfigurationError`."""
+    """Return *value* as a float above 0, or None.
+
+    Raises:
+        ConfigurationError: *value* is neither None nor a number above 0, up to 1,000,000.
+    """
     if value is None:
         return None
     if _is_finite(value) and 0 < value <= 1_000_000:
@@ -43,7 +55,7 @@ def requests_per_second(name: str, value: float | None) -> float | None:
 
 
 def shown(value: object) -> str:
-    """Return what a message may say of a refused value: a number as it is, else its type."""
+    """Return how an error message shows a refused value: a number itself, of others the type."""
     if value is None or isinstance(value, int | float):
         return repr(value)
     return f"a {type(value).__name__}"

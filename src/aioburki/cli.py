@@ -1,8 +1,8 @@
-"""Command line: ``aioburki contacts`` pulls, ``aioburki sandbox`` serves the sandbox.
+"""Command line: ``aioburki contacts`` pulls contacts, ``aioburki sandbox`` serves the sandbox.
 
-The API key comes from BURKI_API_KEY alone: what stands on a command line is visible to
-everybody on the machine. Exit codes: 0 done, 1 the pull failed, 2 usage, 130 interrupted,
-143 terminated while a file was written.
+The API key is read from BURKI_API_KEY only: other users of the machine can see the arguments of a
+process. Exit codes: 0 done, 1 the pull failed, 2 wrong usage, 130 interrupted, 143 terminated while
+a file was written.
 """
 
 from __future__ import annotations
@@ -31,8 +31,9 @@ from .sandbox import Sandbox, serve
 
 app = App(
     name="aioburki",
-    help="Pull every contact of a Burki campaign. The API key comes from BURKI_API_KEY, the server "
-    "from BURKI_BASE_URL. Exit codes: 0 done, 1 the pull failed, 2 usage, 130 interrupted.",
+    help="Pull every contact of a Burki campaign. The API key is read from BURKI_API_KEY, the base "
+    "URL from BURKI_BASE_URL. Exit codes: 0 done, 1 the pull failed, 2 wrong usage, "
+    "130 interrupted, 143 terminated.",
     version=__version__,
     help_format="plaintext",
 )
@@ -45,21 +46,22 @@ def run(arguments: Sequence[str]) -> int:
             app.run_async(arguments, exit_on_error=False, result_action="return_value")
         )
     except CycloptsError:
-        return 2  # it has been printed
+        return 2  # cyclopts has printed it
     except ConfigurationError as error:
-        return _complain(error, 2)
+        return _print_error(error, 2)
     except BurkiError as error:
-        return _complain(error, 1)
+        return _print_error(error, 1)
     except KeyboardInterrupt:
-        return _complain("interrupted", 130)
+        return _print_error("interrupted", 130)
     except asyncio.CancelledError:
-        return _complain("terminated", 143)
+        return _print_error("terminated", 143)
     except BrokenPipeError:
-        # Whoever read our output has seen enough; Python would complain when it flushes.
+        # The reader closed the pipe, as `head` does. Python would print an error when it flushes
+        # standard output at exit: https://docs.python.org/3/library/signal.html#note-on-sigpipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
-        return _complain(f"{error.strerror}: {error.filename or 'output'}", 1)
+        return _print_error(f"{error.strerror}: {error.filename or 'output'}", 1)
     return code if isinstance(code, int) else 0
 
 
@@ -86,27 +88,25 @@ async def contacts(
     campaign_id
         Number of the campaign.
     status
-        Only contacts of this status: pending, in_progress, completed, failed, skipped, no_answer,
-        busy or voicemail.
+        pending, in_progress, completed, failed, skipped, no_answer, busy or voicemail; default all.
     limit
         At most this many contacts.
     output
-        FILE.csv or FILE.jsonl, written complete or not at all; - for JSON lines on standard
-        output.
+        FILE.csv or FILE.jsonl, complete or not written; - for JSON lines on standard output.
     sandbox
-        Use made-up contacts of campaign 42 instead of the API; no key is needed.
+        Pull made-up contacts of campaign 42 from the embedded sandbox; needs no key.
     progress
-        Show progress on standard error; by default if that is a terminal.
+        Show progress on standard error; by default only if that is a terminal.
     per_page
-        Contacts in one request, 1 to 1000.
+        Contacts per page, 1 to 1000.
     concurrency
-        Most requests in flight at once.
+        Maximum number of requests in flight, 1 to 1000.
     rate
-        Most requests per second.
+        Maximum number of requests per second; by default what the server allows.
     """
-    target = _checked_target(output)
+    target = _target(output)
     if isinstance(target, Path):
-        _clean_up_when_told_to_end()
+        _cancel_on_termination()
     with _Progress(sys.stderr.isatty() if progress is None else progress, limit) as bar:
         async with BurkiClient(
             "sandbox" if sandbox else None,
@@ -138,42 +138,44 @@ async def serve_sandbox(
     Parameters
     ----------
     contacts
-        How many contacts campaign 42 has.
+        Number of contacts in campaign 42.
     port
-        TCP port; 0 for any that is free.
+        TCP port, 0 to 65535; 0 for any that is free.
     seed
         The same seed gives the same contacts and faults.
     latency
-        Seconds before each answer.
+        Seconds before each response.
     rate
-        Requests per second, above which the answer is 429.
+        Requests per second; requests above it get a 429.
     faults
         Share of requests that fail, 0 to 1.
     """
     if not 0 <= port <= 65_535:
         raise ConfigurationError(f"port must be a whole number from 0 to 65,535, not {port}")
     box = Sandbox(contacts, seed=seed, latency=latency, rate=rate, faults=faults)
-    # Ctrl-C is how a server is stopped, not how it fails.
     try:
         await serve(box, port, _announce)
-        await asyncio.sleep(0)  # uvicorn passes the signal on when it has stopped; it arrives here
+        # uvicorn raises the signal again when it has stopped; the cancellation arrives here.
+        await asyncio.sleep(0)
     except asyncio.CancelledError:
-        pass
+        pass  # Ctrl-C is the normal way to stop a server
     except ModuleNotFoundError:
-        return _complain("serving needs more packages: pip install 'aioburki[sandbox]'", 2)
+        return _print_error(
+            "serving the sandbox needs more packages: pip install 'aioburki[sandbox]'", 2
+        )
     except OSError as error:
-        return _complain(f"port {port} cannot be used: {error.strerror}", 1)
+        return _print_error(f"port {port} cannot be used: {error.strerror}", 1)
     return 0
 
 
-def _clean_up_when_told_to_end() -> None:
-    """Cancel this task on SIGTERM and SIGHUP, so that no temporary file stays behind."""
+def _cancel_on_termination() -> None:
+    """Cancel this task on SIGTERM and SIGHUP, so that the temporary file is removed."""
     task = asyncio.current_task()
     assert task is not None
     for name in ("SIGTERM", "SIGHUP"):
-        with suppress(NotImplementedError, AttributeError):  # systems without such signals
+        with suppress(NotImplementedError, AttributeError):  # Windows has no such signals
             number = getattr(signal, name)
-            if signal.getsignal(number) is signal.SIG_DFL:  # and not ignored, as by nohup
+            if signal.getsignal(number) is signal.SIG_DFL:  # nohup ignores SIGHUP; keep that
                 asyncio.get_running_loop().add_signal_handler(number, task.cancel)
 
 
@@ -182,7 +184,12 @@ def _announce(url: str) -> None:
     print(f"  BURKI_BASE_URL={url} BURKI_API_KEY=any aioburki contacts 42", flush=True)
 
 
-def _checked_target(output: str | None) -> Path | str | None:
+def _target(output: str | None) -> Path | str | None:
+    """Return the path to write to, ``"-"`` for standard output, or None.
+
+    Raises:
+        ConfigurationError: *output* is neither ``-`` nor the name of a CSV or JSONL file.
+    """
     if output is None or output == "-":
         return output
     if Path(output).suffix.lower() not in (".csv", ".jsonl"):
@@ -193,6 +200,7 @@ def _checked_target(output: str | None) -> Path | str | None:
 async def _counted(
     pages: AsyncGenerator[ContactPage, None], counts: Counter[str]
 ) -> AsyncGenerator[ContactPage, None]:
+    """Yield *pages* unchanged and count the statuses of their contacts."""
     async with aclosing(pages):
         async for page in pages:
             counts.update(_printable(contact.status) for contact in page)
@@ -200,11 +208,13 @@ async def _counted(
 
 
 async def _write(pages: AsyncGenerator[ContactPage, None], target: Path | str | None) -> None:
+    """Write *pages* to *target*; for None only read them."""
     if isinstance(target, Path):
         export = export_csv if target.suffix.lower() == ".csv" else export_jsonl
         await export(pages, target)
     elif target == "-":
-        if isinstance(sys.stdout, io.TextIOWrapper):  # whatever the locale says, JSON is UTF-8
+        # JSON is UTF-8 (RFC 8259), whatever the locale says.
+        if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(encoding="utf-8")
         await write_jsonl(pages, sys.stdout)
         sys.stdout.flush()
@@ -220,12 +230,12 @@ def _table(counts: Counter[str]) -> str:
 
 
 def _printable(text: str) -> str:
-    """Return *text* so that it cannot steer a terminal; a status may be anything."""
+    """Return *text* without terminal control sequences; the server may send any status."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 class _Progress:
-    """Show pages, contacts, rate, pauses and time left of a pull, from its events."""
+    """A progress bar fed by the events of a pull: contacts, rate, time left, pages, pauses."""
 
     def __init__(self, enabled: bool, limit: int | None) -> None:
         self._bar = tqdm(unit=" contacts", unit_scale=True, disable=not enabled)
@@ -240,6 +250,7 @@ class _Progress:
         self._bar.close()
 
     def show(self, event: Event) -> None:
+        """Update the bar for *event*."""
         if isinstance(event, PageFetched):
             self._pages += 1
             expected = event.total_items
@@ -257,6 +268,7 @@ class _Progress:
         return f"page {self._pages}/{total_pages}{pauses}"
 
 
-def _complain(what: object, code: int) -> int:
-    print(f"aioburki: {what}", file=sys.stderr)
+def _print_error(error: object, code: int) -> int:
+    """Print *error* to standard error and return *code*."""
+    print(f"aioburki: {error}", file=sys.stderr)
     return code

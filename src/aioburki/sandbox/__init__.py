@@ -1,7 +1,8 @@
-"""The Burki API in process or over HTTP on loopback, for demos and for tests; no key needed.
+"""The Burki API in process, or over HTTP on loopback, for demos and for tests. It needs no key.
 
-It answers as the API's reference page says, 400, 401, 404 and 422 included, and can be made
-slow, limited, faulty and moving. The same seed gives the same contacts and the same faults::
+It answers as the API documents, with 400, 401, 404 and 422 too, and can be slow, rate-limited and
+faulty; its list can change during a pull. The same seed gives the same contacts and the same
+faults::
 
     sandbox = Sandbox(contacts=2_500, faults=0.1)
     async with BurkiClient("any", transport=sandbox.transport) as burki:

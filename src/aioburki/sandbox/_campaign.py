@@ -1,4 +1,4 @@
-"""Campaign: made-up contacts for the sandbox, in a list that can be moved."""
+"""Campaign: the made-up contacts of the sandbox, in a list that can change."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ STATUSES = tuple(status.value for status in ContactStatus)
 _WEIGHTS = (30, 2, 38, 8, 4, 10, 4, 4)
 _FIRST_ID = 101
 _FIRST_DAY = datetime(2024, 2, 1, 10, 30, tzinfo=UTC)
-_IMPORT = 500  # contacts that were imported together share created_at
+_IMPORT_SIZE = 500  # contacts that were imported together have the same created_at
 _NAMES = ("John Smith", "Jane Doe", "Ana Souza", "Li Wei", "Zoë Müller", "Omar Haddad")
 _COMPANIES = ("Acme Corp", "Tech Inc", "Globex", "Initech", "Umbrella", "Stark Industries")
 
 
 class Campaign:
-    """Hold the contacts of one campaign by id; the same seed makes the same contacts."""
+    """The contacts of one campaign, sorted by id; the same seed gives the same contacts."""
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
@@ -33,23 +33,31 @@ class Campaign:
         return len(self._ids)
 
     def add(self, count: int) -> None:
-        """Add *count* contacts at the end."""
+        """Add *count* contacts at the end of the list."""
         self._ids.extend(range(self._next_id, self._next_id + count))
         self._next_id += count
         self._statuses.extend(self._draw.choices(range(len(STATUSES)), _WEIGHTS, k=count))
 
     def remove(self, contact_id: int) -> None:
-        """Remove a contact; all behind it move up. KeyError if there is none."""
+        """Remove a contact; all later contacts move up.
+
+        Raises:
+            KeyError: there is no such contact.
+        """
         place = self._place(contact_id)
         del self._ids[place]
         del self._statuses[place]
 
     def set_status(self, contact_id: int, status: ContactStatus) -> None:
-        """Give a contact another status. KeyError if there is none."""
+        """Set a contact's status.
+
+        Raises:
+            KeyError: there is no such contact.
+        """
         self._statuses[self._place(contact_id)] = STATUSES.index(status.value)
 
     def page(self, page: int, per_page: int, status: str | None) -> dict[str, Any]:
-        """Return a page as the API's reference page shows it."""
+        """Return a page in the form that the API documents; one past the end has no contacts."""
         places = self._places(status)
         first = (page - 1) * per_page
         total_pages = -(-len(places) // per_page)
@@ -80,7 +88,7 @@ class Campaign:
     def _contact(self, place: int) -> dict[str, Any]:
         contact_id, status = self._ids[place], STATUSES[self._statuses[place]]
         mixed = (contact_id * 2_654_435_761 + self._seed * 40_503) % 2**32
-        created = _FIRST_DAY + timedelta(days=(contact_id - _FIRST_ID) // _IMPORT)
+        created = _FIRST_DAY + timedelta(days=(contact_id - _FIRST_ID) // _IMPORT_SIZE)
         attempts = 0 if status in ("pending", "skipped") else 1 + mixed % 3
         tried = created + timedelta(minutes=15 + mixed % 600) if attempts else None
         data: dict[str, Any] = {
@@ -91,7 +99,7 @@ class Campaign:
                 "appointment_date": f"{created + timedelta(days=14):%Y-%m-%d}",
             },
         }
-        if contact_id % 2:  # absent on every other contact, as on the reference page
+        if contact_id % 2:  # absent in every other contact, as in the API's documentation
             data["custom_fields"] = {"customer_id": f"CUST{contact_id:06}"}
         return {
             "id": contact_id,

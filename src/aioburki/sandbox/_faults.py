@@ -1,4 +1,4 @@
-"""Faults: what the sandbox can do to an answer, and how often."""
+"""Faults: what can be done to a response, and to what share of them."""
 
 from __future__ import annotations
 
@@ -9,29 +9,44 @@ import attrs
 
 from .._errors import ConfigurationError
 from .._validation import shown
-from ._response import Answer, refusal
+from ._response import SandboxResponse, error_response
 
 FAULTS = (
     "connect", "disconnect", "reset", "half_body", "empty", "broken_json", "broken_gzip", "html",
     "408", "429", "500", "502", "503", "504",
 )  # fmt: skip
-"""What `Sandbox(faults=…)` can do to a request and a client should get over: fail to connect;
-close the connection before the answer or half-way through it, or reset it; send nothing, half
-the JSON, or a compressed body that is damaged; show a proxy's HTML page with a 502; or answer
-with that status, 429 with a Retry-After of one second."""
+"""Transient faults, which a client should survive by retrying.
+
+- ``connect``: the connection cannot be opened (over HTTP: it is closed without a response).
+- ``disconnect``, ``reset``: the connection is closed, or reset, before the response.
+- ``half_body``: the connection is closed after half of the body.
+- ``empty``: a 200 with no body.
+- ``broken_json``: a 200 with the first two thirds of the JSON.
+- ``broken_gzip``: a 200 with the first two thirds of a gzip body.
+- ``html``: a 502 with a proxy's HTML page.
+- a number: a response with that status; 429 has a ``Retry-After`` of one second.
+"""
 
 FAULTS_BY_NAME = ("timeout", "stall", "redirect", "nested", "401", "403", "404")
-"""What it does besides if asked for by name: never answer, or stop half-way through, as long as
-the client waits; or what no retry helps against: a redirect, JSON nested 1,000 deep, a status."""
+"""Faults that ``Sandbox(faults=…)`` applies only if they are named.
 
+- ``timeout``: no response while the client waits.
+- ``stall``: half of the body, then nothing while the client waits.
+- ``redirect``, ``nested``, ``401``, ``403``, ``404``: responses that no retry helps against: a
+  redirect, JSON nested 1,000 levels deep, a response with that status.
+"""
+
+# The sum of shares such as 0.1 and 0.2 and 0.7 may exceed 1 by a rounding error.
 ROUNDING = 1e-9
+
+_HTML = {"content-type": "text/html"}
 
 
 def fault_shares(faults: float | Mapping[str, float] | None) -> dict[str, float]:
-    """Return the share of requests that each fault hits.
+    """Return the share of requests for each fault that *faults* asks for.
 
     Raises:
-        ConfigurationError: there is no such fault, or the shares are not 0 … 1 in all.
+        ConfigurationError: a name is not a fault, or the shares are not from 0 to 1 in total.
     """
     if faults is None:
         return {}
@@ -47,29 +62,31 @@ def fault_shares(faults: float | Mapping[str, float] | None) -> dict[str, float]
     return shares
 
 
-def faulty(name: str, answer: Answer) -> Answer:  # noqa: PLR0911 - each fault is a way out
-    """Return what becomes of *answer* through the fault *name*."""
+def apply_fault(  # noqa: PLR0911 - one return for each fault
+    name: str, response: SandboxResponse
+) -> SandboxResponse:
+    """Return *response* as the fault *name* changes it."""
     match name:
         case "empty":
-            return attrs.evolve(answer, body=b"")
+            return attrs.evolve(response, body=b"")
         case "broken_json":
-            return attrs.evolve(answer, body=answer.body[: len(answer.body) * 2 // 3])
+            return attrs.evolve(response, body=response.body[: len(response.body) * 2 // 3])
         case "broken_gzip":
-            packed = gzip.compress(answer.body, 1, mtime=0)
-            headers = {**answer.headers, "content-encoding": "gzip"}
-            return attrs.evolve(answer, body=packed[: len(packed) * 2 // 3], headers=headers)
+            packed = gzip.compress(response.body, 1, mtime=0)
+            headers = {**response.headers, "content-encoding": "gzip"}
+            return attrs.evolve(response, body=packed[: len(packed) * 2 // 3], headers=headers)
         case "html":
-            return Answer(502, b"<html><h1>502 Bad Gateway</h1></html>", _HTML)
+            return SandboxResponse(502, b"<html><h1>502 Bad Gateway</h1></html>", _HTML)
         case "redirect":
-            return Answer(307, b"", {"location": "https://elsewhere.invalid/"})
+            return SandboxResponse(307, b"", {"location": "https://elsewhere.invalid/"})
         case "nested":
-            return attrs.evolve(answer, body=b'{"contacts":' + b"[" * 1000 + b"]" * 1000 + b"}")
+            return attrs.evolve(response, body=b'{"contacts":' + b"[" * 1000 + b"]" * 1000 + b"}")
         case "429":
-            return refusal(429, "Rate limit exceeded", {"retry-after": "1"})
+            return error_response(429, "Rate limit exceeded", {"retry-after": "1"})
         case _ if name.isdigit():
-            return refusal(int(name), "The sandbox was asked to fail here")
+            return error_response(int(name), "The sandbox was asked to fail here")
         case _:
-            return attrs.evolve(answer, fault=name)
+            return attrs.evolve(response, fault=name)
 
 
 def _share(value: float) -> float:
@@ -80,6 +97,3 @@ def _share(value: float) -> float:
     ):
         return float(value)
     raise ConfigurationError(f"faults must be shares from 0 to 1 in all, not {shown(value)}")
-
-
-_HTML = {"content-type": "text/html"}

@@ -1,4 +1,4 @@
-"""Sandbox server: the sandbox over real HTTP, on loopback alone."""
+"""Sandbox server: the sandbox over HTTP, on loopback only."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import uvicorn
 
-from ._response import Answer
+from ._response import SandboxResponse
 from ._server import Sandbox
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -16,7 +16,7 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
 def asgi_app(sandbox: Sandbox) -> Callable[[dict[str, Any], Receive, Send], Awaitable[None]]:
-    """Return the sandbox as an ASGI application for HTTP."""
+    """Return *sandbox* as an ASGI application; it ignores every scope but ``http``."""
 
     async def app(scope: dict[str, Any], receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -25,46 +25,46 @@ def asgi_app(sandbox: Sandbox) -> Callable[[dict[str, Any], Receive, Send], Awai
             name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
         }
         query = scope["query_string"].decode("latin-1")
-        answer = await sandbox.answer(scope["method"], scope["path"], query, headers)
-        await _send(answer, receive, send)
+        response = await sandbox.answer(scope["method"], scope["path"], query, headers)
+        await _send(response, receive, send)
 
     return app
 
 
-async def _send(answer: Answer, receive: Receive, send: Send) -> None:
-    headers = {**answer.headers, "content-length": str(len(answer.body))}
+async def _send(response: SandboxResponse, receive: Receive, send: Send) -> None:
+    """Send *response*, or as much of it as its fault allows."""
+    headers = {**response.headers, "content-length": str(len(response.body))}
     encoded = [(name.encode(), value.encode()) for name, value in headers.items()]
-    if answer.fault == "timeout":
-        await _outwait(receive)
+    if response.fault == "timeout":
+        await _wait_for_disconnect(receive)
         return
-    await send({"type": "http.response.start", "status": answer.status, "headers": encoded})
-    # A server closes the connection of an application that ends before its answer does; a
-    # fault in connecting cannot be had once a connection is there, so it ends like the others.
-    if answer.fault in ("connect", "disconnect", "reset"):
+    await send({"type": "http.response.start", "status": response.status, "headers": encoded})
+    # An ASGI server closes the connection of an application that returns before the response is
+    # complete. An accepted connection cannot fail to connect, so that fault ends in the same way.
+    if response.fault in ("connect", "disconnect", "reset"):
         return
-    body = answer.body[: len(answer.body) // 2] if answer.fault else answer.body
-    more = answer.fault is not None
+    body = response.half_body if response.fault else response.body
+    more = response.fault is not None
     await send({"type": "http.response.body", "body": body, "more_body": more})
-    if answer.fault == "stall":
-        await _outwait(receive)
+    if response.fault == "stall":
+        await _wait_for_disconnect(receive)
 
 
-async def _outwait(receive: Receive) -> None:
-    """Wait until the client is gone."""
+async def _wait_for_disconnect(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
 
 
 async def serve_http(sandbox: Sandbox, port: int, on_ready: Callable[[str], None]) -> None:
-    """Serve *sandbox* on 127.0.0.1 until interrupted; *on_ready* gets the URL.
+    """Serve *sandbox* on 127.0.0.1 until interrupted or cancelled.
 
     Args:
-        sandbox: what answers.
+        sandbox: what answers the requests.
         port: TCP port; 0 for any that is free.
-        on_ready: called once, when connections are accepted.
+        on_ready: called once with the URL, when connections are accepted.
 
     Raises:
-        OSError: the port is taken.
+        OSError: the port is in use.
     """
     with _listener(port) as listener:
         config = uvicorn.Config(
@@ -80,8 +80,8 @@ async def serve_http(sandbox: Sandbox, port: int, on_ready: Callable[[str], None
 
 
 def _listener(port: int) -> socket.socket:
-    # With the protocol named, asyncio sets TCP_NODELAY on what it accepts; without, every
-    # answer of two writes waits 40 ms for a delayed acknowledgement.
+    # asyncio sets TCP_NODELAY on accepted connections only if the listener names the protocol.
+    # Without it each response of two writes waits 40 ms for a delayed ACK.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

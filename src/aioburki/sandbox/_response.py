@@ -1,4 +1,4 @@
-"""Answer: what the sandbox answers a request with."""
+"""Sandbox response: what the sandbox sends back for one request."""
 
 from __future__ import annotations
 
@@ -7,21 +7,38 @@ import msgspec
 
 
 @attrs.frozen
-class Answer:
-    """Hold what the sandbox answers; *fault* says how the connection fails, if it does."""
+class SandboxResponse:
+    """One response; its `repr` does not show the body.
+
+    Attributes:
+        status: HTTP status.
+        body: the body; with a *fault* only part of it may be sent.
+        headers: names in lower case.
+        fault: how the connection fails instead of, or while, sending the response, by the names in
+            `FAULTS` and `FAULTS_BY_NAME`; None if it does not fail.
+    """
 
     status: int
     body: bytes = attrs.field(repr=False)
     headers: dict[str, str]
     fault: str | None = None
 
+    @property
+    def half_body(self) -> bytes:
+        """Return the first half of the body."""
+        return self.body[: len(self.body) // 2]
 
-def json_answer(status: int, content: object, headers: dict[str, str] | None = None) -> Answer:
-    """Return an answer that holds *content* as JSON."""
-    kind = {"content-type": "application/json"}
-    return Answer(status, msgspec.json.encode(content), kind | (headers or {}))
+
+def json_response(
+    status: int, content: object, headers: dict[str, str] | None = None
+) -> SandboxResponse:
+    """Return a response with *content* encoded as JSON."""
+    content_type = {"content-type": "application/json"}
+    return SandboxResponse(status, msgspec.json.encode(content), content_type | (headers or {}))
 
 
-def refusal(status: int, detail: object, headers: dict[str, str] | None = None) -> Answer:
-    """Return an error as the API shapes them."""
-    return json_answer(status, {"detail": detail}, headers)
+def error_response(
+    status: int, detail: object, headers: dict[str, str] | None = None
+) -> SandboxResponse:
+    """Return an error response with *detail*, in the API's form."""
+    return json_response(status, {"detail": detail}, headers)

@@ -1,0 +1,132 @@
+"""CSV: contacts as a table, one row each, with a column for each key that occurs."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+import tempfile
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import aclosing
+from itertools import islice
+from pathlib import Path
+from typing import IO, Any
+
+import anyio.lowlevel
+
+from .._models import ContactPage
+from .._serialize import to_dict
+from ._atomic_file import replacing
+from ._surrogates import replace_surrogates
+
+FIELDS = (
+    "id", "phone_number", "status", "attempts", "created_at", "last_attempt_at",
+    "company", "source", "extra",
+)  # fmt: skip
+"""The columns of every CSV file; the columns for the keys of `MAPPINGS` follow."""
+
+MAPPINGS = ("variable_values", "custom_fields")
+"""The mappings of `ContactData` that get a column for each key that occurs in them."""
+
+# After this many rows other tasks on the event loop run.
+ROWS_PER_TURN = 500
+
+# E.164, https://www.itu.int/rec/T-REC-E.164: the only text with a leading plus that is not escaped.
+_PHONE_NUMBER = re.compile(r"\+[0-9]{6,15}")
+# https://owasp.org/www-community/attacks/CSV_Injection. The last four are the full-width forms of
+# the first four, which some spreadsheets treat alike.
+_FORMULA_PREFIXES = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+# Characters that a spreadsheet may skip before it looks for a formula.
+_SKIPPED = " \0\x0b\x0c\u00a0\u200b\ufeff"
+
+
+async def export_csv(pages: AsyncGenerator[ContactPage, None], target: Path | str) -> None:
+    """Write the contacts of *pages* to *target* as CSV, in UTF-8.
+
+    Columns: `FIELDS`, then one for each key of ``variable_values`` and ``custom_fields`` that
+    occurs, such as ``custom_fields.customer_id``. Which keys occur is known only at the end, so the
+    rows are kept in an unnamed temporary file beside the target, not in memory. A cell that a
+    spreadsheet would run as a formula gets an apostrophe before it; a phone number in E.164 form is
+    written unchanged. A lone surrogate, which UTF-8 cannot encode, becomes U+FFFD.
+
+    *target* is replaced when the file is complete, and has mode 0600. After an error or a
+    cancellation the old file is unchanged, or there is none as before.
+
+    Args:
+        pages: what `Contacts.pages` returns. It is closed at the end, also after an error.
+        target: path of the file; of a symbolic link the file it points to is replaced.
+
+    Raises:
+        OSError: the file cannot be written.
+        ConfigurationError: *target* is not a regular file, or its folder does not exist. Raised
+            before a page is requested.
+    """
+    async with aclosing(pages):
+        with replacing(target) as file, _spool_beside(target) as spool:
+            columns, rows = await _fill(spool, pages)
+            await _write_table(file, spool, columns, rows)
+
+
+def _spool_beside(target: Path | str) -> IO[str]:
+    """Open an unnamed temporary file on the file system that *target* is on."""
+    folder = Path(os.path.realpath(target)).parent
+    return tempfile.TemporaryFile("w+", encoding="utf-8", dir=folder)
+
+
+# The next two functions keep no row in a local variable: error reporters show local variables when
+# a page cannot be fetched or the disk is full.
+async def _fill(
+    spool: IO[str], pages: AsyncGenerator[ContactPage, None]
+) -> tuple[dict[tuple[str, str], None], int]:
+    """Write the contacts to *spool*.
+
+    Return (mapping, key) of each key, in order of occurrence, and the number of rows.
+    """
+    columns: dict[tuple[str, str], None] = {}
+    rows = 0
+    async for page in pages:
+        for contact in page:
+            spool.write(json.dumps(to_dict(contact)) + "\n")
+            for name in MAPPINGS:
+                columns.update(((name, key), None) for key in getattr(contact.contact_data, name))
+        rows += len(page)
+    return columns, rows
+
+
+async def _write_table(
+    file: IO[str], spool: IO[str], columns: Iterable[tuple[str, str]], rows: int
+) -> None:
+    """Write the header and the *rows* rows of *spool* to *file*."""
+    spool.seek(0)
+    ordered = sorted(columns, key=lambda column: MAPPINGS.index(column[0]))
+    writer = csv.writer(file)
+    writer.writerow([*FIELDS, *(_cell(f"{name}.{key}") for name, key in ordered)])
+    table = (_cells(json.loads(line), ordered) for line in spool)
+    for _ in range(0, rows, ROWS_PER_TURN):
+        writer.writerows(islice(table, ROWS_PER_TURN))
+        await anyio.lowlevel.checkpoint()
+
+
+def _cells(row: dict[str, Any], columns: list[tuple[str, str]]) -> list[object]:
+    """Return the cells of one row, in the order of `FIELDS` and *columns*."""
+    data = row.pop("contact_data")
+    row |= {"company": data["company"], "source": data["source"], "extra": data["extra"] or None}
+    return [
+        *(_cell(row[name]) for name in FIELDS),
+        *(_cell(data[name].get(key)) for name, key in columns),
+    ]
+
+
+def _cell(value: object) -> object:
+    """Return *value* as a cell: a plain number, or text that no spreadsheet runs as a formula."""
+    if value is None:
+        return ""
+    if isinstance(value, bool | list | dict):
+        return replace_surrogates(json.dumps(value, ensure_ascii=False))
+    if not isinstance(value, str):
+        return value
+    text = replace_surrogates(value)
+    if text.lstrip(_SKIPPED).startswith(_FORMULA_PREFIXES) and not _PHONE_NUMBER.fullmatch(text):
+        return f"'{text}"
+    return text
