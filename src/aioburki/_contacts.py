@@ -54,8 +54,8 @@ class Contacts:
     """
 
     _query: ContactQuery
-    _fetcher: Fetcher
-    _running: Running
+    _fetcher: Fetcher = attrs.field(repr=False)
+    _running: Running = attrs.field(repr=False)
 
     def __await__(self) -> Generator[object, None, ContactList]:
         return self._collect().__await__()
@@ -107,6 +107,11 @@ class Contacts:
         status = "" if query.status is None else f", status={query.status.value!r}"
         limit = "" if query.limit is None else f", limit={query.limit}"
         return f"<Contacts of campaign {query.campaign_id}{status}{limit}: await or async for>"
+
+    def __rich_repr__(self) -> Iterator[tuple[str, object, object]]:
+        yield "campaign_id", self._query.campaign_id, None
+        yield "status", self._query.status and self._query.status.value, None
+        yield "limit", self._query.limit, None
 
     def _pull(self) -> Pull:
         return Pull(self._query, self._fetcher, self._running)

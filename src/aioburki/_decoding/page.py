@@ -54,7 +54,7 @@ _QUOTES = 2 * (len(_Envelope.__struct_fields__) + len(_Pagination.__struct_field
 class _Draft:
     """A page of which all is read, and no contact made yet."""
 
-    rows: Sequence[object]
+    rows: Sequence[object] = attrs.field(repr=False)
     pagination: Pagination
 
 

@@ -130,7 +130,10 @@ class AttemptRunner:
         )
         if outcome is None and isinstance(body, BodyProblem):
             outcome = failure_of_body(response.status_code, body)
-        return Answer(outcome or await _page_or_failure(window, readable), quota)
+        if outcome is None:
+            pause_gc = self._settings.pause_gc
+            outcome = await _page_or_failure(window, readable, pause_gc=pause_gc)
+        return Answer(outcome, quota)
 
 
 @asynccontextmanager
@@ -140,8 +143,10 @@ async def _deadline_of_anyio(seconds: float) -> AsyncGenerator[None]:
         yield
 
 
-async def _page_or_failure(window: PageWindow, body: bytes) -> ContactPage | Failure:
-    page = await _decoded(body)
+async def _page_or_failure(
+    window: PageWindow, body: bytes, *, pause_gc: bool
+) -> ContactPage | Failure:
+    page = await _decoded(body, pause_gc=pause_gc)
     if isinstance(page, Undecodable):
         return failure_of_content(page)
     if page.pagination.page != window.page:
@@ -150,12 +155,12 @@ async def _page_or_failure(window: PageWindow, body: bytes) -> ContactPage | Fai
     return page
 
 
-async def _decoded(body: bytes) -> ContactPage | Undecodable:
+async def _decoded(body: bytes, *, pause_gc: bool) -> ContactPage | Undecodable:
     """Decode *body*, in several turns of the loop unless it is small and as documented."""
     takes_turns = len(body) > SMALL_BODY
     steps = decode_in_steps(body)
     while True:
-        with gc_paused():
+        with gc_paused(enabled=pause_gc):
             page = next(steps)
         if page is not None:
             return page

@@ -13,6 +13,7 @@ import re
 import tempfile
 from collections.abc import AsyncGenerator, Generator, Iterable
 from contextlib import aclosing, contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
@@ -62,31 +63,36 @@ async def export_csv(pages: Pages, target: Path | str) -> None:
     """
     async with aclosing(pages):
         with replacing(target) as file, _spool_beside(target) as spool:
-            columns = await _fill(spool, pages)
-            await _write_table(file, spool, columns)
+            columns, rows = await _fill(spool, pages)
+            await _write_table(file, spool, columns, rows)
 
 
-async def _fill(spool: IO[str], pages: Pages) -> dict[tuple[str, str], None]:
-    """Write the contacts to *spool*; return the mappings and keys that occur, in their order."""
+# The next two keep no row in a local variable: error reporters show those when a page cannot be
+# fetched or the disk is full.
+async def _fill(spool: IO[str], pages: Pages) -> tuple[dict[tuple[str, str], None], int]:
+    """Write the contacts to *spool*; return the mappings and keys that occur, and the rows."""
     columns: dict[tuple[str, str], None] = {}
+    rows = 0
     async for page in pages:
         for contact in page:
-            row = to_dict(contact)
-            spool.write(json.dumps(row) + "\n")
-            data = row["contact_data"]
-            columns.update(((name, key), None) for name in MAPPINGS for key in data[name])
-    return columns
+            spool.write(json.dumps(to_dict(contact)) + "\n")
+            for name in MAPPINGS:
+                columns.update(((name, key), None) for key in getattr(contact.contact_data, name))
+        rows += len(page)
+    return columns, rows
 
 
-async def _write_table(file: IO[str], spool: IO[str], columns: Iterable[tuple[str, str]]) -> None:
+async def _write_table(
+    file: IO[str], spool: IO[str], columns: Iterable[tuple[str, str]], rows: int
+) -> None:
     spool.seek(0)
     ordered = sorted(columns, key=lambda column: MAPPINGS.index(column[0]))
     writer = csv.writer(file)
     writer.writerow([*FIELDS, *(_cell(f"{name}.{key}") for name, key in ordered)])
-    for number, line in enumerate(spool):
-        writer.writerow(_cells(json.loads(line), ordered))
-        if number % ROWS_AT_A_TIME == 0:
-            await anyio.lowlevel.checkpoint()
+    table = (_cells(json.loads(line), ordered) for line in spool)
+    for _ in range(0, rows, ROWS_AT_A_TIME):
+        writer.writerows(islice(table, ROWS_AT_A_TIME))
+        await anyio.lowlevel.checkpoint()
 
 
 async def export_jsonl(pages: Pages, target: Path | str) -> None:
