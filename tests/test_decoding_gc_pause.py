@@ -1,4 +1,4 @@
-"""The garbage collector is the application's: what is done to it must not be seen afterwards."""
+"""Pauses of the garbage collector: it is as the application has set it afterwards."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ THRESHOLDS = (500, 5, 5)
 
 @pytest.fixture(autouse=True)
 def own_collector() -> Iterator[None]:
-    """Begin with thresholds of one's own and nothing frozen; leave all as it was."""
+    """Begin with known thresholds and nothing frozen; restore the collector's state afterwards."""
     enabled, thresholds = gc.isenabled(), gc.get_threshold()
     gc.unfreeze()
     gc.enable()
@@ -45,7 +45,7 @@ def collections() -> int:
 
 @pytest.fixture
 def generations(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have a collector with generations, whatever this Python has."""
+    """Use the freezing that belongs to collectors with generations, on every Python."""
     monkeypatch.setattr(gc_pause, "_HAS_GENERATIONS", True)
 
 
@@ -60,8 +60,8 @@ def test_nothing_is_collected_in_the_block() -> None:
 
 
 @pytest.mark.usefixtures("generations")
-def test_afterwards_everything_is_as_it_was() -> None:
-    """Switched on, with the application's thresholds, and with nothing frozen."""
+def test_state_is_restored() -> None:
+    """The collector is enabled, with the application's thresholds and nothing frozen."""
     with gc_paused():
         build()
     assert gc.isenabled()
@@ -70,8 +70,8 @@ def test_afterwards_everything_is_as_it_was() -> None:
 
 
 @pytest.mark.usefixtures("generations")
-def test_what_was_built_is_not_looked_at() -> None:
-    """No young collection is due after the block, and what was built is old."""
+def test_what_was_built_is_not_traversed() -> None:
+    """No young collection is due after the block; what was built is in the oldest generation."""
     with gc_paused():
         built = build()
         before = collections()
@@ -83,7 +83,7 @@ def test_what_was_built_is_not_looked_at() -> None:
 
 @pytest.mark.usefixtures("generations")
 def test_small_pages_stay_young() -> None:
-    """Where no collection is due, nothing is made old before its time."""
+    """Where no collection is due, what was built stays in the youngest generation."""
     gc.collect()
     with gc_paused():
         built = [[] for _ in range(10)]  # type: ignore[var-annotated]
@@ -110,20 +110,20 @@ def test_garbage_of_the_application_is_still_found() -> None:
 
 @pytest.mark.usefixtures("generations")
 def test_frozen_objects_stay_frozen() -> None:
-    """Who has frozen objects before forking finds them frozen."""
+    """Objects that the application has frozen, as before forking, stay frozen."""
     gc.freeze()
     frozen = gc.get_freeze_count()
     with gc_paused():
         built = build()
-    # Some of them may have been freed since, as they are when nothing refers to them any more.
+    # Some of them may have been freed since, by reference counting.
     assert frozen - 1000 < gc.get_freeze_count() <= frozen
     assert gc.isenabled()
     assert built
 
 
 @pytest.mark.usefixtures("generations")
-def test_switched_off_means_switched_off() -> None:
-    """An application that collects for itself is left alone."""
+def test_disabled_collector_is_left_alone() -> None:
+    """Where the application has disabled the collector, nothing is done."""
     gc.collect()
     gc.disable()
     with gc_paused():
@@ -134,8 +134,8 @@ def test_switched_off_means_switched_off() -> None:
 
 
 @pytest.mark.usefixtures("generations")
-def test_threshold_of_nought_means_never() -> None:
-    """Nor is anything made old where young collections are ruled out."""
+def test_threshold_of_zero_means_never() -> None:
+    """Where young collections never run, what was built stays in the youngest generation."""
     gc.collect()
     gc.set_threshold(0)
     with gc_paused():
@@ -144,8 +144,8 @@ def test_threshold_of_nought_means_never() -> None:
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
-def test_errors_leave_it_as_it_was_too(error: type[BaseException]) -> None:
-    """What is raised in the block comes out of it, and the collector is on."""
+def test_state_is_restored_after_errors(error: type[BaseException]) -> None:
+    """An exception of the block is raised unchanged, and the collector is enabled."""
     with pytest.raises(error):
         with gc_paused():
             raise error
@@ -155,7 +155,7 @@ def test_errors_leave_it_as_it_was_too(error: type[BaseException]) -> None:
 
 
 def test_without_generations_nothing_is_frozen(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On Pythons whose collector has no use for it, the collector is only held back."""
+    """On Pythons without generations the collector is disabled in the block, and no more."""
     monkeypatch.setattr(gc_pause, "_HAS_GENERATIONS", False)
     monkeypatch.setattr(gc, "freeze", lambda: pytest.fail("frozen"))
     with gc_paused():
@@ -165,7 +165,7 @@ def test_without_generations_nothing_is_frozen(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_other_threads_may_use_it_at_the_same_time() -> None:
-    """Threads that build and collect side by side leave the collector on and nothing frozen."""
+    """Concurrent threads leave the collector enabled and nothing frozen."""
     done: list[int] = []
 
     def work() -> None:
@@ -185,10 +185,41 @@ def test_other_threads_may_use_it_at_the_same_time() -> None:
     assert gc.get_freeze_count() == 0
 
 
+@pytest.fixture
+def untouched() -> Iterator[None]:
+    """Fail a test that disables or enables the collector, freezes or unfreezes."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("disable", "enable", "freeze", "unfreeze"):
+            patch.setattr(gc, name, lambda: pytest.fail("the collector was touched"))
+        yield
+
+
+@pytest.mark.usefixtures("untouched")
+def test_disabled_pause_does_nothing() -> None:
+    """With ``enabled=False`` the collector runs in the block as it does elsewhere."""
+    before = collections()
+    with gc_paused(enabled=False):
+        assert gc.isenabled()
+        built = build()
+    assert collections() > before
+    assert built
+
+
+@pytest.mark.usefixtures("untouched")
+@pytest.mark.asyncio
+async def test_client_leaves_the_collector_alone() -> None:
+    """With ``pause_gc=False`` a whole pull neither disables the collector nor freezes objects."""
+    transport = ListServer(range(3000)).transport
+    async with BurkiClient(KEY, transport=transport, pause_gc=False) as burki:
+        assert len(await burki.contacts(42)) == 3000
+
+
 @pytest.mark.parametrize("per_page", [10, 1000])
 @pytest.mark.asyncio
-async def test_pages_are_decoded_at_rest(monkeypatch: pytest.MonkeyPatch, per_page: int) -> None:
-    """The collector is off while a page is decoded, and on whenever anybody else runs."""
+async def test_pages_are_decoded_with_the_collector_paused(
+    monkeypatch: pytest.MonkeyPatch, per_page: int
+) -> None:
+    """The collector is disabled while a page is decoded, and enabled whenever other code runs."""
     seen: list[bool] = []
 
     def decode(body: bytes) -> Iterator[object]:
@@ -214,8 +245,8 @@ async def test_pages_are_decoded_at_rest(monkeypatch: pytest.MonkeyPatch, per_pa
 
 @pytest.mark.may_show("local variable", why="a fault of ours may leave a body in its frames")
 @pytest.mark.asyncio
-async def test_pages_that_cannot_be_decoded_leave_it_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither a page that is none nor a fault of ours keeps the collector off."""
+async def test_collector_is_enabled_after_failed_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither a response without a page nor a bug in decoding leaves the collector disabled."""
     none = Undecodable(("no",), broken=False)
     monkeypatch.setattr(attempt, "decode_in_steps", lambda _: iter([none]))
     async with BurkiClient(KEY, transport=ListServer([1]).transport) as burki:
@@ -231,7 +262,7 @@ async def test_pages_that_cannot_be_decoded_leave_it_on(monkeypatch: pytest.Monk
 
 @pytest.mark.asyncio
 async def test_exchanges_leave_nothing_to_collect() -> None:
-    """Requests and answers go with their last reference: a long pull collects no garbage."""
+    """Requests and responses are freed by reference counting: a pull leaves no cyclic garbage."""
     answers: list[weakref.ref[httpx.Response]] = []
 
     class Watching(httpx.AsyncBaseTransport):
