@@ -447,10 +447,11 @@ def test_failed_assertions_show_no_contact(tmp_path: Path, options: list[str]) -
     """What pytest prints of two contacts that differ, alone or in containers, is masked."""
     (tmp_path / "people.py").write_text(PEOPLE)
     (tmp_path / "test_people.py").write_text(TESTS_THAT_FAIL)
+    path = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--rootdir", tmp_path,
          "-c", os.devnull, *options, tmp_path],
-        env=os.environ | {"PYTHONPATH": str(tmp_path), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+        env=os.environ | {"PYTHONPATH": path, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert "10 failed" in done.stdout, done.stdout + done.stderr
