@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import subprocess
+import sys
 import threading
 import weakref
 from collections.abc import Iterator
@@ -119,6 +121,26 @@ def test_frozen_objects_stay_frozen() -> None:
     assert frozen - 1000 < gc.get_freeze_count() <= frozen
     assert gc.isenabled()
     assert built
+
+
+FROZEN_BY_PYTHON = """
+import gc
+from aioburki._decoding import gc_paused
+
+gc.set_threshold(500, 5, 5)
+with gc_paused():
+    built = [[] for _ in range(2000)]
+young = {id(each) for each in gc.get_objects(generation=0)}
+assert not any(id(each) in young for each in built)
+"""
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 14), reason="nothing is frozen there")
+def test_objects_that_python_has_frozen_do_not_count() -> None:
+    """What the interpreter has frozen when it started, as 3.12 does, keeps no page young."""
+    command = [sys.executable, "-c", FROZEN_BY_PYTHON]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.usefixtures("generations")

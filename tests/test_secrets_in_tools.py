@@ -478,5 +478,6 @@ async def test_what_holds_the_key_cannot_be_pickled(take: Any, name: str) -> Non
 async def test_what_leads_to_the_key_cannot_be_pickled(name: str) -> None:
     """A query and a stream hold their client, so they are refused too."""
     thing = (await things())[name]
-    with pytest.raises(TypeError, match=r"cannot (be pickled or copied|pickle)"):
+    with pytest.raises((TypeError, pickle.PicklingError)) as caught:
         pickle.dumps(thing)
+    assert traces(str(caught.value)) == set()
