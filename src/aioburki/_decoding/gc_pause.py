@@ -30,10 +30,10 @@ def gc_paused(*, enabled: bool = True) -> Generator[None]:
     objects that the application has frozen. If it was disabled, nothing is done at all.
 
     If a collection is due after the block, the young generations are moved to the oldest one
-    without being traversed, unless the application has frozen objects. Reference counting frees these
-    objects as before. Cyclic garbage among them is freed by the next full collection, later
-    than it would have been. If another thread disables the collector while the block runs, it
-    is enabled again afterwards.
+    without being traversed, unless the application has frozen objects. Reference counting frees
+    the moved objects as before. Cyclic garbage among them is freed by the next full collection,
+    later than it would have been. If another thread disables the collector while the block runs,
+    it is enabled again afterwards.
 
     Args:
         enabled: False leaves the collector alone.
