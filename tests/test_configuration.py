@@ -1,4 +1,4 @@
-"""Arguments and variables: refused before any request, with a message that helps."""
+"""Arguments and variables: refused before any request, with a message that says what to do."""
 
 from __future__ import annotations
 
@@ -52,8 +52,15 @@ def test_rate_is_checked(value: Any) -> None:
         BurkiClient(KEY, rate=value)
 
 
+@pytest.mark.parametrize("value", [0, 1, None, "yes", math.nan])
+def test_pause_gc_is_checked(value: Any) -> None:
+    """A switch that is neither True nor False is refused by name."""
+    with pytest.raises(ConfigurationError, match="pause_gc must be True or False, not "):
+        BurkiClient(KEY, pause_gc=value)
+
+
 def test_timeout_zero_is_refused() -> None:
-    """No answer comes in no time."""
+    """A timeout of zero seconds is refused."""
     with pytest.raises(ConfigurationError, match="timeout"):
         BurkiClient(KEY, timeout=0)
 
@@ -90,7 +97,7 @@ def test_missing_key_names_the_variable() -> None:
 
 
 def test_key_and_url_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both variables are read when the client is made, and blamed by name."""
+    """Both variables are read when the client is made, and named in messages."""
     monkeypatch.setenv("BURKI_API_KEY", KEY)
     monkeypatch.setenv("BURKI_BASE_URL", "https://burki.example/")
     assert "base_url='https://burki.example'" in repr(BurkiClient())
@@ -102,7 +109,10 @@ def test_key_and_url_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) 
         BurkiClient(KEY)
 
 
-@pytest.mark.may_show("local variable", why="base_url is an address; only its user may misuse it")
+@pytest.mark.may_show(
+    "local variable",
+    why="base_url is an address; the password that a user puts into it stays in a frame",
+)
 @pytest.mark.parametrize(
     ("url", "message"),
     [
@@ -161,12 +171,12 @@ def test_usable_urls_are_taken(url: str) -> None:
     ],
 )
 def test_wrong_parts_are_refused(arguments: dict[str, Any], message: str) -> None:
-    """What cannot send or listen is refused by name."""
+    """An http_client, transport or on_event of the wrong type is refused by name."""
     with pytest.raises(ConfigurationError, match=message):
         BurkiClient(KEY, **arguments)
 
 
-def test_coroutine_function_cannot_listen() -> None:
+def test_coroutine_function_is_refused() -> None:
     """An on_event that would never be awaited is refused."""
 
     async def listen(event: object) -> None: ...
@@ -246,7 +256,7 @@ def test_no_traceback_of_a_refusal_shows_the_key(arguments: dict[str, Any]) -> N
 
 
 def test_port_must_be_one() -> None:
-    """A port that cannot be is refused before it is tried."""
+    """A port out of range is refused when the client is made."""
     for port in (0, 65_536, 99_999):
         with pytest.raises(ConfigurationError, match="port from 1 to 65,535"):
             BurkiClient(KEY, base_url=f"http://127.0.0.1:{port}")

@@ -1,9 +1,11 @@
-"""The garbage collector is the application's: what is done to it must not be seen afterwards."""
+"""Pauses of the garbage collector: it is as the application has set it afterwards."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
+import subprocess
+import sys
 import threading
 import weakref
 from collections.abc import Iterator
@@ -23,7 +25,7 @@ THRESHOLDS = (500, 5, 5)
 
 @pytest.fixture(autouse=True)
 def own_collector() -> Iterator[None]:
-    """Begin with thresholds of one's own and nothing frozen; leave all as it was."""
+    """Begin with known thresholds and nothing frozen; restore the collector's state afterwards."""
     enabled, thresholds = gc.isenabled(), gc.get_threshold()
     gc.unfreeze()
     gc.enable()
@@ -44,7 +46,7 @@ def collections() -> int:
 
 @pytest.fixture
 def generations(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have a collector with generations, whatever this Python has."""
+    """Use the freezing that belongs to collectors with generations, on every Python."""
     monkeypatch.setattr(gc_pause, "_HAS_GENERATIONS", True)
 
 
@@ -59,8 +61,8 @@ def test_nothing_is_collected_in_the_block() -> None:
 
 
 @pytest.mark.usefixtures("generations")
-def test_afterwards_everything_is_as_it_was() -> None:
-    """Switched on, with the application's thresholds, and with nothing frozen."""
+def test_state_is_restored() -> None:
+    """The collector is enabled, with the application's thresholds and nothing frozen."""
     with gc_paused():
         build()
     assert gc.isenabled()
@@ -69,8 +71,8 @@ def test_afterwards_everything_is_as_it_was() -> None:
 
 
 @pytest.mark.usefixtures("generations")
-def test_what_was_built_is_not_looked_at() -> None:
-    """No young collection is due after the block, and what was built is old."""
+def test_what_was_built_is_not_traversed() -> None:
+    """No young collection is due after the block; what was built is in the oldest generation."""
     with gc_paused():
         built = build()
         before = collections()
@@ -82,7 +84,7 @@ def test_what_was_built_is_not_looked_at() -> None:
 
 @pytest.mark.usefixtures("generations")
 def test_small_pages_stay_young() -> None:
-    """Where no collection is due, nothing is made old before its time."""
+    """Where no collection is due, what was built stays in the youngest generation."""
     gc.collect()
     with gc_paused():
         built = [[] for _ in range(10)]  # type: ignore[var-annotated]
@@ -109,20 +111,40 @@ def test_garbage_of_the_application_is_still_found() -> None:
 
 @pytest.mark.usefixtures("generations")
 def test_frozen_objects_stay_frozen() -> None:
-    """Who has frozen objects before forking finds them frozen."""
+    """Objects that the application has frozen, as before forking, stay frozen."""
     gc.freeze()
     frozen = gc.get_freeze_count()
     with gc_paused():
         built = build()
-    # Some of them may have been freed since, as they are when nothing refers to them any more.
+    # Some of them may have been freed since, by reference counting.
     assert frozen - 1000 < gc.get_freeze_count() <= frozen
     assert gc.isenabled()
     assert built
 
 
+FROZEN_BY_PYTHON = """
+import gc
+from aioburki._decoding import gc_paused
+
+gc.set_threshold(500, 5, 5)
+with gc_paused():
+    built = [[] for _ in range(2000)]
+young = {id(each) for each in gc.get_objects(generation=0)}
+assert not any(id(each) in young for each in built)
+"""
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 14), reason="nothing is frozen there")
+def test_objects_that_python_has_frozen_do_not_count() -> None:
+    """What the interpreter has frozen when it started, as 3.12 does, keeps no page young."""
+    command = [sys.executable, "-c", FROZEN_BY_PYTHON]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.usefixtures("generations")
-def test_switched_off_means_switched_off() -> None:
-    """An application that collects for itself is left alone."""
+def test_disabled_collector_is_left_alone() -> None:
+    """Where the application has disabled the collector, nothing is done."""
     gc.collect()
     gc.disable()
     with gc_paused():
@@ -133,8 +155,8 @@ def test_switched_off_means_switched_off() -> None:
 
 
 @pytest.mark.usefixtures("generations")
-def test_threshold_of_nought_means_never() -> None:
-    """Nor is anything made old where young collections are ruled out."""
+def test_threshold_of_zero_means_never() -> None:
+    """Where young collections never run, what was built stays in the youngest generation."""
     gc.collect()
     gc.set_threshold(0)
     with gc_paused():
@@ -143,8 +165,8 @@ def test_threshold_of_nought_means_never() -> None:
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
-def test_errors_leave_it_as_it_was_too(error: type[BaseException]) -> None:
-    """What is raised in the block comes out of it, and the collector is on."""
+def test_state_is_restored_after_errors(error: type[BaseException]) -> None:
+    """An exception of the block is raised unchanged, and the collector is enabled."""
     with pytest.raises(error):
         with gc_paused():
             raise error
@@ -154,7 +176,7 @@ def test_errors_leave_it_as_it_was_too(error: type[BaseException]) -> None:
 
 
 def test_without_generations_nothing_is_frozen(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On Pythons whose collector has no use for it, the collector is only held back."""
+    """On Pythons without generations the collector is disabled in the block, and no more."""
     monkeypatch.setattr(gc_pause, "_HAS_GENERATIONS", False)
     monkeypatch.setattr(gc, "freeze", lambda: pytest.fail("frozen"))
     with gc_paused():
@@ -164,7 +186,7 @@ def test_without_generations_nothing_is_frozen(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_other_threads_may_use_it_at_the_same_time() -> None:
-    """Threads that build and collect side by side leave the collector on and nothing frozen."""
+    """Concurrent threads leave the collector enabled and nothing frozen."""
     done: list[int] = []
 
     def work() -> None:
@@ -184,10 +206,41 @@ def test_other_threads_may_use_it_at_the_same_time() -> None:
     assert gc.get_freeze_count() == 0
 
 
+@pytest.fixture
+def untouched() -> Iterator[None]:
+    """Fail a test that disables or enables the collector, freezes or unfreezes."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("disable", "enable", "freeze", "unfreeze"):
+            patch.setattr(gc, name, lambda: pytest.fail("the collector was touched"))
+        yield
+
+
+@pytest.mark.usefixtures("untouched")
+def test_disabled_pause_does_nothing() -> None:
+    """With ``enabled=False`` the collector runs in the block as it does elsewhere."""
+    before = collections()
+    with gc_paused(enabled=False):
+        assert gc.isenabled()
+        built = build()
+    assert collections() > before
+    assert built
+
+
+@pytest.mark.usefixtures("untouched")
+@pytest.mark.asyncio
+async def test_client_leaves_the_collector_alone() -> None:
+    """With ``pause_gc=False`` a whole pull neither disables the collector nor freezes objects."""
+    transport = ListServer(range(3000)).transport
+    async with BurkiClient(KEY, transport=transport, pause_gc=False) as burki:
+        assert len(await burki.contacts(42)) == 3000
+
+
 @pytest.mark.parametrize("per_page", [10, 1000])
 @pytest.mark.asyncio
-async def test_pages_are_decoded_at_rest(monkeypatch: pytest.MonkeyPatch, per_page: int) -> None:
-    """The collector is off while a page is decoded, and on whenever anybody else runs."""
+async def test_pages_are_decoded_with_the_collector_paused(
+    monkeypatch: pytest.MonkeyPatch, per_page: int
+) -> None:
+    """The collector is disabled while a page is decoded, and enabled whenever other code runs."""
     seen: list[bool] = []
 
     steps = CONTACTS.decoder.steps
@@ -215,8 +268,8 @@ async def test_pages_are_decoded_at_rest(monkeypatch: pytest.MonkeyPatch, per_pa
 
 @pytest.mark.may_show("local variable", why="a fault of ours may leave a body in its frames")
 @pytest.mark.asyncio
-async def test_pages_that_cannot_be_decoded_leave_it_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither a page that is none nor a fault of ours keeps the collector off."""
+async def test_collector_is_enabled_after_failed_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither a response without a page nor a bug in decoding leaves the collector disabled."""
     none = Undecodable(("no",), broken=False)
     monkeypatch.setattr(CONTACTS.decoder, "steps", lambda _: iter([none]))
     async with BurkiClient(KEY, transport=ListServer([1]).transport) as burki:
@@ -232,7 +285,7 @@ async def test_pages_that_cannot_be_decoded_leave_it_on(monkeypatch: pytest.Monk
 
 @pytest.mark.asyncio
 async def test_exchanges_leave_nothing_to_collect() -> None:
-    """Requests and answers go with their last reference: a long pull collects no garbage."""
+    """Requests and responses are freed by reference counting: a pull leaves no cyclic garbage."""
     answers: list[weakref.ref[httpx.Response]] = []
 
     class Watching(httpx.AsyncBaseTransport):

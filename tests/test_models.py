@@ -1,12 +1,14 @@
-"""The data classes: what they show, hold and equal."""
+"""The data classes: what they hold, what they equal and what their repr shows."""
 
 from __future__ import annotations
 
 import json
 import pickle
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 
 import attrs
+import msgspec
 import pytest
 from pages import PHONE
 
@@ -45,7 +47,7 @@ def test_statuses_are_the_documented_eight() -> None:
 
 
 def test_new_status_is_kept_as_itself() -> None:
-    """A status the server adds later equals its text, hashes like it and is marked unknown."""
+    """A status that the API does not document equals its text, hashes like it and is not known."""
     status = ContactStatus("queued")
     assert status == "queued"
     assert status.value == str(status) == status.name == "queued"
@@ -64,7 +66,7 @@ def test_status_in_capitals_is_another_status() -> None:
 
 
 def test_status_must_be_text() -> None:
-    """What is no text is no status."""
+    """A status that is not text is a ValueError."""
     with pytest.raises(ValueError, match="7"):
         ContactStatus(7)  # type: ignore[arg-type]
 
@@ -88,6 +90,48 @@ def test_contacts_are_frozen_and_hashable() -> None:
     assert len({CONTACT, attrs.evolve(CONTACT)}) == 1
     assert not hasattr(CONTACT, "__dict__")
     assert pickle.loads(pickle.dumps(CONTACT)) == CONTACT
+
+
+CHANGES: list[dict[str, Any]] = [
+    {"id": 102}, {"phone_number": PHONE[:-1]}, {"contact_data": ContactData()}, {"attempts": 3},
+    {"status": ContactStatus.BUSY}, {"created_at": None}, {"last_attempt_at": CONTACT.created_at},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_contacts_that_differ_are_not_equal(change: dict[str, Any]) -> None:
+    """Equality compares every field and the class."""
+    assert attrs.evolve(CONTACT, **change) != CONTACT
+    assert attrs.evolve(CONTACT, **change) == attrs.evolve(CONTACT, **change)
+    assert attrs.asdict(CONTACT) != CONTACT
+
+
+@pytest.mark.parametrize("field", [field.name for field in attrs.fields(ContactData)])
+def test_data_that_differs_is_not_equal(field: str) -> None:
+    """Equality compares every field and the class."""
+    change: dict[str, Any] = {field: {"x": 1}}
+    changed = attrs.evolve(CONTACT.contact_data, **change)
+    assert changed != CONTACT.contact_data
+    assert changed == attrs.evolve(changed)
+    assert attrs.asdict(changed) != changed
+
+
+def test_hidden_fields_are_data_like_others() -> None:
+    """Fields that tools do not show are there for attrs, msgspec, pickle and `dir` of the class."""
+    plain = attrs.asdict(CONTACT)
+    assert plain["phone_number"] == PHONE
+    assert plain["contact_data"]["company"] == "Acme"
+    assert msgspec.convert(CONTACT, Contact, from_attributes=True) == CONTACT
+    assert pickle.loads(pickle.dumps(CONTACT)).phone_number == PHONE
+    assert {"phone_number", "contact_data"} <= set(dir(Contact))
+    assert {field.name for field in attrs.fields(ContactData)} <= set(dir(ContactData))
+
+
+def test_dir_leaves_out_what_is_hidden() -> None:
+    """Tools that print the value of every name in `dir` print no personal data."""
+    shown = {"id", "status", "attempts", "created_at", "last_attempt_at"}
+    assert {name for name in dir(CONTACT) if not name.startswith("_")} == shown
+    assert [name for name in dir(CONTACT.contact_data) if not name.startswith("_")] == []
 
 
 def test_page_is_a_sequence_of_its_contacts() -> None:
@@ -136,6 +180,6 @@ def test_to_dict_takes_every_data_object() -> None:
 
 @pytest.mark.parametrize("other", [None, {}, "x", Contact])
 def test_to_dict_refuses_what_is_no_data_object(other: object) -> None:
-    """Anything else is a TypeError that says what it is."""
+    """Anything else is a TypeError that names its type."""
     with pytest.raises(TypeError, match=type(other).__name__):
         to_dict(other)

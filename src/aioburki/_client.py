@@ -1,4 +1,4 @@
-"""Client: what the user holds. Settings and one HTTP client; nothing runs in it."""
+"""Client: the settings and the connections that all pulls of a user share; runs no tasks."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 from functools import cached_property
 from types import TracebackType
-from typing import Any, Self, SupportsIndex
+from typing import Any, NoReturn, Self, SupportsIndex
 
 import httpx
 
@@ -25,33 +25,52 @@ from ._settings import DEFAULT_MAX_BODY, Secret, Settings, client_settings
 class BurkiClient:
     """Pull the contacts of Burki campaigns.
 
-    Needs neither I/O nor an event loop to be made. Use it with ``async with``, or call
-    `aclose` when done; it may be opened in one task and closed in another. One client for
-    each event loop: it shares its connections, its slots and its rate among all its pulls.
+    Making a client does no I/O and needs no event loop. Use it with ``async with``, or call
+    `aclose` when done; it may be opened in one task and closed in another. Use one client for
+    each event loop: all its pulls share its connections, its ``concurrency`` and its ``rate``.
+
+    It cannot be pickled or copied: that raises TypeError, and the API key stays out of the
+    pickle.
+
+    Two effects reach the whole process:
+
+    - While a page is decoded, Python's garbage collector is disabled, for a few milliseconds
+      at a time, and what is allocated meanwhile may be moved to the oldest generation
+      (`gc.freeze`, `gc.unfreeze`). Afterwards the collector is enabled again, with its
+      thresholds unchanged. A collector that is disabled already is left alone, and so is any
+      with ``pause_gc=False``.
+    - The first client that is made adds a `logging.Filter` to the loggers of httpx, httpcore and
+      hpack, further clients add none. It removes what may hold secrets from their log records,
+      but only from those of this package's requests. Importing aioburki adds nothing.
 
     Args:
         api_key: the key, without "Bearer"; by default the variable ``BURKI_API_KEY``.
         base_url: scheme and host, before ``/api/v1``; by default the variable
             ``BURKI_BASE_URL``, else ``https://api.burki.dev``. https, or http for localhost.
-        concurrency: most requests in flight at once, over all pulls; 1 … 1000.
-        rate: most requests per second, above 0, exact to 2 % over any ten seconds; None for no
-            ceiling until the server says 429. What the server allows is found then, or read from
-            its headers, and kept, below *rate* too.
-        attempts: most tries for one page when failures are transient; 1 … 100. Waits for
-            HTTP 429 are not counted among them.
-        timeout: seconds for one attempt, body included.
+        concurrency: maximum number of requests in flight, over all pulls; 1 … 1000.
+        rate: maximum requests per second, above 0, exact to 2 % over any ten seconds; None for no
+            limit until the server answers 429. The limit that the server enforces is then
+            measured, or read from its headers, and kept, also where it is below *rate*.
+        attempts: maximum number of attempts for one page when failures are transient; 1 … 100.
+            HTTP 429 does not count as one.
+        timeout: seconds for one attempt, response body included.
         max_wait: the longest pause in seconds that the server may ask for, and the longest
-            that the client goes on pausing without one success; beyond it `RateLimitError`.
-        max_body: bytes of the largest answer, decompressed; 1 KiB … 1 GiB, 64 MiB by default.
-            What is larger is `ResponseTooLargeError`, before it takes memory.
-        http_client: a client of yours (proxies, certificates, tests). It is used as it is,
-            without following redirects and without its `auth`, and never closed. It must allow
-            at least ``concurrency`` connections: httpx loses those for which requests queue
-            when the queue is cancelled.
+            time that the client goes on pausing without one success; beyond it
+            `RateLimitError`.
+        max_body: maximum size of a response body in bytes, decompressed; 1 KiB … 1 GiB, 64 MiB
+            by default. A larger one raises `ResponseTooLargeError` before it takes memory.
+        pause_gc: whether Python's garbage collector may be paused while a page is decoded. A
+            pull is faster with it, and the event loop is blocked for shorter times. False
+            leaves the collector alone.
+        http_client: your own `httpx.AsyncClient` (for proxies, certificates, tests). It is used
+            as it is, but without following redirects and without its `auth`, and never closed.
+            It must allow at least ``concurrency`` connections: httpx loses connections when
+            requests that queue for them are cancelled.
         transport: an asynchronous httpx transport instead of the network, such as
             ``Sandbox().transport`` or `httpx.MockTransport`. Closed with the client.
         on_event: called with each event as it happens (`PageFetched`, `RetryScheduled`,
-            `PauseStarted`), from within the event loop. What it raises is logged, no more.
+            `PauseStarted`), in the event loop. An exception that it raises is logged and
+            otherwise ignored.
 
     Raises:
         ConfigurationError: an argument or a variable cannot be used; the text says which.
@@ -68,12 +87,13 @@ class BurkiClient:
         timeout: float = 30.0,
         max_wait: float = 120.0,
         max_body: SupportsIndex = DEFAULT_MAX_BODY,
+        pause_gc: bool = True,
         http_client: httpx.AsyncClient | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
         on_event: Callable[[Event], object] | None = None,
     ) -> None:
         secret = None if api_key is None else Secret(api_key)
-        del api_key  # from here on no traceback can show it
+        del api_key  # before anything can raise: tracebacks may show local variables
         _check_parts(http_client, transport, on_event)
         self._settings = client_settings(
             secret,
@@ -84,6 +104,7 @@ class BurkiClient:
             timeout=timeout,
             max_wait=max_wait,
             max_body=max_body,
+            pause_gc=pause_gc,
         )
         redact_http_logs()
         self._http_client = http_client
@@ -99,14 +120,14 @@ class BurkiClient:
         per_page: SupportsIndex = MAX_PER_PAGE,
         limit: SupportsIndex | None = None,
     ) -> Contacts:
-        """Return the contacts of a campaign; nothing is sent until they are asked for.
+        """Return the contacts of a campaign; no request is sent until they are read.
 
         Args:
             campaign_id: number of the campaign, from 1.
             status: only contacts of this status, a `ContactStatus` or its value; None for all.
             per_page: contacts in one request, 1 … 1000.
-            limit: at most this many contacts, from 0; no page is fetched that is not needed
-                for them. None for all.
+            limit: maximum number of contacts, from 0; only the pages needed for them are
+                fetched. None for all.
 
         Raises:
             ConfigurationError: an argument is out of range or of the wrong type.
@@ -160,6 +181,12 @@ class BurkiClient:
         traceback: TracebackType | None,
     ) -> None:
         await self.aclose()
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "a BurkiClient cannot be pickled or copied: it holds the API key and open connections; "
+            "make a new one where it is needed"
+        )
 
     def __repr__(self) -> str:
         if not hasattr(self, "_settings"):

@@ -86,7 +86,7 @@ class Contacts:
     takes a few turns of the event loop, unless `stream` is used.
     """
 
-    _list: ListReader[Contact]
+    _list: ListReader[Contact] = attrs.field(repr=False)
 
     def __await__(self) -> Generator[object, None, ContactList]:
         return self._collect().__await__()
@@ -135,6 +135,12 @@ class Contacts:
         filters = "".join(f", {name}={value!r}" for name, value in query.filters)
         limited = "" if limit is None else f", limit={limit}"
         return f"<Contacts of campaign {query.campaign_id}{filters}{limited}: await or async for>"
+
+    def __rich_repr__(self) -> Iterator[tuple[str, object, object]]:
+        yield "campaign_id", self._list.query.campaign_id, None
+        for name, value in self._list.query.filters:
+            yield name, value, None
+        yield "limit", self._list.limit, None
 
     async def _collect(self) -> ContactList:
         contacts = ContactList()

@@ -114,7 +114,17 @@ _Nested = _Scalar | list[_Flat] | dict[str, _Flat]
 _FreeForm = dict[str, _Scalar | list[_Nested] | dict[str, _Nested]]
 
 
-class _Data(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+class _Masked(msgspec.Struct, gc=False):
+    """Rows whose values no traceback shows; msgspec's own `__rich_repr__` would."""
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return []
+
+
+class _Data(_Masked, forbid_unknown_fields=True, gc=False):
     """The documented fields of contact_data and no others, so that `extra` is empty."""
 
     extra: ClassVar[dict[str, Any]] = {}  # each ContactData gets a copy
@@ -125,7 +135,7 @@ class _Data(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     custom_fields: _FreeForm = {}
 
 
-class _Row(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+class _Row(_Masked, forbid_unknown_fields=True, gc=False):
     """The documented fields of a contact, with timestamps that have a zone."""
 
     id: int
@@ -144,7 +154,7 @@ class _NaiveRow(_Row, forbid_unknown_fields=True, gc=False):
     last_attempt_at: datetime | None = None
 
 
-class _LooseRow(msgspec.Struct, Generic[Data], gc=False):
+class _LooseRow(_Masked, Generic[Data], gc=False):
     """The fields of a contact, with others ignored and those null that may be."""
 
     id: int

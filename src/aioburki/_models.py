@@ -1,7 +1,21 @@
-"""Models: what the API's answers become. Values only, nothing here does I/O.
+"""Models: the data objects that the API's responses are decoded into. Nothing here does I/O.
 
-The fields are those of the API's reference page; which of them may be absent or null is
-documented nowhere, so only ``id``, ``phone_number`` and ``status`` are counted on.
+The fields are those of the API's reference page. It does not say which of them may be absent
+or null, so only ``id``, ``phone_number`` and ``status`` are required.
+
+Personal data is shown only to code that asks for it by name. Tools that print objects do not
+all use ``__repr__``, so each class below hides its personal data from all of them:
+
+- ``repr=False`` on a field hides it from tools that read the fields of attrs classes
+  (logfire, and rich where a class has no ``__rich_repr__``).
+- ``__rich_repr__`` is the masked form that rich and structlog's tracebacks print.
+- An ``__eq__`` of our own keeps pytest from printing the differing fields of two objects:
+  it compares field by field only where attrs has generated ``__eq__``
+  (``has_default_eq`` in ``_pytest/assertion``).
+- ``__dir__`` leaves the fields out, because ``rich.inspect`` prints the value of every name
+  that ``dir()`` returns. Completion in the REPL and in IPython reads the class as well.
+
+`to_dict`, `attrs.asdict` and `pickle` return the whole data.
 """
 
 from __future__ import annotations
@@ -9,6 +23,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 from enum import StrEnum
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -18,15 +33,15 @@ from ._page import Pagination
 if TYPE_CHECKING:
     FreeForm = dict[str, Any]
 else:
-    # Said to msgspec as well, the type would have it copy each dict that it has just built.
+    # Given the exact type, msgspec would copy each dict that it has just built.
     FreeForm = Any
 
 
 class ContactStatus(StrEnum):
-    """Name where a contact stands, by the API's eight documented values.
+    """Status of a contact: one of the API's eight documented values, or a newer one.
 
-    A value the server adds later is kept as itself: ``ContactStatus("queued") == "queued"``,
-    with ``is_known`` False.
+    A value that the API does not document is kept: ``ContactStatus("queued") == "queued"``,
+    with `is_known` False. A value that is not text raises ValueError.
     """
 
     PENDING = "pending"
@@ -42,7 +57,7 @@ class ContactStatus(StrEnum):
     def _missing_(cls, value: object) -> ContactStatus | None:
         if not isinstance(value, str):
             return None
-        # A new status must not break every pull; equality and hash are those of str.
+        # A new status must not make every pull fail. Equality and hash are those of str.
         status = str.__new__(cls, value)
         status._name_ = value
         status._value_ = value
@@ -50,74 +65,104 @@ class ContactStatus(StrEnum):
 
     @property
     def is_known(self) -> bool:
-        """Tell whether the value is one of the eight documented ones."""
+        """Return whether the value is one of the eight documented ones."""
         return self._value_ in type(self)._value2member_map_
 
 
-@attrs.frozen(repr=False)
+def _names_without(data: object, *hidden: str) -> list[str]:
+    return [name for name in object.__dir__(data) if name not in hidden]
+
+
+@attrs.frozen(repr=False, eq=False)
 class ContactData:
-    """Hold what was imported with a contact; each part may be empty.
+    """Data that was imported with a contact. Its `repr` shows how many values there are.
 
     Attributes:
         company: company name, or None.
         source: where the contact came from, such as ``"csv_import"``, or None.
         variable_values: values available to templates; free-form JSON.
         custom_fields: further imported fields; free-form JSON.
-        extra: keys that the API does not document, as they came.
+        extra: fields that the API does not document, unchanged.
     """
 
-    company: str | None = None
-    source: str | None = None
-    variable_values: FreeForm = attrs.field(factory=dict, hash=False)
-    custom_fields: FreeForm = attrs.field(factory=dict, hash=False)
-    extra: dict[str, Any] = attrs.field(factory=dict, hash=False)
+    company: str | None = attrs.field(default=None, repr=False)
+    source: str | None = attrs.field(default=None, repr=False)
+    variable_values: FreeForm = attrs.field(factory=dict, repr=False)
+    custom_fields: FreeForm = attrs.field(factory=dict, repr=False)
+    extra: dict[str, Any] = attrs.field(factory=dict, repr=False)
+
+    def __eq__(self, other: object) -> bool:
+        if other.__class__ is not self.__class__:
+            return NotImplemented
+        return bool(_data_values(self) == _data_values(other))
+
+    def __hash__(self) -> int:
+        return hash((self.company, self.source))  # free-form JSON has no hash
+
+    def __dir__(self) -> list[str]:
+        return _names_without(self, *(field.name for field in attrs.fields(ContactData)))
 
     def __repr__(self) -> str:
-        counts = (
-            f"{len(mapping)} {name}"
-            for name, mapping in (
-                ("variable_values", self.variable_values),
-                ("custom_fields", self.custom_fields),
-                ("extra", self.extra),
-            )
-        )
-        return f"ContactData({', '.join(counts)})"
+        return f"ContactData({', '.join(self.__rich_repr__())})"
+
+    def __rich_repr__(self) -> Iterator[str]:
+        yield f"{len(self.variable_values)} variable_values"
+        yield f"{len(self.custom_fields)} custom_fields"
+        yield f"{len(self.extra)} extra"
 
 
-@attrs.frozen(repr=False)
+@attrs.frozen(repr=False, eq=False)
 class Contact:
-    """Hold one contact of a campaign. Its `repr` shows two digits of the phone number.
+    """One contact of a campaign. Its `repr` shows two digits of the phone number.
 
     Attributes:
         id: unique contact identifier.
-        phone_number: E.164, such as ``"+15551234567"``.
-        contact_data: what was imported with the contact.
-        status: where the contact stands.
+        phone_number: E.164, such as ``"+442079460958"``.
+        contact_data: data that was imported with the contact.
+        status: status of the contact.
         attempts: number of contact attempts so far.
         created_at: when the contact was added, aware (UTC where the server gives no zone).
         last_attempt_at: last attempt, aware, or None.
     """
 
     id: int
-    phone_number: str
-    contact_data: ContactData
+    phone_number: str = attrs.field(repr=False)
+    contact_data: ContactData = attrs.field(repr=False)
     status: ContactStatus
     attempts: int = 0
     created_at: datetime | None = None
     last_attempt_at: datetime | None = None
 
+    def __eq__(self, other: object) -> bool:
+        if other.__class__ is not self.__class__:
+            return NotImplemented
+        return bool(_contact_values(self) == _contact_values(other))
+
+    def __hash__(self) -> int:
+        return hash(_contact_values(self))
+
+    def __dir__(self) -> list[str]:
+        return _names_without(self, "phone_number", "contact_data")
+
     def __repr__(self) -> str:
-        return (
-            f"Contact(id={self.id}, phone_number='…{self.phone_number[-2:]}', "
-            f"status={self.status.value!r}, attempts={self.attempts})"
-        )
+        shown = ", ".join(f"{name}={value!r}" for name, value in self.__rich_repr__())
+        return f"Contact({shown})"
+
+    def __rich_repr__(self) -> Iterator[tuple[str, object]]:
+        yield "id", self.id
+        yield "phone_number", f"…{self.phone_number[-2:]}"
+        yield "status", self.status.value
+        yield "attempts", self.attempts
 
 
 @attrs.frozen(repr=False)
 class ContactPage:
-    """Hold one page of contacts, in the server's order; iterable, with ``len``."""
+    """One page of contacts, in the server's order; iterable, with ``len``.
 
-    contacts: tuple[Contact, ...]
+    A page is true even if it is empty. Its `repr` shows no contacts.
+    """
+
+    contacts: tuple[Contact, ...] = attrs.field(repr=False)
     pagination: Pagination
 
     def __iter__(self) -> Iterator[Contact]:
@@ -127,9 +172,15 @@ class ContactPage:
         return len(self.contacts)
 
     def __bool__(self) -> bool:
-        # A page is there even if it is empty.
         return True
 
     def __repr__(self) -> str:
-        place = f"page {self.pagination.page} of {self.pagination.total_pages}"
-        return f"ContactPage({place}, {len(self.contacts)} contacts)"
+        return f"ContactPage({', '.join(self.__rich_repr__())})"
+
+    def __rich_repr__(self) -> Iterator[str]:
+        yield f"page {self.pagination.page} of {self.pagination.total_pages}"
+        yield f"{len(self.contacts)} contacts"
+
+
+_data_values = attrgetter(*(field.name for field in attrs.fields(ContactData)))
+_contact_values = attrgetter(*(field.name for field in attrs.fields(Contact)))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from ipaddress import ip_address
-from typing import SupportsIndex
+from typing import NoReturn, SupportsIndex
 
 import attrs
 import httpx
 
 from ._errors import ConfigurationError
-from ._validation import requests_per_second, seconds, whole_number
+from ._validation import requests_per_second, seconds, shown, whole_number
 
 DEFAULT_BASE_URL = "https://api.burki.dev"
 MAX_CONCURRENCY = 1000
@@ -22,14 +22,26 @@ DEFAULT_MAX_BODY = 64 * 1024 * 1024
 MIN_BODY, MAX_BODY = 1024, 1024 * 1024 * 1024
 
 
-@attrs.frozen(repr=False)
 class Secret:
-    """Hold what no `repr` may show, such as that of a local variable in a traceback."""
+    """API key that no `repr` and no pickle shows.
 
-    value: str
+    Not a class of attrs: rich and logfire read the fields of those.
+    """
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: str) -> None:
+        self.value = value
 
     def __repr__(self) -> str:
         return "[API key]"
+
+    def __dir__(self) -> list[str]:
+        # `rich.inspect` prints the value of every name that dir() returns.
+        return [name for name in super().__dir__() if name != "value"]
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("an API key cannot be pickled or copied")
 
 
 @attrs.frozen
@@ -44,6 +56,7 @@ class Settings:
     timeout: float
     max_wait: float
     max_body: int
+    pause_gc: bool
 
 
 def client_settings(
@@ -56,6 +69,7 @@ def client_settings(
     timeout: float,
     max_wait: float,
     max_body: SupportsIndex,
+    pause_gc: bool,
 ) -> Settings:
     """Return the settings for these arguments of `BurkiClient` and the environment variables.
 
@@ -71,7 +85,14 @@ def client_settings(
         timeout=seconds("timeout", timeout, low=0.001, high=A_DAY),
         max_wait=seconds("max_wait", max_wait, low=0, high=A_DAY),
         max_body=whole_number("max_body", max_body, low=MIN_BODY, high=MAX_BODY),
+        pause_gc=_flag("pause_gc", pause_gc),
     )
+
+
+def _flag(name: str, value: bool) -> bool:
+    if isinstance(value, bool):
+        return value
+    raise ConfigurationError(f"{name} must be True or False, not {shown(value)}")
 
 
 def _usable_key(given: Secret | None) -> Secret:

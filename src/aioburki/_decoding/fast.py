@@ -67,7 +67,7 @@ _QUOTES = 2 * (len(_Envelope.__struct_fields__) + len(_Pagination.__struct_field
 class Draft:
     """A page that is read completely, with rows in place of its items."""
 
-    rows: Sequence[object]
+    rows: Sequence[object] = attrs.field(repr=False)
     pagination: Pagination
 
 

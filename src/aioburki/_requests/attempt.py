@@ -137,7 +137,10 @@ class AttemptRunner:
         )
         if outcome is None and isinstance(body, BodyProblem):
             outcome = failure_of_body(response.status_code, body, query.endpoint.noun)
-        return AttemptOutcome(outcome or await _page_or_failure(query, window, readable), quota)
+        if outcome is None:
+            pause_gc = self._settings.pause_gc
+            outcome = await _page_or_failure(query, window, readable, pause_gc=pause_gc)
+        return AttemptOutcome(outcome, quota)
 
 
 @asynccontextmanager
@@ -148,10 +151,10 @@ async def _anyio_deadline(seconds: float) -> AsyncGenerator[None]:
 
 
 async def _page_or_failure(
-    query: ListQuery[T], window: PageWindow, body: bytes
+    query: ListQuery[T], window: PageWindow, body: bytes, *, pause_gc: bool
 ) -> Page[T] | Failure:
     noun = query.endpoint.noun
-    page = await _decoded(query.endpoint.decoder, body)
+    page = await _decoded(query.endpoint.decoder, body, pause_gc=pause_gc)
     if isinstance(page, Undecodable):
         return failure_of_content(page, noun)
     if page.pagination.page != window.page:
@@ -160,12 +163,14 @@ async def _page_or_failure(
     return page
 
 
-async def _decoded(decoder: PageDecoder[T], body: bytes) -> Page[T] | Undecodable:
+async def _decoded(
+    decoder: PageDecoder[T], body: bytes, *, pause_gc: bool
+) -> Page[T] | Undecodable:
     """Decode *body*, in several turns of the loop unless it is small and as documented."""
     takes_turns = len(body) > SMALL_BODY
     steps = decoder.steps(body)
     while True:
-        with gc_paused():
+        with gc_paused(enabled=pause_gc):
             page = next(steps)
         if page is not None:
             return page
