@@ -329,7 +329,7 @@ async def test_contacts_repeated_on_the_next_page_are_delivered_once() -> None:
         contacts = await burki.contacts(42, per_page=10)
         assert ids(contacts) == list(range(30, 0, -1))
         assert contacts.report.duplicates == 1
-        assert "1 contact came twice and went out once" in contacts.report.drift
+        assert "1 duplicate contact left out" in contacts.report.drift
         server.ids = list(range(30, 0, -1))
         pages = [len(page) async for page in burki.contacts(42, per_page=10).pages()]
     assert pages == [10, 9, 10, 1]
@@ -565,10 +565,10 @@ async def test_stream_cannot_be_entered_twice(burki: BurkiClient) -> None:
     """Entering a stream a second time raises RuntimeError."""
     stream = burki.contacts(42).stream()
     async with stream:
-        with pytest.raises(RuntimeError, match="this stream is over"):
+        with pytest.raises(RuntimeError, match="this stream has ended"):
             async with stream:
                 pass
-    with pytest.raises(RuntimeError, match="this stream is over"):
+    with pytest.raises(RuntimeError, match="this stream has ended"):
         async with stream:
             pass
 

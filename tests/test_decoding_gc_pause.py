@@ -284,7 +284,7 @@ async def test_collector_is_enabled_after_failed_decoding(monkeypatch: pytest.Mo
 
 
 @pytest.mark.asyncio
-async def test_exchanges_leave_nothing_to_collect() -> None:
+async def test_attempts_leave_nothing_to_collect() -> None:
     """Requests and responses are freed by reference counting: a pull leaves no cyclic garbage."""
     answers: list[weakref.ref[httpx.Response]] = []
 

@@ -486,7 +486,7 @@ async def test_cancelled_task_of_an_attempt_cancels_the_pull() -> None:
     async with BurkiClient(KEY, transport=httpx.MockTransport(handler)) as burki:
         pull = asyncio.ensure_future(burki.contacts(42))
         await asyncio.sleep(1)
-        (task,) = (t for t in asyncio.all_tasks() if t.get_name() == "aioburki exchange")
+        (task,) = (t for t in asyncio.all_tasks() if t.get_name() == "aioburki attempt")
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await pull

@@ -57,10 +57,10 @@ def test_growth_is_reported() -> None:
 def test_duplicates_are_reported() -> None:
     """A contact on two pages is reported, and so is a total that does not match."""
     assert sentences(page(1, 10, 20), page(2, 10, 20), duplicates=1) == (
-        "1 contact came twice and went out once",
+        "1 duplicate contact left out",
         "19 contacts were received, the server counted 20",
     )
-    assert "2 contacts came twice and went out once" in sentences(
+    assert "2 duplicate contacts left out" in sentences(
         page(1, 10, 18), page(2, 10, 20), duplicates=2
     )
 

@@ -33,7 +33,7 @@ from rich.traceback import Traceback
 
 from aioburki import BurkiClient
 from aioburki._decoding.fast import Draft
-from aioburki._list_contacts import _ContactRows
+from aioburki._list_contacts import _ContactRowReader
 from aioburki._page import Page
 from aioburki.export import _csv, export_csv, export_jsonl
 
@@ -110,7 +110,7 @@ async def things() -> dict[str, object]:
         contacts = await pull
         async with pull.stream() as stream:
             await anext(stream)
-            rows, whole = _ContactRows(), await pull.page(1)
+            rows, whole = _ContactRowReader(), await pull.page(1)
             return {
                 "client": burki,
                 "refused client": refused,

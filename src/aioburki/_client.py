@@ -144,7 +144,7 @@ class BurkiClient:
         self._fetcher.check_open()
         return contacts
 
-    # These two are made when they are needed: the first locks of anyio in a process take it 10 ms.
+    # Both are made at first use: the first anyio lock of a process takes 10 ms to make.
     @cached_property
     def _sender(self) -> Sender:
         return _sender(self._settings, self._http_client, self._transport)
@@ -157,8 +157,8 @@ class BurkiClient:
     async def aclose(self) -> None:
         """Stop all pulls with `ClientClosedError` and close the connections.
 
-        A second call does nothing. A cancellation meanwhile is passed on when all is closed.
-        A client or transport of the user's: see the class.
+        A second call does nothing. If it is cancelled, CancelledError is raised when all is closed.
+        ``transport`` is closed too, ``http_client`` is not.
         """
         self._fetcher.close()
         running = list(self._running)

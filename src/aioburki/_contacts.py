@@ -19,8 +19,8 @@ from ._report import PullReport
 from ._requests import Fetcher, ListQuery
 from ._validation import whole_number
 
-# Contacts that are delivered before other tasks of the event loop get their turn: with what a loop
-# body does with them, a small part of the time that decoding their page takes.
+# Contacts that are delivered before other tasks of the event loop run. Delivering so many takes a
+# small part of the time that decoding their page takes.
 MAX_PER_TURN = 100
 
 
@@ -75,7 +75,7 @@ class ContactList(list[Contact]):
 class Contacts:
     """A lazy, re-iterable query of the contacts of a campaign.
 
-    Nothing is sent before contacts are asked for. Every `await`, ``async for``, `pages` and
+    No request is sent before contacts are read. Every `await`, ``async for``, `pages` and
     `stream` is a pull of its own. A pull delivers in the server's order, each contact id once,
     follows the list if it grows at its end, and raises the errors of this package, unchanged and
     never in a group.
@@ -103,9 +103,9 @@ class Contacts:
     async def pages(self) -> AsyncGenerator[ContactPage, None]:
         """Return an iterator of the pages, in order, as `ContactPage`.
 
-        A page comes without contacts that an earlier one had, and the last one is cut where
-        ``limit`` is reached. The page that was the list's end may come a second time, with
-        the contacts that were added to it meanwhile.
+        Contacts that an earlier page had are left out, and the last page is cut where ``limit`` is
+        reached. The last page of the list may be delivered a second time, with the contacts that
+        were added to it meanwhile.
         """
         async with aclosing(self._list.start().pull) as pull:
             while (page := await pull.next_page()) is not None:
@@ -122,8 +122,8 @@ class Contacts:
     async def page(self, number: SupportsIndex) -> ContactPage:
         """Return page *number*, from 1, as the server has it now; one request.
 
-        ``limit`` does not apply to it. What a page past the end contains is up to the server;
-        an empty page is assumed.
+        ``limit`` does not apply to it. For a page past the end the API documents nothing; the
+        sandbox returns an empty page.
 
         Raises:
             ConfigurationError: *number* is no whole number of at least 1.
@@ -159,10 +159,10 @@ def _contact_page(page: Page[Contact]) -> ContactPage:
 class ContactStream:
     """Iterate over a pull inside ``async with``; after the block no task or request is left.
 
-    One pull: a second loop goes on where the first ended, several tasks that iterate share
-    the contacts among them, a failure is raised again, and a deadline around a single `anext`
-    loses no contact. `report` shows how far the pull is, at any time and afterwards. Iterating
-    outside of the block raises RuntimeError, so that it cannot be taken for an empty campaign.
+    A stream is one pull: a second loop continues where the first ended, and several tasks that
+    iterate over it get each contact once between them. A failure is raised again by every further
+    call, and a deadline around a single `anext` loses no contact. `report` can be read at any time.
+    Iterating outside the block raises RuntimeError: ending at once would look like an empty list.
     """
 
     def __init__(self, started: StartedPull[Contact]) -> None:
@@ -181,7 +181,7 @@ class ContactStream:
 
     async def __aenter__(self) -> Self:
         if self._was_open:
-            raise RuntimeError("this stream is over: ask the contacts for another one")
+            raise RuntimeError("this stream has ended: call `stream()` for another one")
         self._is_open = self._was_open = True
         return self
 

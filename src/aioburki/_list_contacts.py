@@ -1,9 +1,10 @@
 """List campaign contacts: all that is particular to ``GET /campaigns/{campaign_id}/contacts``.
 
-The facts are those of the API's reference page. Contacts are read in two ways, which agree: by
-msgspec structs ("rows"), of which msgspec makes the attrs classes in C, and by cattrs. msgspec
-could fill attrs classes itself, but it drops keys that they do not have, and afterwards looks up
-each attribute of each object, which for an empty slot takes as long as all the rest.
+Path, parameters and fields are those of the API's reference page. There are two readers with the
+same results: cattrs hooks, and `_ContactRowReader`, which reads msgspec structs ("rows") that
+msgspec then converts to attrs classes in C. msgspec can decode attrs classes directly, but drops
+keys that they do not have, and then looks up each attribute of each object, which for an empty slot
+takes as long as the rest of decoding.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from ._decoding import (
     Hook,
     MisfitError,
     PageDecoder,
+    RowReader,
     fields_hook,
     read_datetime,
     read_integer,
@@ -51,7 +53,7 @@ def known_status(status: ContactStatus | str) -> ContactStatus:
     if not isinstance(status, str):
         raise ConfigurationError(f"status must be one of {', '.join(known)}, not {shown(status)}")
     if status not in known:
-        from difflib import get_close_matches  # noqa: PLC0415 - no import waits for typing errors
+        from difflib import get_close_matches  # noqa: PLC0415 - imported only for a wrong status
 
         close = get_close_matches(status.lower(), known, n=1)
         hint = f"did you mean {close[0]!r}? " if close else ""
@@ -107,7 +109,7 @@ def _contact_hook(converter: cattrs.Converter) -> Hook[Contact]:
     return hook
 
 
-# Free-form JSON, at most four levels of it: what is nested deeper is read by the tolerant reader.
+# Free-form JSON of at most four levels. A page with deeper JSON is read by the tolerant reader.
 _Scalar = str | int | float | bool | None
 _Flat = _Scalar | list[_Scalar] | dict[str, _Scalar]
 _Nested = _Scalar | list[_Flat] | dict[str, _Flat]
@@ -115,7 +117,7 @@ _FreeForm = dict[str, _Scalar | list[_Nested] | dict[str, _Nested]]
 
 
 class _Masked(msgspec.Struct, gc=False):
-    """Rows whose values no traceback shows; msgspec's own `__rich_repr__` would."""
+    """Base class of rows: `repr` and rich show no values, as msgspec's own methods would."""
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"
@@ -124,8 +126,8 @@ class _Masked(msgspec.Struct, gc=False):
         return []
 
 
-class _Data(_Masked, forbid_unknown_fields=True, gc=False):
-    """The documented fields of contact_data and no others, so that `extra` is empty."""
+class _DataRow(_Masked, forbid_unknown_fields=True, gc=False):
+    """The documented fields of contact_data; any other field is refused, so `extra` is empty."""
 
     extra: ClassVar[dict[str, Any]] = {}  # each ContactData gets a copy
 
@@ -136,11 +138,11 @@ class _Data(_Masked, forbid_unknown_fields=True, gc=False):
 
 
 class _Row(_Masked, forbid_unknown_fields=True, gc=False):
-    """The documented fields of a contact, with timestamps that have a zone."""
+    """The documented fields of a contact; any other field, or a naive timestamp, is refused."""
 
     id: int
     phone_number: str
-    contact_data: _Data
+    contact_data: _DataRow
     status: str
     attempts: int = 0
     created_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
@@ -148,14 +150,14 @@ class _Row(_Masked, forbid_unknown_fields=True, gc=False):
 
 
 class _NaiveRow(_Row, forbid_unknown_fields=True, gc=False):
-    """The same with timestamps that may have no zone."""
+    """The same; timestamps may be naive."""
 
     created_at: datetime | None = None
     last_attempt_at: datetime | None = None
 
 
 class _LooseRow(_Masked, Generic[Data], gc=False):
-    """The fields of a contact, with others ignored and those null that may be."""
+    """The fields of a contact; other fields are ignored, optional ones may be null."""
 
     id: int
     phone_number: str
@@ -166,8 +168,8 @@ class _LooseRow(_Masked, Generic[Data], gc=False):
     last_attempt_at: datetime | None = None
 
 
-class _ContactRows:
-    """Read contacts by way of msgspec structs."""
+class _ContactRowReader(RowReader[Contact]):
+    """Read contacts through msgspec structs."""
 
     @cached_property
     def _converter(self) -> cattrs.Converter:
@@ -178,11 +180,10 @@ class _ContactRows:
     def documented_rows(self, text: bytes | memoryview) -> Sequence[object]:
         """Return the rows of a JSON list, if all are exactly as the API documents contacts.
 
-        Only the zone of their timestamps may be missing.
+        Only the zone of their timestamps may be absent.
 
         Raises:
-            ValueError: they are not; each of them may still be a contact.
-            RecursionError: the same.
+            ValueError, RecursionError: they are not; each of them may still be a contact.
         """
         try:
             return _check_number(_read_rows(text))
@@ -193,16 +194,17 @@ class _ContactRows:
         return rows
 
     def loose_rows(self, values: Any) -> Sequence[object]:
-        """Return the rows of a parsed JSON list, if what they hold has the documented types.
+        """Return the rows of a parsed JSON list, if its values have the documented types.
 
-        Fields may be new, timestamps without a zone, and contact_data anything it can be.
+        Contacts may have new fields and naive timestamps. contact_data may have any form that
+        cattrs can read.
 
         Raises:
             ValueError: they are not of these types; each of them may still be a contact.
-            Exception: what cattrs raises for contact_data that is wrong.
+            Exception: what cattrs raises for wrong contact_data.
         """
         try:
-            rows: list[Any] = msgspec.convert(values, list[_LooseRow[_Data]])
+            rows: list[Any] = msgspec.convert(values, list[_LooseRow[_DataRow]])
         except msgspec.ValidationError:
             rows = msgspec.convert(values, list[_LooseRow[Any]])
             for row in rows:
@@ -224,9 +226,9 @@ def _check_number(rows: list[Row]) -> list[Row]:
 
 
 def _make_aware(row: _Row | _LooseRow[Any]) -> None:
-    """Give UTC to the timestamps that came without a zone."""
+    """Set the zone of naive timestamps to UTC."""
     created, tried = row.created_at, row.last_attempt_at
-    # `datetime.replace` does the same, and takes as long as all the rest of a contact.
+    # `datetime.replace` does the same, and takes as long as the rest of a contact.
     if created is not None and created.tzinfo is None:
         row.created_at = datetime.combine(created, created.time(), UTC)
     if tried is not None and tried.tzinfo is None:
@@ -239,6 +241,6 @@ _read_naive_rows = msgspec.json.Decoder(list[_NaiveRow]).decode
 CONTACTS = Endpoint(
     path="/api/v1/campaigns/{campaign_id}/contacts",
     noun="contact",
-    decoder=PageDecoder("contacts", Contact, hook=_contact_hook, rows=_ContactRows()),
+    decoder=PageDecoder("contacts", Contact, hook=_contact_hook, rows=_ContactRowReader()),
     key=attrgetter("id"),
 )

@@ -1,4 +1,4 @@
-"""Page: a part of a list, as the server returned it, and the window that asks for one."""
+"""Page: a part of a list as the server returned it, and the page window that requests it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 @attrs.frozen
 class PageWindow:
-    """A part of the list, named by the only means the API has: page number and page size."""
+    """A part of the list, given by page number and page size; the API has no other way."""
 
     page: int
     per_page: int
@@ -19,7 +19,7 @@ class PageWindow:
 
 @attrs.frozen
 class Pagination:
-    """What the server states about a page's place in the list, at the time of that answer."""
+    """The pagination that the server states for a page, at the time of that response."""
 
     page: int
     per_page: int

@@ -14,7 +14,7 @@ class PullReport:
         pages: pages delivered so far.
         requests: HTTP requests sent, retries included.
         retries: requests repeated after a transient failure.
-        rate_limited: answers of HTTP 429.
+        rate_limited: responses of HTTP 429.
         duplicates: contacts left out because their id had been delivered already.
         elapsed: seconds from the first request until now, or until the end.
         waited: seconds spent in back-off, pauses and pacing, summed over requests that

@@ -15,9 +15,9 @@ from ._validation import requests_per_second, seconds, shown, whole_number
 DEFAULT_BASE_URL = "https://api.burki.dev"
 MAX_CONCURRENCY = 1000
 MAX_KEY_LENGTH = 8192
-A_DAY = 86_400.0
+SECONDS_PER_DAY = 86_400.0
 
-# A page of 1,000 contacts is about 300 KB; with generous imported fields a few MB.
+# A page of 1,000 contacts takes about 300 KB; with many imported fields a few MB.
 DEFAULT_MAX_BODY = 64 * 1024 * 1024
 MIN_BODY, MAX_BODY = 1024, 1024 * 1024 * 1024
 
@@ -25,7 +25,7 @@ MIN_BODY, MAX_BODY = 1024, 1024 * 1024 * 1024
 class Secret:
     """API key that no `repr` and no pickle shows.
 
-    Not a class of attrs: rich and logfire read the fields of those.
+    Not an attrs class: rich and logfire read the fields of attrs classes.
     """
 
     __slots__ = ("value",)
@@ -82,8 +82,8 @@ def client_settings(
         concurrency=whole_number("concurrency", concurrency, low=1, high=MAX_CONCURRENCY),
         rate=requests_per_second("rate", rate),
         attempts=whole_number("attempts", attempts, low=1, high=100),
-        timeout=seconds("timeout", timeout, low=0.001, high=A_DAY),
-        max_wait=seconds("max_wait", max_wait, low=0, high=A_DAY),
+        timeout=seconds("timeout", timeout, low=0.001, high=SECONDS_PER_DAY),
+        max_wait=seconds("max_wait", max_wait, low=0, high=SECONDS_PER_DAY),
         max_body=whole_number("max_body", max_body, low=MIN_BODY, high=MAX_BODY),
         pause_gc=_flag("pause_gc", pause_gc),
     )

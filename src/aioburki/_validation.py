@@ -16,7 +16,7 @@ def whole_number(name: str, value: SupportsIndex, *, low: int, high: int | None 
         ConfigurationError: *value* is not a whole number in this range.
     """
     allowed = f"from {low} to {high:,}" if high is not None else f"of at least {low}"
-    if not isinstance(value, bool):  # to Python True is 1; here it is a mistake
+    if not isinstance(value, bool):  # operator.index(True) is 1
         try:
             number = operator.index(value)
         except TypeError:
@@ -55,7 +55,7 @@ def requests_per_second(name: str, value: float | None) -> float | None:
 
 
 def shown(value: object) -> str:
-    """Return how an error message shows a refused value: a number itself, of others the type."""
+    """Return the text for a refused value in an error message: a number itself, else the type."""
     if value is None or isinstance(value, int | float):
         return repr(value)
     return f"a {type(value).__name__}"

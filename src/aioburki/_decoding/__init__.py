@@ -1,8 +1,8 @@
-"""Bytes to objects: what an answer holds becomes a `Page` of items, or a list of its problems.
+"""Bytes to objects: decode the body of a response to a `Page` of items, or to a list of problems.
 
-`page` decides in which of three ways an answer is decoded, `fast` and `tolerant` are these ways,
-`json_checks` refuses JSON that cannot be trusted, `fields` reads single values, `gc_pause` keeps
-the garbage collector from running meanwhile. Knows no endpoint: an endpoint makes a `PageDecoder`.
+`page` tries three readers in turn: two in `fast`, the third is `tolerant`. `json_checks` refuses
+unsafe or ambiguous JSON, `fields` reads single values, `gc_pause` pauses the garbage collector.
+Nothing here knows an endpoint: each endpoint makes a `PageDecoder`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Fast reader: pages that msgspec can turn into attrs classes in C, in two steps.
+"""Fast reader: pages that msgspec can convert to attrs classes in C, in two steps.
 
-The first step reads rows, msgspec structs of the endpoint's own; the second makes the items of
-them. Bytes in the documented shape are read as they came; others as parsed JSON. What neither
-can read is for the tolerant reader.
+The first step reads rows, which are msgspec structs of the endpoint; the second converts them to
+items. A page in the documented shape is read from bytes, others from parsed JSON. A page that
+cannot be read either way is left to the tolerant reader.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _PageNumber = Annotated[int, msgspec.Meta(ge=1)]
 
 
 class RowReader(Protocol[Item_co]):
-    """Read the items of one endpoint by way of rows; any error means: not in this way."""
+    """Read the items of one endpoint through rows; after any error the next reader is tried."""
 
     def documented_rows(self, text: bytes | memoryview) -> Sequence[object]:
         """Return the rows of a JSON list, if all are exactly as the API documents them."""
@@ -55,7 +55,7 @@ class _Pagination(msgspec.Struct):
 
 
 class _Envelope(msgspec.Struct):
-    """What is documented beside the items."""
+    """The documented envelope without the items."""
 
     pagination: _Pagination
 
@@ -72,7 +72,7 @@ class Draft:
 
 
 class FastReader(Generic[T]):
-    """Read pages by way of rows, through cattrs structure hooks that call msgspec."""
+    """Read pages through rows, by cattrs structure hooks that call msgspec."""
 
     def __init__(self, rows: RowReader[T], tolerant: TolerantReader[T]) -> None:
         self._rows = rows
@@ -97,13 +97,13 @@ class FastReader(Generic[T]):
         comma = body.rfind(b",", 0, place) if place >= 0 else -1
         if opening is None or comma < opening.end() or body[comma + 1 : place].strip(_SPACE):
             raise MisfitError("items and pagination expected, in this order")
-        # All of the body is one of the two, so that none of its keys is skipped.
+        # Every byte of the body is passed to one of the two, so no key is skipped.
         pagination = self._pagination_from_bytes(b"{" + body[place:])
         rows = self._rows.documented_rows(memoryview(body)[opening.end() : comma])
         return Draft(rows, pagination)
 
     def _pagination_from_bytes(self, text: bytes) -> Pagination:
-        # Quotes for the documented keys alone, and none absent: each is there exactly once.
+        # As many quotes as the documented keys have, and no key absent: each occurs exactly once.
         if text.count(b'"') == _QUOTES:
             try:
                 documented = _read_envelope(text).pagination

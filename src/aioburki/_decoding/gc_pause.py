@@ -1,4 +1,4 @@
-"""Garbage collector: paused while a page is decoded.
+"""Garbage collector pause, for the time in which a page is decoded.
 
 Decoding a page allocates thousands of objects at once, and none of them is garbage. The
 collector would traverse them again and again while their number grows, and every other object

@@ -1,4 +1,4 @@
-"""JSON checks: the bytes of an answer become plain data, if they are JSON that can be trusted."""
+"""JSON checks: parse the body of a response, and refuse JSON that is unsafe or ambiguous."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import msgspec
 
 from .._page import Pagination
 
-MAX_DEPTH = 32  # an imported field may hold lists and objects, but not without end
-MAX_OBJECTS = 500_000  # fifty for each of ten times the contacts that the API allows
+MAX_DEPTH = 32  # levels; imported fields may hold lists and objects
+MAX_OBJECTS = 500_000  # lists and objects; 50 for each of 10,000 contacts, ten pages' worth
 
 _OPENING = frozenset(b"{[")
 _QUOTE = ord('"')
@@ -20,10 +20,12 @@ _UNSTRUCTURAL = bytes(set(range(256)) - set(b'"{}[]'))
 
 @attrs.frozen
 class Undecodable:
-    """Why bytes are not a page; *problems* hold places and never a value.
+    """Why a body is not a page.
 
-    *broken* is True for bytes that are not JSON, as half an answer is: only those can be better
-    in another attempt.
+    Attributes:
+        problems: one line for each problem, with its place and without the value.
+        broken: whether the body is not JSON, such as a truncated response. Only then may another
+            attempt succeed.
     """
 
     problems: tuple[str, ...]
@@ -38,23 +40,24 @@ _NO_JSON = Undecodable(("the body is not complete, valid JSON",), broken=True)
 
 
 def holds_too_much(body: bytes) -> bool:
-    """Return whether JSON holds more lists and objects than a page can; they take memory."""
-    # Each of them takes at least two bytes, so that usual pages need not be counted.
+    """Return whether JSON holds more than `MAX_OBJECTS` lists and objects, which take memory."""
+    # Each of them takes at least two bytes, so a body of usual size need not be searched.
     return len(body) > 2 * MAX_OBJECTS and body.count(b"{") + body.count(b"[") > MAX_OBJECTS
 
 
 def parse(body: bytes, items_key: str) -> Any:
     """Return the data that *body* holds, or an `Undecodable`.
 
-    A repeated key of the envelope (*items_key*, ``pagination`` and its fields) is refused: it is
-    unknown which of the values is meant, and parsers take the last one without a warning.
+    A repeated key of the envelope (*items_key*, ``pagination`` and its fields) is refused: parsers
+    keep the last value without a warning, and it may not be the one that is meant (RFC 8259,
+    section 4).
     """
     if _is_nested_too_deeply(body):
         return _TOO_DEEP
     try:
         content = msgspec.json.decode(body)
     except ValueError:
-        # msgspec refuses half a surrogate pair, which is legal in a text, as a name is.
+        # msgspec refuses escapes of lone surrogates, which JSON allows in strings (RFC 8259, 8.2).
         content = _parsed_by_json(body)
         body = _without_surrogates(body)
     if type(content) is dict and (repeated := _repeated_keys(body, items_key)):
@@ -66,16 +69,16 @@ def _is_nested_too_deeply(body: bytes) -> bool:
     """Return whether the JSON in *body* is nested deeper than `MAX_DEPTH`."""
     if b"\\" in body:
         body = body.replace(rb"\\", b"").replace(rb"\"", b"")
-    # Two quotes side by side are an empty text or the border of two: without them, what is
-    # left stands inside or outside of texts as it stood before.
+    # Two adjacent quotes are an empty string, or the end of one string and the start of the next.
+    # Removing both does not change which of the other bytes are inside a string.
     structure = body.translate(None, _UNSTRUCTURAL).replace(b'""', b"")
     if not _without_innermost(structure, MAX_DEPTH):
         return False
-    depth, is_text = 0, False
+    depth, in_string = 0, False
     for byte in structure:
         if byte == _QUOTE:
-            is_text = not is_text
-        elif not is_text:
+            in_string = not in_string
+        elif not in_string:
             depth += 1 if byte in _OPENING else -1
             if depth > MAX_DEPTH:
                 return True
@@ -83,7 +86,7 @@ def _is_nested_too_deeply(body: bytes) -> bool:
 
 
 def _without_innermost(structure: bytes, levels: int) -> bytes:
-    """Return brackets without the empty pairs, and those that are empty then, and so on."""
+    """Return *structure* without up to *levels* innermost levels of matching brackets."""
     for _ in range(levels // 2):
         structure = structure.replace(b"{}", b"").replace(b"[]", b"")
     return structure
@@ -97,7 +100,10 @@ def _parsed_by_json(body: bytes) -> Any:
 
 
 def _without_surrogates(body: bytes) -> bytes:
-    """Return JSON of the same keys, as far as these are known, for msgspec to read."""
+    """Return *body* with escapes of surrogates replaced, so that msgspec can read its keys.
+
+    None of the documented keys has such an escape, so these are unchanged.
+    """
     body = body.replace(rb"\\", b"__")
     return body.replace(rb"\ud", rb"\uf").replace(rb"\uD", rb"\uf")
 
@@ -106,28 +112,28 @@ def _repeated_keys(body: bytes, items_key: str) -> list[str]:
     """Return the keys of the envelope, and of its pagination, that occur more than once."""
     keys, members = _members(body)
     repeated = [key for key in (items_key, "pagination") if keys.count(key) > 1]
-    said = bytes(members.get("pagination", b""))
-    if not repeated and said.startswith(b"{"):
-        keys, _ = _members(said)
+    pagination = bytes(members.get("pagination", b""))
+    if not repeated and pagination.startswith(b"{"):
+        keys, _ = _members(pagination)
         known = [field.name for field in attrs.fields(Pagination)]
         repeated = [f"pagination.{key}" for key in known if keys.count(key) > 1]
     return repeated
 
 
 def _members(text: bytes) -> tuple[list[str], dict[str, msgspec.Raw]]:
-    """Return the keys of a JSON object, each as often as it stands there, and their values."""
+    """Return the keys of a JSON object, with repeats, and the value of each key."""
     keys: list[str] = []
 
-    def note(_type: type[Any], key: str) -> _Key:
+    def record_key(_type: type[Any], key: str) -> _Key:
         keys.append(key)
         return _Key(key)
 
-    members = msgspec.json.decode(text, type=dict[_Key, msgspec.Raw], dec_hook=note)
+    members = msgspec.json.decode(text, type=dict[_Key, msgspec.Raw], dec_hook=record_key)
     return keys, {str(key): value for key, value in members.items()}
 
 
 class _Key(str):
-    """A key of an object, of a type of its own so that msgspec shows it to a hook."""
+    """A key of a JSON object: a type that msgspec does not know, so that it calls the hook."""
 
     __slots__ = ()
 

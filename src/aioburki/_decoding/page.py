@@ -1,9 +1,12 @@
-"""Page decoder: the bytes of an answer become a `Page`, or a list of what is wrong with them.
+"""Page decoder: decode the body of a response to a `Page`, or to a list of problems.
 
-Three ways, each for the pages that the one before cannot read: a page in the documented shape
-goes to msgspec as it came; one with fields that are new or null goes there as parsed JSON, at
-two to four times the cost; all others to cattrs, at five times, which also names what is wrong.
-The three agree on every page that they can read.
+Three readers are tried in turn, each for the pages that the one before cannot read:
+
+1. msgspec reads the bytes of a page in the documented shape.
+2. msgspec reads parsed JSON with new fields or nulls, which takes two to four times as long.
+3. cattrs reads any other page, which takes five times as long, and names the problems.
+
+A page that several of them can read is the same from each.
 """
 
 from __future__ import annotations
@@ -24,7 +27,7 @@ C = TypeVar("C")
 
 
 class PageDecoder(Generic[T]):
-    """Decode answers whose envelope is ``{items_key: […], "pagination": {…}}``.
+    """Decode responses whose envelope is ``{items_key: […], "pagination": {…}}``.
 
     Args:
         items_key: the key of the list of items.
@@ -47,7 +50,7 @@ class PageDecoder(Generic[T]):
         self.fast = None if rows is None else FastReader(rows, self.tolerant)
 
     def decode(self, body: bytes) -> Page[T] | Undecodable:
-        """Return the page that *body* holds, or what is wrong with it."""
+        """Return the page that *body* holds, or its problems."""
         return next(done for done in self.steps(body) if done is not None)
 
     def steps(self, body: bytes) -> Iterator[Page[T] | Undecodable | None]:
@@ -75,7 +78,7 @@ class PageDecoder(Generic[T]):
         yield page if isinstance(page, Page) else Undecodable(page, broken=False)
 
     def fast_steps(self, converter: cattrs.Converter, value: Any) -> Iterator[Page[T] | None]:
-        """Yield None after the first step of one fast way, and the page if it can be read so."""
+        """Yield None after the first step of a fast reader, then the page if it could read it."""
         draft = _structured(converter, value, Draft)
         yield None
         if draft is not None:
@@ -86,5 +89,5 @@ class PageDecoder(Generic[T]):
 def _structured(converter: cattrs.Converter, value: Any, cl: type[C]) -> C | None:
     try:
         return converter.structure(value, cl)
-    except Exception:  # noqa: BLE001 - whatever it was, the next way finds its place
+    except Exception:  # noqa: BLE001 - the next reader finds the problem and its place
         return None

@@ -1,4 +1,4 @@
-"""Tolerant reader: parsed JSON becomes a `Page`, or a list of what is wrong with it.
+"""Tolerant reader: convert parsed JSON to a `Page`, or to a list of problems.
 
 Tolerant where the API documents nothing (new fields, null or absent data, timestamps without a
 zone), strict where a guess could lose an item: the required fields of an item and the numbers
@@ -64,7 +64,7 @@ class TolerantReader(Generic[T]):
         self._hook = hook
 
     def read(self, content: Any) -> Page[T] | tuple[str, ...]:
-        """Return the page that *content* holds, or what is wrong with it, each with its place."""
+        """Return the page that *content* holds, or its problems, each with its place."""
         page = self._read(self._quick, content)
         if page is not None:
             return page
@@ -104,10 +104,10 @@ class TolerantReader(Generic[T]):
         return page
 
     def _problems(self, content: Any) -> Iterator[str]:
-        """Yield what is wrong, each with its place.
+        """Yield the problems, each with its place.
 
-        Items are checked one by one: cattrs would collect the errors of all of them, which
-        for a hostile page takes minutes.
+        Items are checked one by one: cattrs would collect the errors of all of them, which takes
+        minutes for a page that is made to have many.
         """
         items = content.get(self.items_key) if type(content) is dict else None
         if type(items) is list and len(items) <= MAX_ROWS:

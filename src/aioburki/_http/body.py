@@ -21,7 +21,7 @@ GZIP = 16 + zlib.MAX_WBITS
 class BodyProblem(Enum):
     """Why a body could not be read; the value is the text for a message."""
 
-    TOO_LARGE = "the answer is larger than max_body allows"
+    TOO_LARGE = "the response is larger than max_body allows"
     BROKEN = "the compressed body is not complete"
     ENCODED = "the body is in an encoding that was not asked for"
     TAKEN = "something else has read the body, such as a hook of http_client"

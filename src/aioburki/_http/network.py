@@ -95,7 +95,7 @@ class NetworkStream(asyncio.Protocol):
         return piece
 
     def write(self, data: bytes) -> None:
-        """Hand *data*, a small request, to the transport; does not wait until it is sent.
+        """Write *data*, a small request, to the transport; does not wait until it is sent.
 
         Raises:
             httpcore.RemoteProtocolError: the server has already sent something, which cannot be

@@ -1,4 +1,4 @@
-"""Drift: what the pages of one pull tell about changes of the list while it was read."""
+"""Drift: the changes of the list that the pages of one pull show."""
 
 from __future__ import annotations
 
@@ -20,35 +20,35 @@ class DriftDetector:
         self._lowest = self._highest = self._latest = 0
         self._most_pages = 0
         self._rows = 0
-        self._uneven: list[int] = []  # the first few of them
+        self._uneven: list[int] = []  # the first `MAX_NAMED_PAGES` of them
         self._uneven_count = 0
         self._resized = False
         self._complete = False
         self.status_mismatches = 0
-        """Items that came with another status than the one asked for."""
+        """Items whose status is not the requested one."""
 
-    def record_page(self, said: Pagination, *, length: int, rows: int) -> None:
+    def record_page(self, pagination: Pagination, *, length: int, rows: int) -> None:
         """Record the next page in order.
 
         Args:
-            said: its pagination.
+            pagination: its pagination.
             length: its number of items.
             rows: how many of them count for the sum of all pages.
         """
         if self._first is None:
-            self._first = said
-            self._lowest = self._highest = said.total_items
+            self._first = pagination
+            self._lowest = self._highest = pagination.total_items
         first = self._first
-        self._lowest = min(self._lowest, said.total_items)
-        self._highest = max(self._highest, said.total_items)
-        self._latest = said.total_items
-        self._most_pages = max(self._most_pages, said.total_pages)
+        self._lowest = min(self._lowest, pagination.total_items)
+        self._highest = max(self._highest, pagination.total_items)
+        self._latest = pagination.total_items
+        self._most_pages = max(self._most_pages, pagination.total_pages)
         self._rows += rows
-        self._resized = self._resized or said.per_page != first.per_page
-        before = (said.page - 1) * said.per_page
-        if length != max(0, min(said.per_page, said.total_items - before)):
+        self._resized = self._resized or pagination.per_page != first.per_page
+        before = (pagination.page - 1) * pagination.per_page
+        if length != max(0, min(pagination.per_page, pagination.total_items - before)):
             self._uneven_count += 1
-            self._uneven += [said.page][: MAX_NAMED_PAGES - len(self._uneven)]
+            self._uneven += [pagination.page][: MAX_NAMED_PAGES - len(self._uneven)]
 
     def record_end(self) -> None:
         """Record that the end of the list was reached, so that the sums can be compared."""
@@ -63,41 +63,41 @@ class DriftDetector:
         if self._first is None:
             return ()
         first, noun = self._first, self._noun
-        said: list[str] = []
+        changes: list[str] = []
         fitting = -(-first.total_items // first.per_page)
         if first.total_pages not in (fitting, max(1, fitting)):
-            said.append(
+            changes.append(
                 f"the server announced {_count(first.total_pages, 'page')} of {first.per_page:,} "
                 f"for {_count(first.total_items, noun)}"
             )
         if self._lowest != self._highest:
-            said.append(
+            changes.append(
                 f"the server counted {first.total_items:,} {noun}s at first and "
                 f"{self._latest:,} at last, between {self._lowest:,} and {self._highest:,}"
             )
         if self._most_pages > first.total_pages:
-            said.append(
+            changes.append(
                 f"the list grew from {first.total_pages:,} to {self._most_pages:,} pages "
                 "while it was read"
             )
         if duplicates:
-            said.append(f"{_count(duplicates, noun)} came twice and went out once")
+            changes.append(f"{_count(duplicates, f'duplicate {noun}')} left out")
         if self.status_mismatches:
-            said.append(
+            changes.append(
                 f"{_count(self.status_mismatches, noun)} came with another status than asked for"
             )
         if self._uneven:
             pages = _pages(self._uneven, self._uneven_count)
-            said.append(f"{pages} did not hold as many {noun}s as announced")
+            changes.append(f"{pages} did not hold as many {noun}s as announced")
         if self._resized:
-            said.append("the server changed its page size between pages")
+            changes.append("the server changed its page size between pages")
         if self._complete and self._rows - duplicates != self._latest:
             received = self._rows - duplicates
             were = "was" if received == 1 else "were"
-            said.append(
+            changes.append(
                 f"{_count(received, noun)} {were} received, the server counted {self._latest:,}"
             )
-        return tuple(said)
+        return tuple(changes)
 
 
 def _count(number: int, noun: str) -> str:

@@ -1,4 +1,4 @@
-"""Planner: which windows of the list are still to be read, as the pages tell.
+"""Planner: which windows of the list are still to be read, as the pages show.
 
 The plan is page 1, then 2 … total_pages with one page size. The API states no order and has no
 cursor, the list changes while it is read, and a short page in the middle is not its end.
@@ -46,7 +46,7 @@ class Planner:
         """Record the next page, in order; return a window to read before all others, or None.
 
         That window is the page itself, where it was the short end of the list when it was read
-        and another page tells that the list has grown since: what filled it up is in no other
+        and another page shows that the list has grown since: what filled it up is in no other
         page.
 
         Args:

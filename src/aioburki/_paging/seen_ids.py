@@ -1,12 +1,13 @@
-"""Seen: the ids that a pull has delivered, so that none is delivered twice.
+"""Seen ids: the ids that a pull has delivered, so that none is delivered twice.
 
-A set of a million ids takes 80 MB. While ids come in order (rising or falling, gaps or not)
-they are kept page by page: as one bit for each number from the page's first id to its last, or
-where these lie further apart, as offsets in the smallest array that holds them. That is one bit
-to eight bytes an id. Only ids that come out of order go into a set.
+A set of a million ids takes 80 MB. Ids in ascending or descending order, with or without gaps, are
+stored as one block for each page: a bit for each number from the page's first id to its last or, if
+the ids are further apart, offsets in the smallest array type that can hold them. That is one bit to
+eight bytes for each id. Only ids that are out of order are stored in a set.
 
-All pages share one buffer. A small object for each, among answers that come and go, would keep
-the memory of these from being given back.
+All blocks share one buffer. A small object for each page, allocated between the bodies of
+responses, would fragment the heap, so that the memory of the bodies could not be returned to the
+system.
 """
 
 from __future__ import annotations
@@ -17,21 +18,21 @@ from collections.abc import Sequence
 from itertools import islice
 from operator import lt
 
-# Two bytes an id, which is what offsets take.
+# Bits for each id up to which a block has a bit for each number: two-byte offsets take as many.
 MAX_BITS = 16
 
 _ONE = ord("1")
 
-# Bytes of an offset, and how `array` calls numbers of that size.
+# Bytes of an offset, and the type code of `array` for them.
 _CODES = {1: "B", 2: "H", 4: "I", 8: "Q"}
 _BITS = 0
 
 
 class SeenIds:
-    """Remember ids; exact, whatever their order."""
+    """Set of ids, exact for any order of ids and small if they are ordered."""
 
     def __init__(self) -> None:
-        self._sign = 0  # 1 in a rising list, -1 in a falling one, 0 while one id is all we know
+        self._sign = 0  # 1: ascending, -1: descending, 0: not known yet
         self._last: int | None = None
         self._loose: set[int] = set()
         self._forget_blocks()
@@ -39,11 +40,11 @@ class SeenIds:
     def _forget_blocks(self) -> None:
         self._ends: list[int] = []  # the last id of each block
         self._widths = bytearray()  # bytes of its offsets, or _BITS
-        self._starts = array("Q", (0,))  # where it stands in the buffer, and the next one would
+        self._starts = array("Q", (0,))  # its offset in the buffer; then the end of the buffer
         self._buffer = bytearray()
 
     def add(self, ids: Sequence[int]) -> list[bool]:
-        """Remember *ids* and tell for each whether it is new."""
+        """Record *ids*; return for each whether it is new."""
         if not ids:
             return []
         if not self._sign:
@@ -131,6 +132,6 @@ def _bits(keys: Sequence[int]) -> bytes:
 
 
 def _offsets(keys: Sequence[int], code: str) -> bytes:
-    """Return how far each key is below the last one, rising."""
+    """Return the distance of each key from the last one, in ascending order."""
     last = keys[-1]
     return array(code, [last - key for key in reversed(keys)]).tobytes()

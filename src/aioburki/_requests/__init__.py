@@ -1,8 +1,9 @@
-"""One page, until it is there or given up.
+"""Requests: fetch one page, with as many attempts as the retry policy allows.
 
-`fetcher` gets a page through attempts and waits, `attempt` sends one request and reads its answer,
-`failures` turns what went wrong into our errors, `redaction` makes the server's words safe to
-show, `sender` builds the requests, `endpoint` describes a list of the API, `stats` counts.
+`fetcher` repeats attempts and sleeps between them, as `retry_policy` decides. `attempt` sends one
+request and decodes its response, `sender` builds the request. `failures` maps a failed attempt,
+such as a 429, to an error; `response_headers` reads its Retry-After and the quota headers,
+`redaction` its detail. `endpoint` describes a list of the API, `stats` counts requests.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Exchange: one GET and what came of it: a page, or a failure that says what it means."""
+"""Attempt: one GET request and its outcome, a page or a failure."""
 
 from __future__ import annotations
 
@@ -31,23 +31,23 @@ from .sender import Sender
 
 T = TypeVar("T")
 
-# Decoded in a quarter of a millisecond, if it is as documented.
+# Bytes. A body of this size in the documented shape is decoded in a quarter of a millisecond.
 SMALL_BODY = 32_768
 
 
 @attrs.frozen
 class AttemptOutcome(Generic[T]):
-    """The page or the failure of one request, and what the server told about its quota."""
+    """The page or the failure of one request, and the quota headers of its response."""
 
     result: Page[T] | Failure
     quota: QuotaHeaders | None = None
 
 
 class AttemptRunner:
-    """Send requests and read their answers, one at a time.
+    """Send requests concurrently; decode their responses one at a time.
 
     Args:
-        settings: server, and how long an attempt may take.
+        settings: base URL, timeout, maximum size of a body.
         sender: sends the requests.
     """
 
@@ -64,37 +64,41 @@ class AttemptRunner:
         return self._sender.is_closed
 
     async def run(self, query: ListQuery[T], window: PageWindow) -> AttemptOutcome[T]:
-        """Ask for *window* once and return what came of it; raise nothing but cancellation."""
+        """Send one request for *window* and return its outcome; failures are returned, not raised.
+
+        Raises:
+            Exception: what the user's transport or client raises and httpx does not, unchanged.
+        """
         with RedactedHttpLog():
             if self._sender.survives_cancellation:
-                return await self._exchange(query, window)
-            return await self._exchange_in_child_task(query, window)
+                return await self._run(query, window)
+            return await self._run_in_child_task(query, window)
 
-    async def _exchange_in_child_task(
+    async def _run_in_child_task(
         self, query: ListQuery[T], window: PageWindow
     ) -> AttemptOutcome[T]:
-        """Exchange in a child task, so that a cancellation arrives as one of an anyio scope.
+        """Run in a child task, so that a cancellation reaches it as that of an anyio cancel scope.
 
         httpcore shields its clean-up against that, but not against `asyncio.Task.cancel`, after
         which its pool has lost a connection (https://github.com/encode/httpcore/issues/1093).
         """
         outcome: list[AttemptOutcome[T] | Exception] = []
 
-        async def exchange() -> None:
+        async def run() -> None:
             try:
-                outcome.append(await self._exchange(query, window))
+                outcome.append(await self._run(query, window))
             except Exception as error:  # noqa: BLE001 - passed on below, out of the group
                 outcome.append(error)
 
         async with anyio.create_task_group() as group:
-            group.start_soon(exchange, name="aioburki exchange")
+            group.start_soon(run, name="aioburki attempt")
         if not outcome:  # the child itself was cancelled
             raise asyncio.CancelledError
         if isinstance(outcome[0], Exception):
             raise outcome[0]
         return outcome[0]
 
-    async def _exchange(self, query: ListQuery[T], window: PageWindow) -> AttemptOutcome[T]:
+    async def _run(self, query: ListQuery[T], window: PageWindow) -> AttemptOutcome[T]:
         response: httpx.Response | None = None
         body: bytes | BodyProblem = b""
         try:
@@ -106,16 +110,16 @@ class AttemptRunner:
                     body = await read_body(response, largest)
                 finally:
                     await response.aclose()
-                    # It and its stream hold each other, and with them all of the exchange.
+                    # A response and its stream are a cycle, which would keep the body alive.
                     response.stream = httpx.ByteStream(b"")
         except httpx.HTTPStatusError as error:  # raised by a hook of the user's client
             response, body = error.response, body_if_read(error.response)
         except (httpx.HTTPError, OSError) as error:
-            # What the status says does not depend on the rest of the body, unless it is 200.
+            # An error status is reported even if its body is not complete.
             if response is None or response.status_code == 200:
                 return AttemptOutcome(failure_of_connection(error, self._host))
-        # Answers that land together are read one after another, in this order and in turns of
-        # the loop, or others would wait for the sum of them.
+        # Responses that arrive together are decoded one after another, in turns of the event loop:
+        # otherwise other tasks would wait until all of them are decoded.
         async with self._reading:
             await asyncio.sleep(0)
             return await self._read(query, window, response, body)
@@ -128,9 +132,9 @@ class AttemptRunner:
         body: bytes | BodyProblem,
     ) -> AttemptOutcome[T]:
         now = datetime.now(UTC)
-        # Most servers send none of the headers that would be looked for one by one.
-        is_rationed = any(b"ratelimit" in name.lower() for name, _ in response.headers.raw)
-        quota = read_quota_headers(response.headers, now) if is_rationed else None
+        # Most servers send none of these headers, and looking up each of them takes time.
+        has_quota = any(b"ratelimit" in name.lower() for name, _ in response.headers.raw)
+        quota = read_quota_headers(response.headers, now) if has_quota else None
         readable = b"" if isinstance(body, BodyProblem) else body
         outcome: Page[T] | Failure | None = failure_of_status(
             response, readable, self._settings.api_key.value, now, quota
@@ -145,7 +149,7 @@ class AttemptRunner:
 
 @asynccontextmanager
 async def _anyio_deadline(seconds: float) -> AsyncGenerator[None]:
-    """Raise TimeoutError after *seconds*, by a cancellation that httpcore's clean-up survives."""
+    """Raise TimeoutError after *seconds*, by a cancellation that httpcore's clean-up ignores."""
     with anyio.fail_after(seconds):
         yield
 

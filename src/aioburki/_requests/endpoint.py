@@ -1,4 +1,8 @@
-"""Endpoint: all that is particular to one list of the API, as one value."""
+"""Endpoint: all that is particular to one list of the API, as one value.
+
+A second endpoint is one new module like `_list_contacts`: an attrs class for its items and an
+`Endpoint`. `tests/test_second_endpoint.py` is an example.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +24,8 @@ class Endpoint(Generic[T]):
     Attributes:
         path: path of the URL, with ``{campaign_id}`` in it.
         noun: what an item is called in messages; the plural adds an s.
-        decoder: turns the bytes of an answer into a page of items.
-        key: returns the id of an item, by which repeats are found.
+        decoder: decodes the body of a response to a page of items.
+        key: returns the id of an item, by which duplicates are found.
     """
 
     path: str
@@ -45,5 +49,5 @@ class ListQuery(Generic[T]):
 
     def parameters(self, window: PageWindow) -> dict[str, str]:
         """Return the URL parameters that ask for *window*."""
-        place = {"page": str(window.page), "per_page": str(window.per_page)}
-        return place | dict(self.filters)
+        paging = {"page": str(window.page), "per_page": str(window.per_page)}
+        return paging | dict(self.filters)

@@ -1,4 +1,4 @@
-"""Failures: what one failed attempt means. The only place where foreign errors become ours.
+"""Failures: map a failed attempt to an error of this package. No other module does that.
 
 The errors are returned, not raised. The fetcher raises them outside any ``except`` block, so that
 neither ``__cause__`` nor ``__context__`` leads to a request, a header or a body.
@@ -57,7 +57,7 @@ class Failure:
     Attributes:
         error: what to raise if the page is given up. It has no cause and no context.
         transient: whether another attempt may succeed.
-        retry_after: seconds that the answer asks the client to wait, or None if it asks for none:
+        retry_after: seconds that the response asks the client to wait, or None if it does not:
             its Retry-After, or for a 429 without one the time until its quota is reset.
     """
 
@@ -67,7 +67,7 @@ class Failure:
 
     @property
     def is_outage(self) -> bool:
-        """Return whether it may be that the server is down: no answer, or a transient 5xx."""
+        """Return whether the server may be down: no complete response, or a transient 5xx."""
         return self.transient and isinstance(self.error, TransportError | ServerError)
 
     @property
@@ -77,7 +77,7 @@ class Failure:
 
     @property
     def is_answered(self) -> bool:
-        """Return whether an answer came, whatever it says."""
+        """Return whether there was a response, whatever its status."""
         return not isinstance(self.error, TransportError)
 
 
@@ -87,7 +87,7 @@ def failure_of_connection(error: httpx.HTTPError | OSError, host: str) -> Failur
     The error's message is ours and names *host*; nothing of the exception's text is in it.
     """
     if isinstance(error, httpx.TimeoutException | TimeoutError):
-        message = f"no complete answer from {host} in time"
+        message = f"no complete response from {host} in time"
         if isinstance(error, httpx.ConnectTimeout):
             message = f"no connection to {host} in time"
         return Failure(RequestTimeoutError(message), transient=True)
@@ -101,7 +101,7 @@ def failure_of_connection(error: httpx.HTTPError | OSError, host: str) -> Failur
             message = f"the proxy would not connect to {host}"
         # httpcore passes some errors of TLS and of sockets on untranslated: ssl.SSLError, OSError.
         case httpx.NetworkError() | httpx.RemoteProtocolError() | OSError():
-            message = f"the connection to {host} broke before the answer was complete"
+            message = f"the connection to {host} broke before the response was complete"
         case _:
             message = f"the request could not be sent to {host}: {type(error).__name__}"
             return Failure(TransportError(message), transient=False)
@@ -117,14 +117,14 @@ def failure_of_status(
 ) -> Failure | None:
     """Return what a status other than 200 means, or None for a 200 that may be a page.
 
-    HTML in place of JSON is no answer of this API, unless the status is 5xx or transient.
+    HTML instead of JSON is not a response of this API, unless the status is 5xx or transient.
 
     Args:
         response: its status and headers.
         body: its body, or the empty bytes if that could not be read.
         secret: the API key, which is masked in the error's detail.
         now: the present time, aware; used if the response has no usable Date header.
-        quota: what the response's headers say of the quota, if they do.
+        quota: the response's quota headers, if it has any.
     """
     status = response.status_code
     is_html = _is_html(response, body)
@@ -143,8 +143,8 @@ def failure_of_status(
 
 
 def failure_of_content(problem: Undecodable, noun: str) -> Failure:
-    """Return what a 200 means whose body is not a page of the items that *noun* names."""
-    error = ResponseDecodeError(f"the answer is not a page of {noun}s: {problem.problems[0]}")
+    """Return what a 200 means if its body is not a page of items; *noun* is what one is called."""
+    error = ResponseDecodeError(f"the response is not a page of {noun}s: {problem.problems[0]}")
     error.problems = problem.problems
     return Failure(error, transient=problem.broken)
 

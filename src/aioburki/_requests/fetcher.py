@@ -36,7 +36,7 @@ T = TypeVar("T")
 
 @attrs.define
 class PageRequest(Generic[T]):
-    """One page to fetch, and what it took so far.
+    """One page to fetch, and its attempts so far.
 
     Attributes:
         query: which list the page is of.
@@ -44,8 +44,7 @@ class PageRequest(Generic[T]):
         stats: counts the requests of the pull.
         started: the loop's time at which the fetch began, in seconds.
         attempts: requests sent for the page.
-        failures: failed attempts, without 429s: those say that the limit is reached, not that
-            something is broken.
+        failures: failed attempts, without 429s.
         refusals: 429s.
         number: the pacer's number of the last request.
         sent: the loop's time at which the last request was sent, in seconds.
@@ -79,7 +78,7 @@ class Fetcher:
 
     Args:
         settings: the client's settings.
-        attempt_runner: sends one request and returns what came of it.
+        attempt_runner: sends one request and returns its outcome.
         on_event: called with each event, or None.
     """
 
@@ -100,7 +99,7 @@ class Fetcher:
 
     @property
     def concurrency(self) -> int:
-        """Return the most requests in flight at once."""
+        """Return the maximum number of requests in flight."""
         return self._concurrency
 
     def close(self) -> None:
@@ -121,7 +120,7 @@ class Fetcher:
 
         Raises:
             BurkiError: the page was given up. Nothing is chained to the error.
-            ClientClosedError: the client was closed before the page had come.
+            ClientClosedError: the client was closed before the page was received.
         """
         self.check_open()
         request = PageRequest(query, window, stats, started=loop_time())
@@ -138,7 +137,7 @@ class Fetcher:
             stats.waited += decision.delay
 
     async def _attempt(self, request: PageRequest[T]) -> Page[T] | Failure:
-        """Send one request and return what came of it; the slot is held no longer than this."""
+        """Send one request and return its result; the slot is released before any back-off."""
         async with self._slots:
             asked = loop_time()
             request.is_trial = await self._breaker.acquire()
@@ -150,15 +149,15 @@ class Fetcher:
                     self.check_open()
                     request.attempts += 1
                     request.stats.requests += 1
-                    answer = await self._attempts.run(request.query, request.window)
+                    outcome = await self._attempts.run(request.query, request.window)
                 finally:
                     self._pacer.release()
             finally:
                 if request.is_trial:
                     self._breaker.release()
-        if answer.quota is not None:
-            self._pacer.record_quota(answer.quota, request.number)
-        return answer.result
+        if outcome.quota is not None:
+            self._pacer.record_quota(outcome.quota, request.number)
+        return outcome.result
 
     def _decide(self, request: PageRequest[Any], failure: Failure) -> Decision:
         """Count *failure*, ask the policy what follows, and record that for all requests."""
@@ -199,7 +198,7 @@ class Fetcher:
                 self._pacer.record_refusal(request.sent, decision.pause_all)
             case Retry() if state.circuit is not None:
                 self._breaker.record_failure(state.circuit)
-            case Retry():  # an answer, such as a 408 or an incomplete page: the server is not down
+            case Retry():  # a response, such as a 408 or an incomplete page: the server is not down
                 self._breaker.record_answer()
             case GiveUp(is_unavailable=True) if state.refusal is not None:
                 self._pacer.record_refusal(request.sent, decision.pause_all)

@@ -1,4 +1,4 @@
-"""Redaction: the detail of an error answer, without anything that must not be shown.
+"""Redaction: the detail of an error response, without secrets and personal data.
 
 The API's errors are ``{"detail": "…"}``. A 422 has a list in its place,
 ``[{"loc": […], "msg": "…", "type": "…"}]``. FastAPI adds the refused value as ``input``, so only
@@ -28,14 +28,14 @@ _CREDENTIAL = re.compile(r"(?i)\bbearer\s+\S+")
 
 @attrs.frozen
 class Detail:
-    """The detail of an error answer as one text, and one line for each problem of a 422."""
+    """The detail of an error response as one text, and one line for each problem of a 422."""
 
     text: str | None = None
     problems: tuple[str, ...] = ()
 
 
 def read_detail(body: bytes, secret: str) -> Detail:
-    """Return the detail of an error answer; an empty one if *body* has none or is no JSON.
+    """Return the detail of an error response; an empty one if *body* has none or is no JSON.
 
     *secret* (the API key), phone numbers and control characters are masked or escaped.
     """

@@ -1,4 +1,4 @@
-"""Response headers: what an answer says of waits and of its rate limit, as plain numbers.
+"""Response headers: Retry-After and rate limit headers as plain numbers.
 
 Reads ``Retry-After``, ``Date``, ``X-RateLimit-Limit``, ``-Remaining`` and ``-Reset`` (an older page
 of the vendor's documentation names these three), and the ``RateLimit-…`` and ``RateLimit`` fields
@@ -31,7 +31,7 @@ _LONG_NAMES = {"r": "remaining", "t": "reset"}
 def read_requested_wait(
     headers: Mapping[str, str], now: datetime, *, status: int, quota: QuotaHeaders | None
 ) -> float | None:
-    """Return the seconds that an error answer asks the client to wait, or None if it names none.
+    """Return the seconds that an error response asks the client to wait, or None.
 
     That is its Retry-After; for a 429 without a usable one, the time until its quota is reset.
     A date is read against the server's own Date header where there is one, else against *now*,
@@ -48,7 +48,7 @@ def parse_retry_after(value: str | None, now: datetime) -> float | None:
     """Return the seconds that a Retry-After header asks for, or None if it has no usable value.
 
     Accepts seconds, with a fraction too, and an HTTP date, which is compared with *now*, an aware
-    datetime. Long waits are returned whole. Zero and what lies in the past are not usable,
+    datetime. Long waits are not cut. Zero and what lies in the past are not usable,
     because the request would be repeated without any wait.
     """
     if value is None:
@@ -73,7 +73,7 @@ def parse_http_date(value: str | None) -> datetime | None:
 
 
 def read_quota_headers(headers: Mapping[str, str], now: datetime) -> QuotaHeaders | None:
-    """Return what the headers of an answer say of the quota, or None if nothing usable.
+    """Return the quota that the headers of a response state, or None if none is usable.
 
     *headers* must ignore case, as `httpx.Headers` do. A reset time in epoch seconds is compared
     with the server's own Date header where there is one, else with *now*, an aware datetime.

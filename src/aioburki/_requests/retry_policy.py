@@ -77,7 +77,7 @@ _MAX_EXPONENT = 10
 
 @attrs.frozen(kw_only=True)
 class RetryState:
-    """What is known beside the failure, this failure included.
+    """What is known besides the failure. The counts include it.
 
     Attributes:
         now: the loop's time, in seconds.
@@ -144,7 +144,7 @@ class RetryPolicy:
     """Decide what follows a failed attempt.
 
     Args:
-        attempts: most attempts for one page, from 1; 429s are not counted.
+        attempts: maximum number of attempts for one page, from 1; 429s are not counted.
         max_wait: seconds, the longest wait that the server may cause.
         config: the constants.
     """

@@ -1,4 +1,4 @@
-"""Stats: what the requests of one pull took."""
+"""Stats: counts of the requests of one pull."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class RequestStats:
     Attributes:
         requests: HTTP requests sent, retries included.
         retries: requests repeated after a transient failure.
-        rate_limited: answers of HTTP 429.
+        rate_limited: responses of HTTP 429.
         waited: seconds spent in back-off, pauses and pacing, summed over requests that waited
             at the same time.
     """
