@@ -141,7 +141,7 @@ class Watch:
         try:
             self.note("pickle", pickle.dumps(error).decode("latin-1"))
         except (TypeError, AttributeError, pickle.PicklingError):
-            return  # somebody else's attribute
+            return  # an attribute of another owner
 
     def _note_frames(self, error: BaseException) -> None:
         """Note the local variables of our frames, as reporters of errors show them."""
@@ -164,7 +164,7 @@ def _is_ours(kind: type) -> bool:
 
 
 def _came_out(error: BaseException) -> bool:
-    """Tell whether *error* passed through the package and reached a test."""
+    """Return whether *error* passed through the package and reached a test."""
     files = [frame.f_code.co_filename for frame, _ in traceback.walk_tb(error.__traceback__)]
     return any(file.startswith(PACKAGE) for file in files) and files[0].startswith(TESTS)
 

@@ -1,4 +1,4 @@
-"""Architecture: which room may import which, how long things are, and how tests are written."""
+"""Architecture: imports between rooms, length of modules and functions, docstrings of tests."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import aioburki
 
 PACKAGE = Path(aioburki.__file__).parent
 
-# From the bottom up: a room is a folder, or a module that stands by itself. Each imports only what
-# stands before it.
+# From the bottom up: a room is a folder, or a module outside of folders. Each imports only rooms
+# before it.
 ROOMS = [
     "_version",
     "_clock",
@@ -40,7 +40,7 @@ ROOMS = [
     "__main__",
 ]
 
-# What these rooms must not import, of this package and of others: they decide and count.
+# What these rooms must not import, of this package and of others.
 UNKNOWN = {
     "_paging": {"httpx", "httpcore", "h11", "_http", "_requests", "_models", "_list_contacts"},
     "_throttle": {"httpx", "httpcore", "h11", "_http", "_requests", "_models", "_page"},
@@ -74,8 +74,8 @@ def imported(path: Path) -> tuple[set[str], set[str]]:
     for node in ast.walk(tree(path)):
         if isinstance(node, ast.ImportFrom) and node.level:
             base = here[: len(here) + 1 - node.level]
-            named = node.module.split(".") if node.module else [node.names[0].name]
-            own.add(".".join(base + named))
+            named = [node.module] if node.module else [alias.name for alias in node.names]
+            own |= {".".join([*base, name]) for name in named}
         elif isinstance(node, ast.ImportFrom):
             others.add((node.module or "").split(".")[0])
         elif isinstance(node, ast.Import):
@@ -84,13 +84,13 @@ def imported(path: Path) -> tuple[set[str], set[str]]:
 
 
 def test_every_room_has_its_place() -> None:
-    """No room stands outside the order, and none is named that is not there."""
+    """Every room is in the order, and every room in the order exists."""
     assert {room_of(path) for path in MODULES} == set(ROOMS)
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_rooms_import_only_what_is_below(path: Path) -> None:
-    """Data flows one way, and there is no cycle to hide."""
+    """Rooms import only rooms before them in the order, so there is no cycle."""
     own, others = imported(path)
     rooms = {module.split(".")[0] for module in own} - {room_of(path)}
     assert rooms <= set(ROOMS[: ROOMS.index(room_of(path))])
@@ -117,13 +117,13 @@ def test_rooms_know_only_their_own_subject(room: str) -> None:
 
 
 def test_tasks_are_created_in_one_place() -> None:
-    """Whoever looks for what runs side by side finds it in the prefetch."""
+    """Tasks are created in the prefetch, and for one attempt if httpx's own pool needs it."""
     creating = set()
     for path in MODULES:
         for node in ast.walk(tree(path)):
             if isinstance(node, ast.Attribute) and node.attr in TASKS:
                 creating.add(name_of(path))
-    # The second waits for its one child on the spot, and only where httpx's own pool needs it.
+    # The second awaits its one child task at once, and only where httpx's own pool needs it.
     assert creating == {"_paging/prefetch", "_requests/attempt"}
 
 

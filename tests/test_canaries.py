@@ -70,7 +70,7 @@ def test_other_texts_are_not_mistaken_for_canaries(text: str) -> None:
 
 
 class PickledError(BurkiError):
-    """Shows nothing but to who unpickles it."""
+    """Shows its value only when it is unpickled."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (PickledError, (f"{KEY}",), {})

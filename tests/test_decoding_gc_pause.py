@@ -51,7 +51,7 @@ def generations(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_nothing_is_collected_in_the_block() -> None:
-    """However much is built, the collector does not run."""
+    """However many objects the block allocates, the collector does not run."""
     with gc_paused():
         before = collections()
         built = build()
@@ -136,7 +136,7 @@ assert not any(id(each) in young for each in built)
 
 @pytest.mark.skipif(sys.version_info >= (3, 14), reason="nothing is frozen there")
 def test_objects_that_python_has_frozen_do_not_count() -> None:
-    """What the interpreter has frozen when it started, as 3.12 does, keeps no page young."""
+    """Objects that CPython 3.12 freezes at its start do not count as the application's."""
     command = [sys.executable, "-c", FROZEN_BY_PYTHON]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

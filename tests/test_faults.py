@@ -303,7 +303,7 @@ async def test_unknown_host_is_a_failed_connection(monkeypatch: pytest.MonkeyPat
 
 @pytest.fixture
 def slow_lookups(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
-    """Make each name lookup take 0.5 s; return a function that tells the most that ran at once."""
+    """Make each name lookup take 0.5 s; the fixture returns how many ran at once."""
     getaddrinfo = socket.getaddrinfo
     lock = threading.Lock()
     running = max_running = 0

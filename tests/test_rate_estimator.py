@@ -210,15 +210,15 @@ async def test_client_keeps_within_a_told_quota() -> None:
     async def answer(request: httpx.Request) -> httpx.Response:
         await asyncio.sleep(0.01)
         assert limiter.take(loop.time() - start) is None
-        said = limiter.quota(loop.time() - start)
-        assert said is not None
+        quota = limiter.quota(loop.time() - start)
+        assert quota is not None
         return httpx.Response(
             200,
             json=page(int(request.url.params["page"]), 1, range(35)),
             headers={
                 "x-ratelimit-limit": "10",
-                "x-ratelimit-remaining": str(said.remaining),
-                "x-ratelimit-reset": str(said.reset),
+                "x-ratelimit-remaining": str(quota.remaining),
+                "x-ratelimit-reset": str(quota.reset),
             },
         )
 

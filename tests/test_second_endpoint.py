@@ -114,7 +114,7 @@ async def test_second_endpoint_has_the_same_errors() -> None:
 
 
 async def test_second_endpoint_reports_what_moved(caplog: pytest.LogCaptureFixture) -> None:
-    """Its repeats are left out, and what moved is told in its own noun."""
+    """Its repeats are left out, and the drift names its own noun."""
     server = Server(5)
     server.change = {"id": 3}
     async with BurkiClient(KEY, transport=httpx.MockTransport(server)) as burki:

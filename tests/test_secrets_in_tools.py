@@ -354,7 +354,7 @@ async def test_reported_tracebacks_show_local_variables(tool: str, tmp_path: Pat
 
 @pytest.mark.parametrize("tool", ["rich", "structlog's console", "structlog's dictionaries"])
 def test_reporters_show_what_is_not_masked(tool: str) -> None:
-    """A key in a local variable of somebody else's is shown."""
+    """A key in a local variable of the application is shown."""
 
     def fail(key: str) -> None:
         raise ValueError("no such key")

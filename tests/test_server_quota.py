@@ -1,4 +1,4 @@
-"""Quotas that the server tells in its headers: kept within."""
+"""Server quota: requests keep within the quota that the server states in its headers."""
 
 from __future__ import annotations
 
