@@ -7,6 +7,7 @@ import ssl
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Self
 
 import httpcore
 import httpx
@@ -35,7 +36,7 @@ class RecordingPool:
     async def aclose(self) -> None:
         self.calls.append("aclose")
 
-    async def __aenter__(self) -> RecordingPool:
+    async def __aenter__(self) -> Self:
         self.calls.append("enter")
         return self
 

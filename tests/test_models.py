@@ -1,4 +1,4 @@
-"""The data classes: what they hold, what they equal and what their repr shows."""
+"""Models: their values, equality and repr."""
 
 from __future__ import annotations
 

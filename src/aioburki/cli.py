@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, suppress
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
 from cyclopts import App, CycloptsError, Parameter
 from tqdm import tqdm
@@ -243,7 +243,7 @@ class _Progress:
         self._pages = 0
         self._pauses = 0
 
-    def __enter__(self) -> _Progress:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

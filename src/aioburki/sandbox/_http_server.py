@@ -56,16 +56,7 @@ async def _wait_for_disconnect(receive: Receive) -> None:
 
 
 async def serve_http(sandbox: Sandbox, port: int, on_ready: Callable[[str], None]) -> None:
-    """Serve *sandbox* on 127.0.0.1 until interrupted or cancelled.
-
-    Args:
-        sandbox: what answers the requests.
-        port: TCP port; 0 for any that is free.
-        on_ready: called once with the URL, when connections are accepted.
-
-    Raises:
-        OSError: the port is in use.
-    """
+    """Serve *sandbox* on 127.0.0.1; see `aioburki.sandbox.serve`."""
     with _listener(port) as listener:
         config = uvicorn.Config(
             asgi_app(sandbox),
