@@ -1,4 +1,4 @@
-"""The plan: which pages are asked for, and when it ends."""
+"""Planner: which pages are requested, and when the pull ends."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def drain(plan: Planner) -> list[int]:
 
 
 def test_page_one_first_then_the_rest() -> None:
-    """Nothing but page 1 is known until it has come."""
+    """Only page 1 is planned until it is received."""
     pages = plan()
     assert pages.next_window() == PageWindow(page=1, per_page=100)
     assert pages.next_window() is None
@@ -93,7 +93,7 @@ def test_server_that_always_claims_a_next_page_is_not_followed_for_ever() -> Non
 
 
 def test_limit_asks_for_no_page_too_many() -> None:
-    """Only the pages that the limit needs are asked for."""
+    """Only the pages that the limit needs are requested."""
     pages = plan(limit=250)
     drain(pages)
     pages.record_page(page(1, 10), new=100, delivered=100)
@@ -105,7 +105,7 @@ def test_limit_asks_for_no_page_too_many() -> None:
 
 
 def test_limit_asks_for_more_if_pages_bring_less() -> None:
-    """Repeats and short pages are made up for, up to the end of the list."""
+    """With a limit, further pages replace duplicates and short pages, up to the end of the list."""
     pages = plan(limit=150)
     drain(pages)
     pages.record_page(page(1, 3), new=100, delivered=100)
@@ -125,12 +125,12 @@ def test_limit_counts_with_the_page_size_of_the_server() -> None:
 
 
 def test_limit_zero_asks_for_nothing() -> None:
-    """At most no contacts need no request."""
+    """A limit of 0 needs no request."""
     assert drain(plan(limit=0)) == []
 
 
 def test_short_end_that_filled_up_is_read_again() -> None:
-    """The page that was the short end when the list grew beyond it holds contacts unread."""
+    """A short last page is read again if the list has grown beyond it since."""
     pages = plan()
     drain(pages)
     assert pages.record_page(page(1, 3), new=100, delivered=100) is None
@@ -147,7 +147,7 @@ def test_short_end_that_filled_up_is_read_again() -> None:
 
 
 def test_short_page_is_read_again_only_if_the_list_grew_since() -> None:
-    """A list that shrinks, or a limit that is reached, asks for nothing twice."""
+    """If the list shrinks or the limit is reached, no page is read again."""
     pages = plan()
     drain(pages)
     pages.record_page(page(1, 4), new=100, delivered=100)
@@ -162,7 +162,7 @@ def test_short_page_is_read_again_only_if_the_list_grew_since() -> None:
 
 
 def test_short_end_is_read_again_though_it_stays_the_end() -> None:
-    """A contact that is appended to the last page is not missed for want of a new page."""
+    """The last page is read again if a contact was added to it."""
     pages = plan()
     drain(pages)
     pages.record_page(page(1, 3, total_items=250), new=100, delivered=100)
@@ -174,7 +174,7 @@ def test_short_end_is_read_again_though_it_stays_the_end() -> None:
 
 
 def test_last_page_that_is_short_of_its_own_count_is_read_again() -> None:
-    """An import between rows and count of the last page is followed too, but only once."""
+    """A page shorter than its own total implies is read again, but only once."""
     pages = plan()
     drain(pages)
     pages.record_page(page(1, 2, total_items=140), new=100, delivered=100)

@@ -1,4 +1,4 @@
-"""The look-ahead: order, bound, failure, and ending in every way."""
+"""Prefetch: order of the pages, bound, failures, cancellation and closing."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def windows(total: int | None = None) -> Iterator[PageWindow]:
 
 
 class Spy:
-    """Fetch page numbers as themselves, and note who is at it."""
+    """Return each page number as its page; record what is started, running and cancelled."""
 
     def __init__(self, delays: dict[int, float] | None = None) -> None:
         self.delays = delays or {}
@@ -65,14 +65,14 @@ async def drain(prefetch: Prefetch[int]) -> list[int]:
 
 
 async def test_pages_come_in_order() -> None:
-    """Whatever order the answers come in, pages go out in theirs."""
+    """Pages are delivered in order, whatever order they are received in."""
     draw = random.Random(1)
     spy = Spy({page: draw.random() for page in range(1, 101)})
     assert await drain(spy.ahead(total=100)) == list(range(1, 101))
 
 
 async def test_never_more_than_allowed_ahead() -> None:
-    """A consumer that takes nothing holds the fetching back."""
+    """No more than `ahead` pages are requested before the consumer takes one."""
     spy = Spy()
     prefetch = spy.ahead(4)
     prefetch.top_up()
@@ -87,7 +87,7 @@ async def test_never_more_than_allowed_ahead() -> None:
 
 
 async def test_failure_comes_as_itself_after_what_came_before() -> None:
-    """Pages that had come before the failure go out, then the error, and all else stops."""
+    """Pages received before the failure are delivered, then it is raised; other tasks are cancelled."""
     spy = Spy({1: 0.1, 2: 0.1, 3: 5.0, 4: 0.5})
     spy.failures[4] = ValueError("four")
     prefetch = spy.ahead(10)
@@ -107,7 +107,7 @@ async def test_failure_comes_as_itself_after_what_came_before() -> None:
 
 
 async def test_first_of_two_failures_counts() -> None:
-    """Two pages that fail in one instant raise one error, in no group."""
+    """Of two pages that fail at the same time the first error is raised, not in a group."""
     spy = Spy({1: 1.0, 2: 1.0})
     spy.failures |= {1: ValueError("one"), 2: ValueError("two")}
     with pytest.raises(ValueError, match="one"):
@@ -116,7 +116,7 @@ async def test_first_of_two_failures_counts() -> None:
 
 
 async def test_cancelled_consumer_leaves_the_page_alone() -> None:
-    """A cancellation while waiting for a page comes out, and closing ends the rest."""
+    """Cancelling `next` does not cancel the page's task; `aclose` does."""
     spy = Spy()
     prefetch = spy.ahead(3)
     prefetch.top_up()
@@ -130,7 +130,7 @@ async def test_cancelled_consumer_leaves_the_page_alone() -> None:
 
 
 async def test_closing_waits_for_clean_up() -> None:
-    """When closing returns, every task has ended."""
+    """When `aclose` returns, every task has ended."""
     spy = Spy()
     spy.clean_up = 0.9
     prefetch = spy.ahead(3)
@@ -143,7 +143,7 @@ async def test_closing_waits_for_clean_up() -> None:
 
 
 async def test_second_cancellation_during_clean_up_changes_nothing() -> None:
-    """Who is cancelled while closing still closes, and is cancelled afterwards."""
+    """An `aclose` that is cancelled raises CancelledError after all tasks have ended."""
     spy = Spy()
     spy.clean_up = 1.0
     prefetch = spy.ahead(3)
@@ -159,7 +159,7 @@ async def test_second_cancellation_during_clean_up_changes_nothing() -> None:
 
 
 async def test_stopping_from_outside() -> None:
-    """Somebody else's failure stops all tasks; the consumer gets it in its turn."""
+    """After `fail` all tasks are cancelled and `next` raises the first failure."""
     spy = Spy()
     prefetch = spy.ahead(3)
     prefetch.top_up()
@@ -172,7 +172,7 @@ async def test_stopping_from_outside() -> None:
 
 
 async def test_page_can_be_put_before_all_others() -> None:
-    """A window that is wanted next comes next, unless something has failed."""
+    """`fetch_next` delivers its page before all others, and does nothing after a failure."""
     spy = Spy()
     prefetch = spy.ahead(3)
     prefetch.top_up()
@@ -189,8 +189,8 @@ async def test_page_can_be_put_before_all_others() -> None:
     await prefetch.aclose()
 
 
-async def test_task_cancelled_by_somebody_else_cancels_the_consumer() -> None:
-    """A page whose task is cancelled from outside is never taken for the end."""
+async def test_task_cancelled_from_outside_cancels_the_consumer() -> None:
+    """If the task of a page is cancelled from outside, `next` raises CancelledError."""
     spy = Spy()
     prefetch = spy.ahead(1)
     prefetch.top_up()
@@ -203,7 +203,7 @@ async def test_task_cancelled_by_somebody_else_cancels_the_consumer() -> None:
 
 
 async def test_nothing_is_sent_between_a_failure_and_its_consequences() -> None:
-    """A sibling that gets a free slot in the very step of the failure does not use it."""
+    """A task that gets a slot at the moment of a failure sends nothing."""
     slots = asyncio.Semaphore(2)
     sent: list[int] = []
 
