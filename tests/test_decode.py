@@ -525,9 +525,9 @@ AWKWARD = st.fixed_dictionaries(
 )
 
 
-def read_by(way: cattrs.Converter, value: object) -> Page[Contact] | None:
+def read_by(converter: cattrs.Converter, value: object) -> Page[Contact] | None:
     """Return the page that a fast reader makes of *value*, or None if it cannot read it."""
-    *_, done = DECODER.fast_steps(way, value)
+    *_, done = DECODER.fast_steps(converter, value)
     return done
 
 

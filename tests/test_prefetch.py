@@ -87,7 +87,7 @@ async def test_never_more_than_allowed_ahead() -> None:
 
 
 async def test_failure_comes_as_itself_after_what_came_before() -> None:
-    """Pages received before the failure are delivered, then it is raised; other tasks are cancelled."""
+    """Pages received before a failure are delivered, then it is raised; the rest is cancelled."""
     spy = Spy({1: 0.1, 2: 0.1, 3: 5.0, 4: 0.5})
     spy.failures[4] = ValueError("four")
     prefetch = spy.ahead(10)
