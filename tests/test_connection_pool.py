@@ -409,6 +409,16 @@ async def test_connection_is_discarded_if_its_response_cannot_be_closed() -> Non
     assert released == []
 
 
+async def test_connection_is_released_if_its_body_needs_no_closing() -> None:
+    """A body without `aclose`, such as that of a mock, releases its connection too."""
+    released: list[connection_pool.PooledConnection] = []
+    connection, body = new_connection(), httpcore.Response(200, content=b"{}").stream
+    stream = connection_pool.PooledStream(body, connection, released.append)
+    assert [piece async for piece in stream] == [b"{}"]
+    await stream.aclose()
+    assert released == [connection]
+
+
 async def test_closing_on_another_loop_is_refused_and_closes_the_connections() -> None:
     """`aclose` on another loop raises an error, and the loop in use closes the connections."""
     async with wire_server(whole(1)) as server:
