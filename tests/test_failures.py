@@ -34,13 +34,14 @@ from aioburki._requests.failures import (
     failure_of_connection,
     failure_of_status,
 )
+from aioburki._settings import Secret
 
 NOW = datetime(2024, 2, 1, 10, 30, tzinfo=UTC)
 
 
 def failed(status: int, content: bytes = b"", headers: dict[str, str] | None = None) -> Failure:
     response = httpx.Response(status, headers=headers)
-    result = failure_of_status(response, content, KEY, NOW)
+    result = failure_of_status(response, content, Secret(KEY), NOW)
     assert result is not None
     return result
 
@@ -143,7 +144,7 @@ def test_json_by_any_other_name_may_be_a_page() -> None:
     """A body that starts like JSON may be a page, whatever its content type."""
     for kind in ("text/plain", "text/html"):
         response = httpx.Response(200, headers={"content-type": kind})
-        assert failure_of_status(response, b" {}", KEY, NOW) is None
+        assert failure_of_status(response, b" {}", Secret(KEY), NOW) is None
 
 
 @pytest.mark.parametrize(

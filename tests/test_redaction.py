@@ -12,13 +12,18 @@ from hypothesis import strategies as st
 from pages import KEY, PHONE, body
 
 from aioburki._requests.redaction import Detail, read_detail, safe_text
+from aioburki._settings import Secret
+
+SECRET = Secret(KEY)
 
 
 def test_detail_is_the_servers_text() -> None:
     """The detail of a FastAPI error is returned unchanged."""
-    assert read_detail(body({"detail": "Campaign not found"}), KEY) == Detail("Campaign not found")
+    assert read_detail(body({"detail": "Campaign not found"}), SECRET) == Detail(
+        "Campaign not found"
+    )
     content = {"detail": "x", "error_code": "E1", "timestamp": "2024-02-01T10:30:00Z"}
-    assert read_detail(body(content), KEY) == Detail("x")
+    assert read_detail(body(content), SECRET) == Detail("x")
 
 
 def test_validation_problems_come_without_the_input() -> None:
@@ -31,7 +36,7 @@ def test_validation_problems_come_without_the_input() -> None:
             "text",
         ]
     }
-    found = read_detail(body(content), KEY)
+    found = read_detail(body(content), SECRET)
     assert found.problems == (
         "query.per_page: too large",
         "request: alone",
@@ -48,16 +53,16 @@ def test_validation_problems_come_without_the_input() -> None:
 )  # fmt: skip
 def test_unusable_body_has_no_detail(content: bytes) -> None:
     """Anything but a JSON object with a usable detail gives an empty Detail."""
-    assert read_detail(content, KEY) == Detail()
+    assert read_detail(content, SECRET) == Detail()
 
 
 def test_secrets_and_phone_numbers_are_masked() -> None:
     """A key or a phone number that the server repeats is masked."""
     echoed = f"key {KEY} and Bearer sk-other for {PHONE} or 555 019-98877, id 123456"
-    assert safe_text(echoed, KEY) == (
+    assert safe_text(echoed, SECRET) == (
         "key [API key] and [API key] for [number] or [number], id 123456"
     )
-    found = read_detail(body({"detail": [{"loc": [KEY], "msg": PHONE}]}), KEY)
+    found = read_detail(body({"detail": [{"loc": [KEY], "msg": PHONE}]}), SECRET)
     assert KEY not in repr(found)
     assert PHONE not in repr(found)
 
@@ -78,28 +83,28 @@ def test_secrets_and_phone_numbers_are_masked() -> None:
 )
 def test_phone_numbers_are_masked_with_any_separators(number: str) -> None:
     """Spaces, brackets, dashes and other separators do not prevent masking."""
-    assert safe_text(f"for {number}!", KEY) == "for [number]!"
+    assert safe_text(f"for {number}!", SECRET) == "for [number]!"
 
 
 def test_long_keys_are_masked_before_the_text_is_cut() -> None:
     """No part of a long key remains where the text is cut."""
     key = "abcdefghij" * 800
     for before in ("", "x" * 400, "x" * 4900, "x" * 4999, "1" * 4999):
-        assert "abc" not in safe_text(before + key + key, key)
+        assert "abc" not in safe_text(before + key + key, Secret(key))
 
 
 def test_texts_are_short_and_printable() -> None:
     """A long text is cut, control characters are escaped, a key at the cut is masked."""
-    assert safe_text("a\n\x1b[31m\0", KEY) == "a\\n\\x1b[31m\\x00"
-    assert len(safe_text("x" * 10_000_000, KEY)) == 500
-    cut = safe_text("x" * 490 + KEY, KEY)
+    assert safe_text("a\n\x1b[31m\0", SECRET) == "a\\n\\x1b[31m\\x00"
+    assert len(safe_text("x" * 10_000_000, SECRET)) == 500
+    cut = safe_text("x" * 490 + KEY, SECRET)
     assert KEY[:8] not in cut
 
 
 @given(st.text() | st.text(alphabet="+0123456789 -().\n" + KEY))
 def test_no_text_shows_a_key_or_a_long_number(text: str) -> None:
     """Key and phone number are masked in any surrounding text."""
-    shown = safe_text(f"{text}{KEY}{text} {PHONE} {text}", KEY)
+    shown = safe_text(f"{text}{KEY}{text} {PHONE} {text}", SECRET)
     assert KEY not in shown
     assert PHONE not in shown
     assert shown.isprintable()
@@ -110,7 +115,7 @@ def test_no_text_shows_a_key_or_a_long_number(text: str) -> None:
 def test_encoded_keys_are_masked(before: str, encode: Callable[[bytes], bytes]) -> None:
     """A key in base64 is masked, alone or after other text, as in Basic credentials."""
     key = f"{KEY}~~>?/+"
-    shown = safe_text(f"Basic {encode(f'{before}{key};'.encode()).decode()}", key)
+    shown = safe_text(f"Basic {encode(f'{before}{key};'.encode()).decode()}", Secret(key))
     assert "[API key]" in shown
     assert not traces(shown)
 
@@ -118,9 +123,12 @@ def test_encoded_keys_are_masked(before: str, encode: Callable[[bytes], bytes]) 
 def test_key_in_a_url_is_masked() -> None:
     """A key is masked in percent-encoding too."""
     key = f"{KEY}/+="
-    assert safe_text(f"no route to /x?key={KEY}%2F%2B%3D", key) == "no route to /x?key=[API key]"
+    assert (
+        safe_text(f"no route to /x?key={KEY}%2F%2B%3D", Secret(key))
+        == "no route to /x?key=[API key]"
+    )
 
 
 def test_short_keys_are_masked_as_they_are() -> None:
     """A short key, such as the sandbox's, is masked only in its plain form."""
-    assert safe_text("Yes, YWI any", "ab") == "Yes, YWI any"
+    assert safe_text("Yes, YWI any", Secret("ab")) == "Yes, YWI any"

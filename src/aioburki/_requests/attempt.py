@@ -137,7 +137,7 @@ class AttemptRunner:
         quota = read_quota_headers(response.headers, now) if has_quota else None
         readable = b"" if isinstance(body, BodyProblem) else body
         outcome: Page[T] | Failure | None = failure_of_status(
-            response, readable, self._settings.api_key.value, now, quota
+            response, readable, self._settings.api_key, now, quota
         )
         if outcome is None and isinstance(body, BodyProblem):
             outcome = failure_of_body(response.status_code, body, query.endpoint.noun)

@@ -31,6 +31,7 @@ from .._errors import (
     UnprocessableError,
 )
 from .._http import BodyProblem
+from .._settings import Secret
 from .._throttle import QuotaHeaders
 from .redaction import read_detail
 from .response_headers import read_requested_wait
@@ -111,7 +112,7 @@ def failure_of_connection(error: httpx.HTTPError | OSError, host: str) -> Failur
 def failure_of_status(
     response: httpx.Response,
     body: bytes,
-    secret: str,
+    secret: Secret,
     now: datetime,
     quota: QuotaHeaders | None = None,
 ) -> Failure | None:
@@ -164,7 +165,7 @@ def _unexpected(status: int, message: str) -> UnexpectedResponseError:
     return error
 
 
-def _api_error(status: int, body: bytes, secret: str, wait: float | None) -> APIError:
+def _api_error(status: int, body: bytes, secret: Secret, wait: float | None) -> APIError:
     fallback = ServerError if status >= 500 else APIError
     detail = read_detail(body, secret)
     message = f"HTTP {status}: {detail.text}" if detail.text else f"HTTP {status}"

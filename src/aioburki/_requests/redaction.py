@@ -16,6 +16,8 @@ from urllib.parse import quote
 
 import attrs
 
+from .._settings import Secret
+
 MAX_DETAIL = 500
 MAX_PROBLEMS = 20
 # Shorter keys are not searched for in base64: a few base64 characters occur in ordinary words.
@@ -34,7 +36,7 @@ class Detail:
     problems: tuple[str, ...] = ()
 
 
-def read_detail(body: bytes, secret: str) -> Detail:
+def read_detail(body: bytes, secret: Secret) -> Detail:
     """Return the detail of an error response; an empty one if *body* has none or is no JSON.
 
     *secret* (the API key), phone numbers and control characters are masked or escaped.
@@ -53,7 +55,7 @@ def read_detail(body: bytes, secret: str) -> Detail:
     return Detail()
 
 
-def safe_text(text: str, secret: str) -> str:
+def safe_text(text: str, secret: Secret) -> str:
     """Return at most 500 printable characters of *text*, with keys and phone numbers masked.
 
     Masked are *secret*, in percent-encoding and base64 too, any other bearer token, and whatever
@@ -72,20 +74,20 @@ def safe_text(text: str, secret: str) -> str:
     return text if len(text) <= MAX_DETAIL else text[: MAX_DETAIL - 1] + "…"
 
 
-def _forms(secret: str) -> Iterator[str]:
+def _forms(secret: Secret) -> Iterator[str]:
     """Yield *secret* in plain text, in percent-encoding, and in base64 at any offset."""
-    yield secret
-    if len(secret) < MIN_ENCODED:
+    yield secret.value
+    if len(secret.value) < MIN_ENCODED:
         return
-    yield quote(secret, safe="")
+    yield quote(secret.value, safe="")
     for start in range(3):  # bytes before the key in its first group of three
-        encoded = base64.b64encode(bytes(start) + secret.encode()).decode()
-        whole = encoded[-(-start * 4 // 3) : (start + len(secret)) * 4 // 3]
+        encoded = base64.b64encode(bytes(start) + secret.value.encode()).decode()
+        whole = encoded[-(-start * 4 // 3) : (start + len(secret.value)) * 4 // 3]
         yield whole
         yield whole.replace("+", "-").replace("/", "_")
 
 
-def _problem(item: Any, secret: str) -> str:
+def _problem(item: Any, secret: Secret) -> str:
     if not isinstance(item, dict):
         return "a problem without a description"
     problem = cast(dict[str, Any], item)
