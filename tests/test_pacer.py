@@ -61,6 +61,19 @@ def busiest(times: list[float], seconds: float) -> int:
     return max(bisect_left(times, start + seconds) - place for place, start in enumerate(times))
 
 
+async def test_refusal_is_described_without_being_recorded() -> None:
+    """What a 429 would mean can be asked any number of times."""
+    pacer = Pacer(None, draw=lambda: 0.0)
+    first = Refusal(is_new=True, is_repeated=False, number=1, seconds=0.0, pause_left=0.0)
+    at = await sent(pacer)
+    assert [pacer.refusal(at) for _ in range(3)] == [first] * 3
+    pacer.record_refusal(at, 4.0)
+    await asyncio.sleep(1)
+    again = Refusal(is_new=True, is_repeated=True, number=2, seconds=1.0, pause_left=3.0)
+    assert [pacer.refusal(now()) for _ in range(3)] == [again] * 3
+    assert not pacer.refusal(at - 1).is_new
+
+
 @pytest.mark.parametrize("rate", [0.5, 1, 10, 50, 200])
 @pytest.mark.parametrize("workers", [1, 32])
 async def test_rate_is_exact_to_two_percent(rate: float, workers: int) -> None:
@@ -243,16 +256,3 @@ async def test_429_long_after_the_last_begins_a_new_row() -> None:
     await asyncio.sleep(3600)
     refuse(pacer, now(), 5.0)
     assert refused_for(pacer) == 5
-
-
-async def test_refusal_is_described_without_being_recorded() -> None:
-    """What a 429 would mean can be asked any number of times."""
-    pacer = Pacer(None, draw=lambda: 0.0)
-    first = Refusal(is_new=True, is_repeated=False, number=1, seconds=0.0, pause_left=0.0)
-    at = await sent(pacer)
-    assert [pacer.refusal(at) for _ in range(3)] == [first] * 3
-    pacer.record_refusal(at, 4.0)
-    await asyncio.sleep(1)
-    again = Refusal(is_new=True, is_repeated=True, number=2, seconds=1.0, pause_left=3.0)
-    assert [pacer.refusal(now()) for _ in range(3)] == [again] * 3
-    assert not pacer.refusal(at - 1).is_new

@@ -205,8 +205,8 @@ class Fetcher:
                 self._pacer.reset_refusals()
             case GiveUp(is_unavailable=True):
                 self._breaker.record_answer()
-            case GiveUp():
-                pass
+            case _:
+                pass  # the error concerns this page alone
 
     def _succeed(self, request: PageRequest[T], page: Page[T]) -> None:
         self._pacer.record_success(request.sent)
