@@ -226,7 +226,7 @@ class ResponseDecodeError(BurkiError):
             ``"contacts[17].created_at: not an ISO 8601 date and time"``.
     """
 
-    advice = "The server's data does not match its documentation; no contact of this page was used."
+    advice = "The server's data does not match its documentation; nothing of this page was used."
     problems: tuple[str, ...] = ()
 
 
