@@ -70,12 +70,12 @@ class PageDecoder(Generic[T]):
         content = parse(body, self.tolerant.items_key)
         if isinstance(content, Undecodable):
             yield content
-            return
-        yield None
-        if self.fast is not None:
-            yield from self.fast_steps(self.fast.from_data, content)
-        page = self.tolerant.read(content)
-        yield page if isinstance(page, Page) else Undecodable(page, broken=False)
+        else:
+            yield None
+            if self.fast is not None:
+                yield from self.fast_steps(self.fast.from_data, content)
+            page = self.tolerant.read(content)
+            yield page if isinstance(page, Page) else Undecodable(page, broken=False)
 
     def fast_steps(self, converter: cattrs.Converter, value: Any) -> Iterator[Page[T] | None]:
         """Yield None after the first step of a fast reader, then the page if it could read it."""
