@@ -45,6 +45,8 @@ DISGUISES: dict[str, str] = {
     "cut at its end": KEY[:-4],
     "cut at its start": PHONE[3:],
     "written for people": f"{PHONE[:2]} ({PHONE[2:5]}) {PHONE[5:8]}-{PHONE[8:]}",
+    "with dots": f"{PHONE[:2]}.{PHONE[2:5]}.{PHONE[5:8]}.{PHONE[8:]}",
+    "at the end of a sentence": f"no answer from {PHONE}.",
     "somebody in the sandbox": "+15553943735",
     "a name": "{'name': 'John Smith'}",
     "a password": f"https://me:{PASSWORD}@burki.example",
@@ -54,6 +56,7 @@ DISGUISES: dict[str, str] = {
 HARMLESS = [
     "[API key]", "Contact(id=1, phone_number='…87', status='busy', attempts=1)", "campaign 42",
     "<object at 0x7f15553943735>", "0.15553943735", "140155539437351", "http://127.0.0.1:15553",
+    "waited=0.00015550199714198243, started=12599.084914286", "(15550.199887, -1.5550199887e-05)",
 ]  # fmt: skip
 
 
