@@ -7,6 +7,7 @@ import csv
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,7 +19,21 @@ from typing import Any
 import pytest
 from pages import KEY
 
-from aioburki import PageFetched, PauseStarted, RetryScheduled, __main__, cli
+from aioburki import (
+    BurkiClient,
+    ConnectionFailedError,
+    PageFetched,
+    PauseStarted,
+    PullReport,
+    RetryScheduled,
+    __main__,
+    cli,
+)
+from aioburki.cli._contacts import SANDBOX_URL
+from aioburki.cli._printing import printable, report_line
+from aioburki.cli._progress import Progress
+from aioburki.export import export_csv
+from aioburki.sandbox import Sandbox
 
 
 @pytest.fixture(autouse=True)
@@ -35,8 +50,10 @@ def test_main_job(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert len(list(csv.DictReader(file))) == 10_000
     lines = [line.split() for line in out.splitlines()]
     assert lines[0][0] == "completed"
-    assert lines[-1] == ["total", "10,000"]
-    assert sum(int(count.replace(",", "")) for _, count in lines[:-1]) == 10_000
+    assert lines[-2] == ["total", "10,000"]
+    assert sum(int(count.replace(",", "")) for _, count in lines[:-2]) == 10_000
+    report = "10,000 contacts, complete (coverage), 10 requests, "
+    assert re.fullmatch(re.escape(report) + r"\d\.\d s", out.splitlines()[-1])
     assert err == ""
 
 
@@ -46,7 +63,9 @@ def test_jsonl_and_filters(folder: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert cli.run([*arguments, "--output", "contacts.jsonl"]) == 0
     lines = (folder / "contacts.jsonl").read_text().splitlines()
     assert [json.loads(line)["status"] for line in lines] == ["failed"] * 7
-    assert capsys.readouterr().out == "failed             7\ntotal              7\n"
+    table, report = capsys.readouterr().out.split("7 contacts, ")
+    assert table == "failed             7\ntotal              7\n"
+    assert report.startswith("complete (single page), 1 request, ")
 
 
 @pytest.mark.may_show("output", why="the contacts are what was asked for")
@@ -56,12 +75,13 @@ def test_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
     out, err = capsys.readouterr()
     assert [json.loads(line)["id"] for line in out.splitlines()] == [101, 102, 103]
     assert "total" in err
+    assert "3 contacts, complete (single page), 1 request, " in err
 
 
 def test_no_output_is_a_table(capsys: pytest.CaptureFixture[str]) -> None:
     """Without -o the statuses are counted and no file is written."""
     assert cli.run(["contacts", "42", "--sandbox", "--per-page", "500", "--concurrency", "2"]) == 0
-    assert capsys.readouterr().out.split()[-2:] == ["total", "10,000"]
+    assert capsys.readouterr().out.splitlines()[-2].split() == ["total", "10,000"]
 
 
 def test_progress_is_shown_when_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
@@ -88,7 +108,7 @@ def test_progress_is_shown_on_a_terminal(
 
 def test_pauses_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
     """A pause for a 429 is shown while it lasts and counted afterwards."""
-    with cli._Progress(True, None) as bar:
+    with Progress(True, None) as bar:
         bar.show(PauseStarted(campaign_id=42, page=3, seconds=2.0, retry_after=2.0))
         assert "paused for 2.0 s, HTTP 429" in capsys.readouterr().err
         bar.show(RetryScheduled(campaign_id=42, page=3, attempt=1, delay=1, reason="HTTP 503"))
@@ -114,6 +134,11 @@ def test_pauses_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
         (["contacts", "42", "--sandbox", "--limit", "-1"], "limit must be"),
         (["contacts", "42", "--sandbox", "-o", "contacts.xml"], "must end in .csv or .jsonl"),
         (["contacts", "42", "--sandbox", "-o", "no/folder.csv"], "there is no folder"),
+        (["contacts", "42", "--sandbox", "-o", "no/x.csv", "--resume"], "there is no folder"),
+        (["contacts", "42", "--sandbox", "--resume"], "--resume needs a file: add --output"),
+        (["contacts", "42", "--sandbox", "--resume", "-o", "-"], "--resume needs a file"),
+        (["contacts", "42", "-o", "x.csv", "--resume", "--no-complete"], "leave out --no-complete"),
+        (["contacts", "42", "--no-complete", "--require-complete"], "--no-complete proves nothing"),
         (["contacts", "x"], "unable to convert"),
         (["contacts"], "requires an argument"),
         (["contacts", "42", "--frobnicate"], "Unknown option"),
@@ -202,7 +227,7 @@ def test_missing_extras_are_named(
 ) -> None:
     """If an extra is missing, the message says what to install."""
     for name in [*sys.modules]:
-        if name in ("aioburki.cli", "aioburki.sandbox._http_server"):
+        if name.startswith(("aioburki.cli", "aioburki.sandbox._http_server")):
             monkeypatch.delitem(sys.modules, name)
     monkeypatch.delattr("aioburki.cli", raising=False)
     monkeypatch.setitem(sys.modules, missing, None)
@@ -213,7 +238,8 @@ def test_missing_extras_are_named(
 
 def test_other_missing_modules_are_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     """A missing module that is not of an extra raises ModuleNotFoundError."""
-    monkeypatch.delitem(sys.modules, "aioburki.cli", raising=False)
+    for name in [name for name in sys.modules if name.startswith("aioburki.cli")]:
+        monkeypatch.delitem(sys.modules, name)
     monkeypatch.delattr("aioburki.cli", raising=False)
     monkeypatch.setitem(sys.modules, "aioburki.export", None)
     with pytest.raises(ModuleNotFoundError):
@@ -239,6 +265,23 @@ def test_sandbox_is_served(served: str, monkeypatch: pytest.MonkeyPatch) -> None
     assert cli.run(["contacts", "42", "-o", "contacts.csv"]) == 0
 
 
+def start(served: str, *arguments: str, per_page: int = 10) -> subprocess.Popen[str]:
+    """Start `aioburki contacts 42` against the served sandbox."""
+    url = served.split(" on ")[1].split(";", maxsplit=1)[0]
+    command = [sys.executable, "-m", "aioburki", "contacts", "42", "--per-page", str(per_page)]
+    environment = os.environ | {"BURKI_BASE_URL": url, "BURKI_API_KEY": "any"}
+    pipe = subprocess.PIPE
+    return subprocess.Popen(
+        [*command, *arguments], env=environment, stdout=pipe, stderr=pipe, text=True
+    )
+
+
+def wait_for_file(folder: Path, suffix: str, size: int = 0) -> None:
+    """Wait until *folder* has a file of so many bytes whose name ends with *suffix*."""
+    while not any(each.stat().st_size >= size for each in folder.glob(f".*{suffix}")):
+        time.sleep(0.02)  # the other process has no clock that could be skipped
+
+
 @pytest.mark.parametrize(
     ("name", "code", "message"),
     [("SIGINT", 130, "interrupted"), ("SIGTERM", 143, "terminated"), ("SIGHUP", 143, "terminated")],
@@ -247,30 +290,152 @@ def test_signals_leave_no_file(
     served: str, folder: Path, name: str, code: int, message: str
 ) -> None:
     """A signal during a pull ends it within two seconds, without a file or a traceback."""
-    url = served.split(" on ")[1].split(";", maxsplit=1)[0]
-    command = [
-        sys.executable,
-        "-m",
-        "aioburki",
-        "contacts",
-        "42",
-        "--per-page",
-        "10",
-        "-o",
-        "x.CSV",
-    ]
-    environment = os.environ | {"BURKI_BASE_URL": url, "BURKI_API_KEY": "any"}
-    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
-        while not any(entry.endswith(".part") for entry in os.listdir(folder)):
-            time.sleep(0.02)  # the other process has no clock that could be skipped
+    with start(served, "-o", "x.CSV") as process:
+        wait_for_file(folder, ".part")
         time.sleep(0.3)  # the signal is to arrive during the pull
-        start = time.monotonic()
+        before = time.monotonic()
         process.send_signal(getattr(signal, name))
         _, err = process.communicate(timeout=10)
-    assert time.monotonic() - start < 2
+    assert time.monotonic() - before < 2
     assert process.returncode == code
     assert err == f"aioburki: {message}\n"
     assert os.listdir(folder) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "message"),
+    [("SIGINT", 130, "interrupted"), ("SIGTERM", 143, "terminated"), ("SIGHUP", 143, "terminated")],
+)
+def test_signals_keep_what_has_come_with_resume(
+    served: str, folder: Path, name: str, code: int, message: str
+) -> None:
+    """With --resume a signal keeps what has come and says where; the same command goes on."""
+    spool = folder / ".x.csv.aioburki-resume"
+    with start(served, "-o", "x.csv", "--resume") as process:
+        wait_for_file(folder, "-resume", 10_000)
+        process.send_signal(getattr(signal, name))
+        _, err = process.communicate(timeout=10)
+    assert process.returncode == code
+    kept = (
+        rf"aioburki: ([\d,]+) contacts are kept in {spool}: the same command goes on behind them\n"
+    )
+    found = re.fullmatch(kept + f"aioburki: {message}\n", err)
+    assert found
+    assert os.listdir(folder) == [spool.name]
+    with start(served, "-o", "x.csv", "--resume", per_page=1000) as process:
+        out, err = process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert err.startswith(f"aioburki: going on behind {found[1]} contacts that are kept in {spool}")
+    assert "10,000 contacts, complete (coverage), " in out
+    assert len(rows_of(folder / "x.csv")) == 10_000
+    assert os.listdir(folder) == ["x.csv"]
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with open(path, encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+async def begin(folder: Path, base_url: str | None) -> int:
+    """Leave what a process keeps that ends early; return the number of contacts."""
+    sandbox = Sandbox()
+
+    def stop(event: object) -> None:
+        sandbox.is_down = isinstance(event, PageFetched) and event.page == 4
+
+    async with BurkiClient(
+        "any", base_url=base_url, transport=sandbox.transport, on_event=stop, attempts=1,
+        concurrency=1,
+    ) as burki:  # fmt: skip
+        with pytest.raises(ConnectionFailedError):
+            await export_csv(burki.contacts(42), folder / "x.csv", resume=True)
+    return 4_000
+
+
+def test_resumed_export_shows_all_its_contacts(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Progress begins with what is kept, and the table and the report speak of all contacts."""
+    asyncio.run(begin(folder, SANDBOX_URL))
+    arguments = ["contacts", "42", "--sandbox", "-o", "x.csv", "--resume", "--progress"]
+    assert cli.run(arguments) == 0
+    out, err = capsys.readouterr()
+    assert out.splitlines()[0].split() == ["completed", "3,851"]
+    assert out.splitlines()[-2].split() == ["total", "10,000"]
+    assert out.splitlines()[-1].startswith("10,000 contacts, complete (coverage), ")
+    assert "going on behind 4,000 contacts" in err
+    assert "10.0k/10.0k" in err
+    assert not re.search(r"[^\d.][123]\.\d\dk/", err)
+    assert len(rows_of(folder / "x.csv")) == 10_000
+
+
+def test_sandbox_is_not_taken_for_the_server(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is kept of a server is not gone on with from the embedded sandbox."""
+    asyncio.run(begin(folder, None))
+    assert cli.run(["contacts", "42", "--sandbox", "-o", "x.csv", "--resume"]) == 2
+    err = capsys.readouterr().err
+    assert "holds contacts of another pull, of campaign 42, on https://api.burki.dev" in err
+    assert "delete the file to start anew" in err
+
+
+def test_limit_of_a_resumed_export_is_the_same(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Another --limit or --status than the one begun exits with 2."""
+    asyncio.run(begin(folder, SANDBOX_URL))
+    arguments = ["contacts", "42", "--sandbox", "-o", "x.csv", "--resume"]
+    assert cli.run([*arguments, "--limit", "5000"]) == 2
+    assert cli.run([*arguments, "--status", "busy"]) == 2
+    assert cli.run(arguments) == 0
+
+
+def test_pull_that_fails_without_resume_keeps_nothing(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A pull with --resume that fails before the first contact leaves nothing and says nothing."""
+    assert cli.run(["contacts", "7", "--sandbox", "-o", "x.csv", "--resume"]) == 1
+    assert "are kept" not in capsys.readouterr().err
+    assert os.listdir(folder) == []
+
+
+def test_plain_pull_proves_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    """--no-complete pulls pages of one size, and the report says that nothing is proved."""
+    assert cli.run(["contacts", "42", "--sandbox", "--no-complete"]) == 0
+    assert "10,000 contacts, not proved complete (none), 10 requests, " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("is_complete", [True, False])
+def test_proof_can_be_required(
+    folder: Path,
+    is_complete: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """With --require-complete a pull that is not proved complete is written, and exits with 3."""
+    if not is_complete:
+        monkeypatch.setattr("aioburki._paging.readings.CompleteReading.proof", "none")
+    arguments = ["contacts", "42", "--sandbox", "-o", "x.csv", "--require-complete"]
+    assert cli.run(arguments) == (0 if is_complete else 3)
+    out, err = capsys.readouterr()
+    assert ("not proved complete" in out) == (not is_complete)
+    expected = "" if is_complete else "aioburki: it is not proved that these are all contacts\n"
+    assert err == expected
+    assert len(rows_of(folder / "x.csv")) == 10_000
+
+
+def test_report_is_one_line() -> None:
+    """The report's line says what is proved, what is missing and what it took."""
+    proved = PullReport(contacts=30_000, requests=33, probes=2, proof="coverage", elapsed=4.06)
+    assert report_line(proved) == (
+        "30,000 contacts, complete (coverage), 33 requests, 2 probes, 4.1 s"
+    )
+    missing = PullReport(contacts=1, requests=1, probes=1, missing=1_200)
+    assert report_line(missing) == (
+        "1 contact, not proved complete (none; the server counts 1,200 more), 1 request, 1 probe, "
+        "0.0 s"
+    )
 
 
 def test_interruption_has_an_exit_code(
@@ -313,7 +478,7 @@ def test_port_in_use_is_named(served: str, capsys: pytest.CaptureFixture[str]) -
 
 def test_status_cannot_control_the_terminal() -> None:
     """Control characters and surrogates in a status are escaped."""
-    assert cli._printable("\x1b[2Jx\ntotal 99\ud800") == "\\x1b[2Jx\\ntotal 99\\ud800"
+    assert printable("\x1b[2Jx\ntotal 99\ud800") == "\\x1b[2Jx\\ntotal 99\\ud800"
 
 
 @pytest.mark.may_show("output", why="the contacts are what was asked for")

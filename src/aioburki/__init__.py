@@ -10,6 +10,7 @@ from ._errors import (
     ClientClosedError,
     ConfigurationError,
     ConnectionFailedError,
+    IncompletePullError,
     NotFoundError,
     PermissionDeniedError,
     RateLimitError,
@@ -19,11 +20,13 @@ from ._errors import (
     ServerError,
     TransportError,
     UnexpectedResponseError,
+    UnorderedListError,
     UnprocessableError,
 )
 from ._events import Event, PageFetched, PauseStarted, RetryScheduled
 from ._models import Contact, ContactData, ContactPage, ContactStatus
 from ._page import Pagination
+from ._range import ContactRange
 from ._report import PullReport
 from ._serialize import to_dict
 from ._version import __version__
@@ -41,10 +44,12 @@ __all__ = [
     "ContactData",
     "ContactList",
     "ContactPage",
+    "ContactRange",
     "ContactStatus",
     "ContactStream",
     "Contacts",
     "Event",
+    "IncompletePullError",
     "NotFoundError",
     "PageFetched",
     "Pagination",
@@ -59,6 +64,7 @@ __all__ = [
     "ServerError",
     "TransportError",
     "UnexpectedResponseError",
+    "UnorderedListError",
     "UnprocessableError",
     "__version__",
     "to_dict",

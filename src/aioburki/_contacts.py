@@ -5,53 +5,25 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Generator, Iterable, Iterator
 from contextlib import aclosing
+from operator import length_hint
 from types import TracebackType
-from typing import Any, Self, SupportsIndex
+from typing import Self, SupportsIndex
 
 import attrs
 
-from ._list_contacts import CONTACTS, MAX_PER_PAGE, known_status
+from ._errors import ConfigurationError, UnorderedListError
 from ._list_reader import ListReader, StartedPull
-from ._models import Contact, ContactPage, ContactStatus
+from ._models import Contact, ContactPage
 from ._page import Page
-from ._paging import Prefetch
+from ._range import ContactRange, bounds_of
 from ._report import PullReport
-from ._requests import Fetcher, ListQuery
 from ._validation import whole_number
 
 # Contacts that are delivered before other tasks of the event loop run. Delivering so many takes a
 # small part of the time that decoding their page takes.
 MAX_PER_TURN = 100
 
-
-def contacts_of(
-    fetcher: Fetcher,
-    running: set[Prefetch[Any]],
-    campaign_id: SupportsIndex,
-    *,
-    status: ContactStatus | str | None,
-    per_page: SupportsIndex,
-    limit: SupportsIndex | None,
-) -> Contacts:
-    """Return the contacts of a campaign, for these arguments of `BurkiClient.contacts`.
-
-    Raises:
-        ConfigurationError: an argument is out of range or of the wrong type.
-    """
-    number = whole_number("campaign_id", campaign_id, low=1)
-    wanted = None if status is None else known_status(status)
-    return Contacts(
-        ListReader(
-            query=ListQuery(
-                CONTACTS, number, () if wanted is None else (("status", wanted.value),)
-            ),
-            per_page=whole_number("per_page", per_page, low=1, high=MAX_PER_PAGE),
-            limit=None if limit is None else whole_number("limit", limit, low=0),
-            fetcher=fetcher,
-            running=running,
-            matches=None if wanted is None else lambda contact: contact.status == wanted,
-        )
-    )
+MAX_PARTS = 10_000
 
 
 class ContactList(list[Contact]):
@@ -87,6 +59,8 @@ class Contacts:
     """
 
     _list: ListReader[Contact] = attrs.field(repr=False)
+    _range: ContactRange
+    _is_range: bool = attrs.field(default=False, kw_only=True, alias="is_range")
 
     def __await__(self) -> Generator[object, None, ContactList]:
         return self._collect().__await__()
@@ -111,12 +85,37 @@ class Contacts:
             while (page := await pull.next_page()) is not None:
                 yield _contact_page(page)
 
+    @property
+    def range(self) -> ContactRange:
+        """What is read, as a range; that of a whole campaign has no bounds."""
+        return self._range
+
+    @property
+    def limit(self) -> int | None:
+        """Maximum number of contacts that a pull delivers; None for all."""
+        return self._list.limit
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether a pull reads until nothing can have been missed (``complete=True``)."""
+        return self._list.is_complete
+
+    def behind(self, rest: ContactRange, limit: int | None) -> Contacts:
+        """Return *rest*, a `ContactStream.rest` of these contacts, read with the same settings."""
+        reader = attrs.evolve(self._list, bounds=bounds_of(rest), order=rest.order, limit=limit)
+        return Contacts(reader, rest)
+
     def stream(self) -> ContactStream:
         """Return an ``async with`` block to iterate in; after it no task or request is left."""
-        return ContactStream(self._list.start())
+        return ContactStream(self._list.start(), self._range)
 
     async def count(self) -> int:
-        """Return how many contacts there are, at most ``limit``; one request of one contact."""
+        """Return how many contacts there are, at most ``limit``; one request of one contact.
+
+        Raises:
+            ConfigurationError: these are the contacts of a range, which has no count.
+        """
+        self._check_whole("count()")
         return await self._list.count()
 
     async def page(self, number: SupportsIndex) -> ContactPage:
@@ -126,9 +125,42 @@ class Contacts:
         sandbox returns an empty page.
 
         Raises:
-            ConfigurationError: *number* is no whole number of at least 1.
+            ConfigurationError: *number* is no whole number of at least 1, or these are the
+                contacts of a range, which has no pages of its own.
         """
+        self._check_whole("page()")
         return _contact_page(await self._list.page(whole_number("page", number, low=1)))
+
+    async def split(self, n: SupportsIndex) -> list[ContactRange]:
+        """Return at most *n* ranges that together are the list, to be read by other workers.
+
+        They do not overlap, and each is read completely by itself, so that together they are
+        complete however the list moves meanwhile. A list of less than two pages is one range.
+        Sends *n* requests. ``limit`` does not apply.
+
+        Args:
+            n: maximum number of ranges, 1 … 10,000.
+
+        Raises:
+            ConfigurationError: *n* is out of range, or ``complete=False`` was given.
+            UnorderedListError: the list has no usable order.
+        """
+        parts = whole_number("n", n, low=1, high=MAX_PARTS)
+        if not self._list.is_complete:
+            raise ConfigurationError("split() needs complete=True")
+        order, places = await self._list.boundaries(parts)
+        whole = attrs.evolve(self._range, order=order)
+        if not places:
+            return [self._range]
+        ranges: list[ContactRange] = []
+        for key, offset in places:
+            ranges.append(attrs.evolve(whole, until=key, end=offset))
+            whole = attrs.evolve(whole, after=key, offset=offset)
+        return [*ranges, whole]
+
+    def _check_whole(self, what: str) -> None:
+        if self._is_range:
+            raise ConfigurationError(f"a range has no {what}: ask the contacts of the campaign")
 
     def __repr__(self) -> str:
         query, limit = self._list.query, self._list.limit
@@ -165,8 +197,10 @@ class ContactStream:
     Iterating outside the block raises RuntimeError: ending at once would look like an empty list.
     """
 
-    def __init__(self, started: StartedPull[Contact]) -> None:
+    def __init__(self, started: StartedPull[Contact], whole: ContactRange) -> None:
         self._started = started
+        self._range = whole
+        self._taken: Contact | None = None
         self._pull = started.pull
         self._rest: Iterator[Contact] = iter(())
         self._asked_for = 0
@@ -178,6 +212,63 @@ class ContactStream:
     def report(self) -> PullReport:
         """What the pull has done so far."""
         return self._started.report()
+
+    @property
+    def rest(self) -> ContactRange | None:
+        """What has not been taken yet, as a range that can be read later or elsewhere.
+
+        It begins behind the last contact that was taken, and can be asked for at any time, also
+        after a failure or after the block. None when everything was taken; what a ``limit`` left
+        out is in it.
+
+        Raises:
+            ConfigurationError: the pull was made with ``complete=False``.
+            UnorderedListError: the list has no usable order.
+        """
+        if not self._started.is_complete:
+            raise ConfigurationError("a stream has a rest only with complete=True")
+        untaken = length_hint(self._rest)
+        is_read = not untaken and self._pull.is_finished
+        # A range whose order broke has ended before its end.
+        if is_read and (self.report.complete or not self._range.order):
+            return None
+        if self._taken is None:
+            return self._range
+        position = self._pull.position(self._taken, untaken)
+        if position is None:
+            raise UnorderedListError(
+                "this list is in no order in which it could be gone on with",
+                campaign_id=self._range.campaign_id,
+            )
+        if self._taken is None:
+            return self._range
+        order, bounds = position
+        return attrs.evolve(self._range, order=order, after=bounds.after, offset=bounds.offset)
+
+    @property
+    def has_gaps(self) -> bool:
+        """Whether contacts may have been missed before the last one that was delivered."""
+        return self._pull.has_gaps
+
+    async def pages(self) -> AsyncGenerator[ContactPage, None]:
+        """Return an iterator of the pages that are left, as `Contacts.pages` does.
+
+        All contacts of a page count as taken when it is returned: `rest` begins behind them.
+
+        Raises:
+            RuntimeError: a page was begun with ``async for`` over the stream, and not finished.
+        """
+        while True:
+            self._check_open()
+            async with self._refilling:
+                if length_hint(self._rest):
+                    raise RuntimeError("iterate over the contacts of a stream or over its pages")
+                page = await self._pull.next_page()
+                if page is None:
+                    return
+                if page.items:
+                    self._taken = page.items[-1]
+            yield _contact_page(page)
 
     async def __aenter__(self) -> Self:
         if self._was_open:
@@ -206,9 +297,11 @@ class ContactStream:
         while True:
             self._check_open()
             for contact in self._rest:
+                self._taken = contact
                 return contact
             async with self._refilling:  # several tasks may share a stream
                 for contact in self._rest:
+                    self._taken = contact
                     return contact
                 page = await self._pull.next_page()
                 if page is None:

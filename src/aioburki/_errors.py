@@ -5,6 +5,8 @@ They are raised as plain exceptions, never in an ``ExceptionGroup``.
 BurkiError
 ├── ConfigurationError (also ValueError)
 ├── ClientClosedError
+├── IncompletePullError
+├── UnorderedListError
 ├── TransportError
 │   ├── ConnectionFailedError
 │   └── RequestTimeoutError (also TimeoutError)
@@ -87,6 +89,29 @@ class ClientClosedError(BurkiError):
     """
 
     advice = "Make a new BurkiClient, or keep the work inside its `async with` block."
+
+
+class IncompletePullError(BurkiError):
+    """A pull is not proved complete; raised by `PullReport.raise_if_incomplete`.
+
+    Attributes:
+        report: the report of the pull.
+    """
+
+    advice = (
+        "Start the pull again when the list moves less; a list without a usable order is never "
+        "proved complete."
+    )
+
+    def __init__(self, message: str, *, report: Any = None) -> None:
+        super().__init__(message)
+        self.report = report
+
+
+class UnorderedListError(BurkiError):
+    """This list has no order by which it can be resumed or divided."""
+
+    advice = "Read it in one pull, without a range."
 
 
 class TransportError(BurkiError):

@@ -15,9 +15,11 @@ class RequestStats:
         rate_limited: responses of HTTP 429.
         waited: seconds spent in back-off, pauses and pacing, summed over requests that waited
             at the same time.
+        waiting: pages that wait now until they are requested again.
     """
 
     requests: int = 0
     retries: int = 0
     rate_limited: int = 0
     waited: float = 0.0
+    waiting: int = 0

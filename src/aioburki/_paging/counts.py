@@ -1,0 +1,40 @@
+"""Counts: how many items the server counts, from page to page."""
+
+from __future__ import annotations
+
+from .._page import Pagination
+
+
+class Counts:
+    """What the pages of one pull say of the length of the list.
+
+    Attributes:
+        pages: pages that have come.
+        first: the number of items that the first page counted.
+        latest: the number of items that the latest page counted.
+        have_moved: whether the counts have differed.
+    """
+
+    def __init__(self) -> None:
+        self.pages = 0
+        self.first = 0
+        self.latest = 0
+        self.have_moved = False
+        self._most = 0
+
+    def record(self, said: Pagination) -> None:
+        """Record the next page."""
+        self.pages += 1
+        if self.pages == 1:
+            self.first = said.total_items
+        self.latest = said.total_items
+        self._most = max(self._most, said.total_items)
+        self.have_moved |= said.total_items != self.first
+
+    def have_left(self, delivered: int) -> int:
+        """Return how many items have left the list for certain.
+
+        Args:
+            delivered: how many items of the list have been read.
+        """
+        return max(self._most, delivered) - self.latest

@@ -1,0 +1,302 @@
+"""Coverage: pages of a list that moves, read so that every interval of keys has been read.
+
+A page that the server reads in one statement holds every item that existed at that moment between
+its first key and its last; before its first, if it starts at offset 0; and after its last, if it is
+shorter than its page size. A list is complete when such intervals cover all keys, however it moved
+meanwhile. Pages are joined in order at the frontier. A page that does not join it leaves an open
+seam, which probes close: requests that look for the frontier further left or right.
+
+All this holds for a list whose items keep their keys. One that does not is recognised by a page
+that breaks the order, or that lacks what was read between its keys (`Frontier.fits`). Therefore
+page 1 of a list that moved, or that falls, is read once more when the end has been seen, and then
+the end of one that moved: an item whose key changed is on one of them.
+
+Decides only; sends nothing and waits for nothing.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from typing import Generic, TypeVar
+
+from .._page import Page, PageWindow, Pagination
+from .counts import Counts
+from .ending import Ending, is_whole_list
+from .frontier import Bounds, ReadPage, read_page
+from .joiner import Joined, Joiner
+from .order import SortOrder
+from .seen_ids import SeenIds
+from .windows import WindowPlan, offset_of
+
+T = TypeVar("T")
+
+
+# One item stands in any order, and pages of one item share none.
+MIN_PAGE = 2
+
+
+class Coverage(Generic[T]):
+    """Join the pages of one list, or of a part of it, in the order of its keys.
+
+    Args:
+        orders: the orders that the list may have, the preferred one first; of a part, its own.
+        identity: returns the id of an item.
+        per_page: maximum page size.
+        seen: the ids that were delivered.
+        bounds: the part of the list to read; all of it by default.
+
+    Attributes:
+        counts: what the server counts.
+        plan: where the next window begins.
+        joiner: joins the pages that have come.
+        frontier: the key up to which everything has been read.
+        duplicates: items that a list of one page repeats.
+        is_done: whether the end of the list, or of its part, has been read.
+        is_single_page: whether one page held the whole list.
+    """
+
+    def __init__(
+        self,
+        orders: Sequence[SortOrder[T]],
+        identity: Callable[[T], int],
+        per_page: int,
+        seen: SeenIds,
+        bounds: Bounds | None = None,
+    ) -> None:
+        self._is_part = bounds is not None
+        self._bounds = Bounds() if bounds is None else bounds
+        self.counts = Counts()
+        self.plan = WindowPlan(max(MIN_PAGE, per_page), self._bounds.offset)
+        self.joiner = Joiner(
+            orders, identity, seen, bounds=self._bounds, plan=self.plan, counts=self.counts
+        )
+        self.frontier = self.joiner.frontier
+        self._ending = Ending(self.counts)
+        # For each window under way: whether all that lies before it had been read.
+        self._asked: deque[bool] = deque()
+        self._outdated = 0  # as many of these were asked for before a restart
+        self._order = self.order  # in which the pages so far are joined
+        self._is_closing = False  # all is read, except page 1 once more
+        self._is_head_checked = False
+        self._is_end_certain = self._is_over = False  # see `_end`
+        self._must_see_head = False
+        self.duplicates = 0
+        self.is_done = False
+        self.is_single_page = False
+
+    @property
+    def order(self) -> SortOrder[T] | None:
+        """The order to go by, or None if the list has no usable order."""
+        return self.joiner.candidates.best
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether there is no order to go by, or a seam is open that may not be searched."""
+        return self.joiner.is_stuck
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether nothing was skipped so far, in an order that is known or has been seen."""
+        has_shown_order = self._is_part or self.frontier.delivered > 1
+        return has_shown_order and not self.is_stuck and not self._ending.has_given_up
+
+    @property
+    def unread_from(self) -> int:
+        """The offset from which a list without a usable order is to be read page by page."""
+        return self.frontier.offset if self.plan.is_fixed else self.plan.end
+
+    @property
+    def has_moved(self) -> bool:
+        """Whether the list was seen to move."""
+        return self.counts.have_moved or self.has_shifted
+
+    @property
+    def has_shifted(self) -> bool:
+        """Whether a page did not lie to the one before as planned."""
+        return self.joiner.had_seams or self.frontier.has_shifted
+
+    @property
+    def under_way(self) -> int:
+        """How many windows are requested that are not recorded yet."""
+        return len(self._asked)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether pages are requested, or held, that are not delivered yet."""
+        return bool(self._asked) or self.joiner.has_held
+
+    def next_window(self) -> PageWindow | None:
+        """Return the next window to read, or None if none is known or wanted now."""
+        if self.joiner.is_seam_open or self.is_done or self.is_stuck:
+            return None
+        window = self._continue() if self.is_waiting else self._resume()
+        if window is not None:
+            self._asked.append(not self.is_waiting)
+        return window
+
+    def next_probe(self) -> PageWindow | None:
+        """Return the probe to send before anything else, if a seam is open."""
+        return None if self.is_done else self.joiner.next_probe()
+
+    def record(self, window: PageWindow, page: Page[T] | None) -> list[Page[T]]:
+        """Record the page of the window or probe that is next in order; None for no such page.
+
+        Returns:
+            The pages that can be delivered now, without what was delivered before.
+        """
+        ready: list[Page[T]] = []
+        is_probe = self.joiner.is_seam_open
+        is_last_asked = not is_probe and self._asked.popleft()
+        if not is_probe and self._outdated:
+            self._outdated -= 1
+            return ready
+        read = self._read(window, page, ready, is_last_asked=is_last_asked)
+        if read is not None and not self.is_done:
+            if self._is_closing:
+                self._close(read)
+            elif is_probe:
+                self._deliver(self.joiner.join_probe(read), ready)
+            elif read.keys or read.offset == 0:
+                self.joiner.hold(read)
+            else:
+                self._record_fruitless(read)
+            self._deliver(self.joiner.join_held(), ready)
+        self._follow_order()
+        return ready
+
+    def end_early(self) -> None:
+        """End where everything up to the frontier has been read; the rest is not wanted."""
+        if not self._has_ended:
+            self._end(is_checked=self.has_moved and self.counts.pages > 1, is_over=True)
+
+    def _continue(self) -> PageWindow | None:
+        """Return the window behind those under way, up to the announced end."""
+        end, total = self._bounds.end, self.counts.latest
+        if end:
+            total = min(total, end + self.plan.least_overlap)
+        is_first = self.counts.pages == 0
+        if is_first or self._is_closing or self.plan.end >= total:
+            return None
+        return self.plan.next()
+
+    def _resume(self) -> PageWindow:
+        """Return the window to read when nothing is under way."""
+        if self._is_closing:
+            return self.plan.head()
+        offset, empty = self.frontier.offset, self._ending.empty
+        if self.counts.pages == 0 and not empty:
+            return self.plan.first()
+        if empty:  # the list has become shorter, or its count is wrong
+            offset = min(offset, self.counts.latest) - (empty - 1) * self.plan.size
+        self.plan.end = max(0, offset)
+        # Behind the announced end a page joins by what it shares, or it has no items.
+        return self.plan.next(overlap=int(offset >= self.counts.latest))
+
+    def _read(
+        self, window: PageWindow, page: Page[T] | None, ready: list[Page[T]], *, is_last_asked: bool
+    ) -> ReadPage[T] | None:
+        """Check *page* and note what it tells; return None if it broke the order."""
+        if page is None:
+            self._must_see_head = True  # is the whole list gone?
+            nothing = Pagination(window.page, window.per_page, self.counts.latest, 0, False, True)
+            return ReadPage(Page((), nothing), (), offset_of(window), is_last_asked)
+        said = page.pagination
+        self.counts.record(said)
+        is_first = self.counts.pages == 1
+        self.plan.fit(window, said, is_first=is_first)
+        keys = self.joiner.candidates.check(page.items)
+        if self.plan.size < MIN_PAGE:
+            self.joiner.candidates.drop_all()
+        order = self.order
+        if is_first and not self._is_part and is_whole_list(page):
+            items = self.frontier.take(page.items)
+            self.duplicates = len(page.items) - len(items)
+            self.is_single_page = self.is_done = True
+            ready.append(Page(items, said))
+            return None
+        if is_first and order is not None:
+            self.joiner.is_consecutive = order.is_consecutive(keys)
+            if self._bounds.after is not None or not self.joiner.is_consecutive:
+                self.plan.widen(0)
+        read = read_page(page, keys, is_last_asked=is_last_asked)
+        if order is None:
+            self.joiner.hold(read)
+            return None
+        if self.frontier.key is None:
+            self._order = order
+        return read if order is self._order else None
+
+    def _follow_order(self) -> None:
+        """Begin again, if the pages so far are joined in an order that the list does not have.
+
+        What was dropped as read before, or joined as neighbours, may not have been so in the order
+        that is left.
+        """
+        order, before = self.order, self._order
+        self._order = order
+        if order is None or order is before or self.frontier.key is None:
+            return
+        self.frontier.restart()
+        self.joiner.clear()
+        self._outdated = len(self._asked)
+        self._is_closing = self._is_head_checked = self.is_done = False
+        self.plan.widen(0)
+        self.plan.end = 0
+
+    @property
+    def _has_ended(self) -> bool:
+        return self.is_done or self._is_closing
+
+    def _deliver(self, joined: Iterable[Joined[T]], ready: list[Page[T]]) -> None:
+        """Make ready what is new on *joined*, and see whether the list ends there."""
+        if self._has_ended:
+            return
+        for read, items in joined:
+            if items:
+                self._ending.record_new()
+                ready.append(Page(items, read.page.pagination))
+            if self.frontier.has_reached_until:
+                self._end(is_checked=self.has_moved, is_over=True)
+            elif self._ending.is_end(read, has_moved=self.has_moved):
+                is_falling = self.order is not None and self.order.is_falling
+                # An item may have moved behind an end that was read before others.
+                is_certain = read.is_last_asked or not self.has_moved
+                self._end(is_checked=self.has_moved or is_falling, is_certain=is_certain)
+            if not items and not self._has_ended:
+                self._record_fruitless(read)
+            if self._has_ended:
+                return
+
+    def _record_fruitless(self, read: ReadPage[T]) -> None:
+        self._ending.record_fruitless(read)
+        if self._ending.has_given_up:
+            self._end(is_checked=False, is_over=True)
+
+    def _end(self, *, is_checked: bool, is_certain: bool = True, is_over: bool = False) -> None:
+        """End here: at once, or when page 1 has been read once more, or the end as well.
+
+        Args:
+            is_checked: whether page 1 must be read once more, unless it has been.
+            is_certain: whether nothing had come behind the end when it was read.
+            is_over: whether nothing more is wanted, whatever comes behind.
+        """
+        must_see_head = self._must_see_head or (is_checked and self.is_complete)
+        if must_see_head and not self._is_head_checked:
+            self.joiner.clear()
+            self._is_closing, self._is_end_certain, self._is_over = True, is_certain, is_over
+        elif is_certain:
+            self.joiner.clear()
+            self.is_done = True
+
+    def _close(self, read: ReadPage[T]) -> None:
+        """Check page 1, read once more: an item that moved to the head breaks the order there."""
+        if not read.is_last_asked:
+            return  # it was asked for before the end was known
+        self.joiner.probes += 1
+        self._is_closing, self._is_head_checked = False, True
+        if not self.joiner.fits(read):
+            self.joiner.candidates.drop_all()
+            return
+        is_all = self.counts.latest <= self.frontier.offset
+        self.is_done = self._is_over or (self._is_end_certain and is_all)

@@ -1,0 +1,69 @@
+"""Ending: where a list ends, as its pages tell."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .._page import Page
+from .counts import Counts
+from .frontier import ReadPage
+
+# Windows in a row behind the announced end that bring nothing, and the end is not believed.
+MAX_FRUITLESS = 5
+
+# Pages in a row that bring nothing, and it is a server that counts without end.
+MAX_FRUITLESS_PAGES = 1000
+
+
+class Ending:
+    """Judge whether a page is the last one; give up on a list that shows no end.
+
+    Args:
+        counts: what the server counts.
+
+    Attributes:
+        empty: windows in a row without items, asked for when nothing else was under way.
+        has_given_up: whether too many pages brought nothing.
+    """
+
+    def __init__(self, counts: Counts) -> None:
+        self._counts = counts
+        self._fruitless = 0  # pages in a row
+        self._fruitless_behind_end = 0
+        self.empty = 0
+        self.has_given_up = False
+
+    def is_end(self, read: ReadPage[Any], *, has_moved: bool) -> bool:
+        """Return whether nothing came after *read*, a page that joins what was read.
+
+        Args:
+            read: the page.
+            has_moved: whether the list was seen to move.
+        """
+        said = read.page.pagination
+        if said.has_next or said.total_items > read.end:
+            return False
+        # The count of a full page is believed on a list that shows no movement.
+        return read.is_short or (not has_moved and said.total_items == read.end)
+
+    def record_new(self) -> None:
+        """Record that a page brought new items."""
+        self._fruitless = self._fruitless_behind_end = self.empty = 0
+
+    def record_fruitless(self, read: ReadPage[Any]) -> None:
+        """Record that *read* brought nothing."""
+        self._fruitless += 1
+        if read.is_last_asked:
+            self._fruitless_behind_end += read.is_short or read.end >= self._counts.latest
+            self.empty = 0 if read.keys else self.empty + 1
+        self.has_given_up |= (
+            self._fruitless_behind_end >= MAX_FRUITLESS or self._fruitless >= MAX_FRUITLESS_PAGES
+        )
+
+
+def is_whole_list(page: Page[Any]) -> bool:
+    """Return whether *page* is page 1, and no other."""
+    said, length = page.pagination, len(page.items)
+    is_full = length >= said.per_page
+    is_counted = said.total_items == length if is_full else said.total_items <= length
+    return said.page == 1 and not said.has_next and is_counted

@@ -1,0 +1,214 @@
+"""Frontier: the key up to which everything has been read, and how pages join it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from enum import Enum
+from typing import Generic, TypeVar
+
+import attrs
+
+from .._page import Page
+from .order import Key, OrderCandidates, SortOrder
+from .read_keys import ReadKeys
+from .seen_ids import SeenIds
+from .windows import offset_of
+
+T = TypeVar("T")
+
+
+# So much of what a page holds may have left between its keys, although the count has not fallen by
+# as much: the fourth part, since others enter elsewhere meanwhile.
+VANISHED_DIVISOR = 4
+
+
+class Join(Enum):
+    """How a page lies to the frontier."""
+
+    JOINED = "it shares items with what was read, or is its neighbour, or the head of the list"
+    BEYOND = "all of it lies behind the frontier, with a gap before it"
+    CONTRADICTION = "items that were read lie within its keys, and are not on it"
+    EMPTY = "it has no items"
+
+
+@attrs.frozen
+class Bounds:
+    """A part of a list: keys behind *after*, up to and including *until*; None for no bound.
+
+    *offset* is behind where *after* was last seen, *end* behind *until*; 0 for unknown.
+    """
+
+    after: Key | None = None
+    until: Key | None = None
+    offset: int = 0
+    end: int = 0
+
+
+@attrs.frozen
+class ReadPage(Generic[T]):
+    """A page with the keys of its items, which are strictly in order, and its offset.
+
+    *is_last_asked* tells whether it was asked for when all that lies before it had been read.
+    """
+
+    page: Page[T]
+    keys: Sequence[Key]
+    offset: int
+    is_last_asked: bool = False
+
+    @property
+    def end(self) -> int:
+        """The offset behind its last item."""
+        return self.offset + len(self.keys)
+
+    @property
+    def is_short(self) -> bool:
+        """Whether it has fewer items than its page size, so that nothing comes after it."""
+        return len(self.keys) < self.page.pagination.per_page
+
+
+class Frontier(Generic[T]):
+    """Join pages in the order of their keys, and return what is new on them.
+
+    Args:
+        candidates: the orders that all pages so far satisfy.
+        identity: returns the id of an item.
+        seen: the ids that were delivered.
+        bounds: the part of the list that is read.
+
+    Attributes:
+        key: the highest key up to which all has been read; None before the first page.
+        offset: the offset behind it, where it was last seen.
+        delivered: how many items were new.
+        has_reached_until: whether a page has gone beyond the part of the list.
+        has_dropped: whether a page had items before the frontier that were not read there.
+        has_shifted: whether a page shared more or fewer items with the one before than planned.
+        has_restarted: whether the order has changed, so that what was delivered is no prefix of the
+            list.
+    """
+
+    def __init__(
+        self,
+        candidates: OrderCandidates[T],
+        identity: Callable[[T], int],
+        seen: SeenIds,
+        bounds: Bounds,
+    ) -> None:
+        self._candidates = candidates
+        self._identity = identity
+        self._seen = seen
+        self._until = bounds.until
+        self._read = ReadKeys()
+        self.has_restarted = False
+        self.key: Key | None = bounds.after
+        self.offset = bounds.offset
+        self.delivered = 0
+        self.has_reached_until = False
+        self.has_dropped = False
+        self.has_shifted = False
+
+    @property
+    def was_read(self) -> bool:
+        """Whether the frontier was read here, and is not where a range begins."""
+        return not self._read.is_empty
+
+    def restart(self) -> None:
+        """Begin again at the start of the list, with items that were delivered before."""
+        self.key, self.offset = None, 0
+        self._read = ReadKeys()
+        self.has_restarted = True
+
+    def join(self, read: ReadPage[T], left: int = 0) -> Join:
+        """Return how *read* lies to the frontier.
+
+        Args:
+            read: the page.
+            left: how many items have left the list for certain.
+        """
+        if not read.keys and read.offset > 0:
+            return Join.EMPTY
+        if self.key is None:
+            return Join.JOINED if read.offset == 0 else Join.BEYOND
+        order = self._order
+        old = order.first_behind(read.keys, self.key)
+        if old == 0 and read.offset > 0:
+            return Join.JOINED if order.is_next(read.keys[0], self.key) else Join.BEYOND
+        if not self.fits(read, left):
+            return Join.CONTRADICTION
+        if self._read.is_empty or read.offset == 0:
+            return Join.JOINED
+        # Items before the first that was read have entered at the head.
+        known = read.page.items[self._read.place_of_first(order, read.keys) : old]
+        return Join.JOINED if not known or self._shares(known) else Join.CONTRADICTION
+
+    def reaches(self, read: ReadPage[T]) -> bool:
+        """Return whether the frontier has come to *read*, which lay beyond it."""
+        if self.key is None:
+            return False
+        first = read.keys[0]
+        return self._order.is_next(first, self.key) or not self._order.is_behind(first, self.key)
+
+    def fits(self, read: ReadPage[T], left: int) -> bool:
+        """Return whether most of what was read between the keys of *read* is on it, or has left.
+
+        A page holds all that is in the list between its first key and its last: before its first,
+        too, if it is the head of the list, and after its last, if it is short. If what was read
+        there is on another page, the list is in another order than its pages show.
+
+        Args:
+            read: the page.
+            left: how many items have left the list for certain.
+        """
+        if not read.keys or self.key is None:
+            return True
+        order = self._order
+        old = order.first_behind(read.keys, self.key)
+        first = None if read.offset == 0 else read.keys[0]
+        last = None if read.is_short else read.keys[-1]
+        return self._read.count(order, first, last) - old <= old // VANISHED_DIVISOR + left
+
+    def advance(self, read: ReadPage[T]) -> tuple[T, ...]:
+        """Move the frontier to the end of a joined page; return what is new on it."""
+        order = self._order
+        old, end = 0, len(read.keys)
+        if self.key is not None:
+            old = order.first_behind(read.keys, self.key)
+            self.has_shifted |= read.offset + old != self.offset
+            first = None if read.offset == 0 else read.keys[0]
+            self.has_dropped |= old > self._read.count(order, first, None) > 0
+        if self._until is not None:
+            end = order.first_behind(read.keys, self._until)
+            self.has_reached_until = end < len(read.keys)
+        self.offset = read.offset + old
+        items = read.page.items[old:end]
+        if not items:
+            return ()
+        self.key, self.offset = read.keys[end - 1], read.offset + end
+        self._read.add(read.keys[old:end])
+        new = self.take(items)
+        if len(new) < len(items) and not self.has_restarted:  # delivered under another key
+            self._candidates.drop_all()
+        return new
+
+    def take(self, items: Sequence[T]) -> tuple[T, ...]:
+        """Return those of *items* that were not delivered before, and remember them."""
+        flags = self._seen.add(list(map(self._identity, items)))
+        new = tuple(items)
+        if not all(flags):
+            new = tuple(item for item, is_new in zip(items, flags, strict=True) if is_new)
+        self.delivered += len(new)
+        return new
+
+    @property
+    def _order(self) -> SortOrder[T]:
+        order = self._candidates.best
+        assert order is not None
+        return order
+
+    def _shares(self, items: Sequence[T]) -> bool:
+        return any(self._seen.holds(self._identity(item)) for item in items)
+
+
+def read_page(page: Page[T], keys: Sequence[Key], *, is_last_asked: bool = False) -> ReadPage[T]:
+    """Return *page* with its keys; its offset is what the server states."""
+    return ReadPage(page, keys, offset_of(page.pagination), is_last_asked)

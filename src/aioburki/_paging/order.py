@@ -1,0 +1,164 @@
+"""Order: what a list is sorted by, found from its pages and checked by each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import islice
+from operator import eq, lt, neg
+from typing import Any, Generic, TypeVar
+
+import attrs
+
+T = TypeVar("T")
+
+# Keys that fill so much of their span are consecutive: then neighbouring pages need not overlap to
+# be joined.
+CONSECUTIVE_SHARE = 0.995
+
+Key = Any
+"""The place of an item in its list: whatever compares with ``<``, such as an id."""
+
+Column = Callable[[T], Any]
+"""Returns the value of an item by which a list is sorted; None if it has none."""
+
+
+@attrs.frozen
+class SortOrder(Generic[T]):
+    """An order that a list may have: by one value of its items, or by two.
+
+    Attributes:
+        name: the order as text, such as ``"id"`` or ``"-created_at,-id"``; ``-`` means falling.
+        columns: return the values that the list is sorted by; the second, if any, is a number and
+            orders items whose first values are equal.
+        is_falling: whether keys fall from item to item.
+        is_mixed: whether the second value goes the other way than the first.
+        is_dense: whether no key lies between two that differ by 1, as with whole numbers.
+    """
+
+    name: str
+    columns: tuple[Column[T], ...]
+    is_falling: bool = False
+    is_mixed: bool = False
+    is_dense: bool = False
+
+    def keys(self, items: Sequence[T]) -> list[Key] | None:
+        """Return the key of each item, or None if one has none."""
+        columns = [list(map(column, items)) for column in self.columns]
+        return None if None in columns[0] else self._keys(columns)
+
+    def is_sorted(self, keys: Sequence[Key]) -> bool:
+        """Return whether *keys* are strictly in this order."""
+        keys = keys[::-1] if self.is_falling else keys
+        return all(map(lt, keys, islice(keys, 1, None)))
+
+    def is_behind(self, key: Key, other: Key) -> bool:
+        """Return whether *key* comes after *other* in a list of this order."""
+        return bool(key < other if self.is_falling else key > other)
+
+    def is_next(self, key: Key, other: Key) -> bool:
+        """Return whether *key* comes after *other* and no key can lie between them."""
+        return self.is_dense and bool(key - other == (-1 if self.is_falling else 1))
+
+    def is_consecutive(self, keys: Sequence[Key]) -> bool:
+        """Return whether sorted *keys* leave next to no room between them for others."""
+        if not self.is_dense or not keys:
+            return False
+        return bool(len(keys) >= CONSECUTIVE_SHARE * (abs(keys[-1] - keys[0]) + 1))
+
+    def first_behind(self, keys: Sequence[Key], key: Key) -> int:
+        """Return the index of the first of sorted *keys* that comes after *key*."""
+        low, high = 0, len(keys)
+        while low < high:
+            middle = (low + high) // 2
+            if self.is_behind(keys[middle], key):
+                high = middle
+            else:
+                low = middle + 1
+        return low
+
+    def _keys(self, columns: Sequence[list[Any]]) -> list[Key]:
+        first, *others = columns
+        if not others:
+            return first
+        [second] = others
+        return list(zip(first, map(neg, second) if self.is_mixed else second, strict=True))
+
+
+class OrderCandidates(Generic[T]):
+    """The orders that all pages so far satisfy, the preferred one first."""
+
+    def __init__(self, orders: Sequence[SortOrder[T]]) -> None:
+        self._orders = list(orders)
+
+    @property
+    def best(self) -> SortOrder[T] | None:
+        """The order to go by, or None if the list has no usable order."""
+        return self._orders[0] if self._orders else None
+
+    def check(self, items: Sequence[T]) -> list[Key]:
+        """Remove the orders that *items*, a page, break; return their keys in the best one left.
+
+        A page of one item breaks an order only if the item has no key.
+        """
+        table = _Table(items)
+        self._orders = [order for order in self._orders if table.is_sorted(order)]
+        return table.keys(self._orders[0]) if self._orders else []
+
+    def drop_best(self) -> None:
+        """Remove the order to go by: two pages contradict it."""
+        del self._orders[0]
+
+    def drop_all(self) -> None:
+        """Remove all orders: an item has changed its key."""
+        self._orders.clear()
+
+
+class _Table(Generic[T]):
+    """The columns of one page, each of them read and compared once for all orders."""
+
+    def __init__(self, items: Sequence[T]) -> None:
+        self._items = items
+        self._columns: dict[Column[T], list[Any]] = {}
+        self._sorted: dict[tuple[Column[T], bool], bool] = {}
+        self._unique: dict[Column[T], bool] = {}
+
+    def keys(self, order: SortOrder[T]) -> list[Key]:
+        return order._keys([self._column(column) for column in order.columns])  # noqa: SLF001
+
+    def is_sorted(self, order: SortOrder[T]) -> bool:
+        """Return whether the page is strictly in *order*, with few comparisons in Python."""
+        first, *others = order.columns
+        if not self._is_sorted(first, is_falling=order.is_falling):
+            return False
+        second_falls = order.is_falling != order.is_mixed
+        for second in others:
+            if self._is_sorted(second, is_falling=second_falls) and self._is_unique(second):
+                return True
+        return self._is_unique(first) or (bool(others) and order.is_sorted(self.keys(order)))
+
+    def _column(self, column: Column[T]) -> list[Any]:
+        if column not in self._columns:
+            self._columns[column] = list(map(column, self._items))
+        return self._columns[column]
+
+    def _is_sorted(self, column: Column[T], *, is_falling: bool) -> bool:
+        """Return whether a column rises or falls, with equal values or not; False with None."""
+        if (column, is_falling) not in self._sorted:
+            self._sorted[column, is_falling] = _is_sorted(self._column(column), is_falling)
+        return self._sorted[column, is_falling]
+
+    def _is_unique(self, column: Column[T]) -> bool:
+        """Return whether no two values of a sorted column are equal."""
+        if column not in self._unique:
+            values = self._column(column)
+            self._unique[column] = not any(map(eq, values, islice(values, 1, None)))
+        return self._unique[column]
+
+
+def _is_sorted(values: list[Any], is_falling: bool) -> bool:
+    if values[:1] == [None]:
+        return False
+    try:  # sorting what is sorted already is the fastest comparison there is
+        return sorted(values, reverse=is_falling) == values
+    except TypeError:  # one of them is None
+        return False

@@ -1,0 +1,121 @@
+"""Resume: pull contacts into a spool, and go on with what it keeps of an earlier process."""
+
+from __future__ import annotations
+
+import logging
+
+import attrs
+
+from .._contacts import Contacts, ContactStream
+from .._errors import UnorderedListError
+from .._range import ContactRange
+from .._report import PullReport
+from ._spool import Progress, Spool
+from ._tally import Tally
+
+logger = logging.getLogger("aioburki")
+
+
+async def pull_into(spool: Spool, contacts: Contacts, tally: Tally) -> None:
+    """Pull what *spool* does not keep yet of *contacts*, and keep it.
+
+    Where the list turns out to have no order in which it could be gone on with, what was kept is
+    dropped, with a warning, and the pull starts anew. Such a pull is kept too, so that the file can
+    be written from it, but the next process starts anew again.
+
+    Raises:
+        BurkiError: the pull has failed; what came before is kept.
+        OSError: the spool cannot be written.
+    """
+    if not spool.progress.has_order and not spool.progress.is_ended:
+        _begin_anew(spool)
+    tally.resume(spool)
+    while not (spool.progress.is_ended or await _pull_rest(spool, contacts, tally)):
+        _begin_anew(spool)
+        tally.resume(spool)
+
+
+def _begin_anew(spool: Spool) -> None:
+    logger.warning(
+        "campaign %d has no order in which it could be gone on with: the %s contacts in %s are "
+        "dropped, and the pull starts anew",
+        spool.whole.campaign_id,
+        f"{spool.contacts:,}",
+        spool.path,
+    )
+    spool.begin()
+
+
+async def _pull_rest(spool: Spool, contacts: Contacts, tally: Tally) -> bool:
+    """Pull what is left; return False if it has no order to go on in behind what is kept."""
+    before, is_part = spool.progress, spool.contacts > 0
+    if before.rest is None or spool.contacts == contacts.limit:
+        spool.end(before.report)  # only this was left to do when the process before was killed
+        return True
+    part = contacts
+    if is_part:
+        limit = None if contacts.limit is None else contacts.limit - spool.contacts
+        part = contacts.behind(before.rest, limit)
+    async with part.stream() as stream:
+        async for page in stream.pages():
+            rest, has_order = _rest_of(stream)
+            progress = Progress(
+                rest=rest,
+                has_order=has_order,
+                has_gaps=spool.progress.has_gaps or stream.has_gaps,
+                report=_total(before.report, stream.report, is_part=is_part),
+            )
+            tally.add(spool.append(page, progress))
+        rest, has_order = _rest_of(stream)
+    report = _total(before.report, stream.report, is_part=is_part)
+    if is_part and has_order and rest is None:
+        head, has_order = await _read_head(contacts, before.rest.order)
+        report = attrs.evolve(
+            report, requests=report.requests + head.requests, probes=report.probes + 1
+        )
+    if is_part and not has_order:
+        return False
+    spool.end(report)
+    return True
+
+
+async def _read_head(contacts: Contacts, order: str) -> tuple[PullReport, bool]:
+    """Read the first page once more; return what that took, and whether it is in *order*.
+
+    A contact that has moved there since it was read by the process before, because the list is
+    sorted by something that changes, breaks the order. It would be missing from what was left.
+    """
+    head = contacts.behind(attrs.evolve(contacts.range, order=order), limit=1)
+    async with head.stream() as stream:
+        async for _ in stream.pages():
+            pass
+        return stream.report, _rest_of(stream)[1]
+
+
+def _rest_of(stream: ContactStream) -> tuple[ContactRange | None, bool]:
+    """Return what is left of *stream*, and whether it has an order to go on in."""
+    try:
+        return stream.rest, True
+    except UnorderedListError:
+        return None, False
+
+
+def _total(before: PullReport, part: PullReport, *, is_part: bool) -> PullReport:
+    """Return the report of a pull in two goes; *is_part*: the second pulled a rest."""
+    proof = part.proof
+    if is_part:
+        proof = "coverage" if part.complete else "none"
+    return PullReport(
+        contacts=before.contacts + part.contacts,
+        pages=before.pages + part.pages,
+        requests=before.requests + part.requests,
+        retries=before.retries + part.retries,
+        rate_limited=before.rate_limited + part.rate_limited,
+        duplicates=before.duplicates + part.duplicates,
+        elapsed=before.elapsed + part.elapsed,
+        waited=before.waited + part.waited,
+        drift=tuple(dict.fromkeys(before.drift + part.drift)),
+        proof=proof,
+        probes=before.probes + part.probes,
+        missing=part.missing,
+    )
