@@ -15,7 +15,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import attrs
 from moving_list import ORDERS, Item, MovingList, Outcome, pull
@@ -26,6 +26,10 @@ from aioburki._paging.order import SortOrder
 STABLE = (
     "id", "-id", "created_at,id", "-created_at,-id", "created_at,-id", "-created_at,id",
 )  # fmt: skip
+Kind = Literal["still", "within", "outside"]
+"""Whether the list stands still, moves within the assumptions, or is in no order that stays."""
+
+KINDS: tuple[Kind, ...] = ("still", "within", "outside")
 KEPT_KEYS = ("leave", "delete", "swap", "in_out", "add")
 MOVED_KEYS = ("to_head", "to_tail", "dial_to_head", "dial_to_tail")
 KEPT_BURSTS = ("delete", "head_delete", "add", "in_out", "swap")
@@ -102,9 +106,10 @@ def split(server: MovingList, parts: int) -> list[Bounds | None]:
     ]
 
 
-def drawn(draw: random.Random) -> History:
-    """Return a history; most of them are of short lists that move fast."""
-    kind = draw.random()
+def drawn(draw: random.Random, kind: Kind | None = None) -> History:
+    """Return a history, of any kind by default; most are of short lists that move fast."""
+    if kind is None:
+        kind = draw.choices(KINDS, (12, 60, 28))[0]
     per_page = draw.choice((1, 2, 3, 4, 5, 8, 12, 20, 30, 60))
     pages = draw.choice((1, 2, 3, 4, 6, 9, 14, 25))
     length = max(0, per_page * pages + draw.randrange(-per_page, per_page + 1))
@@ -131,8 +136,8 @@ def drawn(draw: random.Random) -> History:
     if draw.random() < 0.15:
         how["limit"] = draw.randrange(0, length + 5)
     _draw_server(draw, server, per_page)
-    if kind < 0.72:
-        if kind > 0.12:
+    if kind != "outside":
+        if kind == "within":
             _draw_drift(draw, server, KEPT_KEYS, KEPT_BURSTS)
         parts, stops = 1, list[int]()
         if "limit" not in how and draw.random() < 0.25:
@@ -143,7 +148,7 @@ def drawn(draw: random.Random) -> History:
     # Outside of the assumptions a page of two items may stand in order by chance.
     server["length"], how["per_page"] = 5 * length + 40, max(12, per_page)
     how.pop("limit", None)  # what moves to the tail is behind the last item delivered
-    if kind < 0.8:
+    if draw.random() < 0.3:
         server["order"] = draw.choice(("ties", "hidden"))
     else:
         _draw_drift(draw, server, MOVED_KEYS, MOVED_BURSTS)

@@ -5,6 +5,10 @@ from __future__ import annotations
 from .._page import Pagination
 
 
+# So much of a list may have been replaced by other items while its count stayed: the fourth part.
+TURNOVER_DIVISOR = 4
+
+
 class Counts:
     """What the pages of one pull say of the length of the list.
 
@@ -38,3 +42,8 @@ class Counts:
             delivered: how many items of the list have been read.
         """
         return max(self._most, delivered) - self.latest
+
+    @property
+    def may_have_entered(self) -> int:
+        """How many items may have entered the list, if most of it has stayed."""
+        return max(0, self.latest - self.first) + self.first // TURNOVER_DIVISOR

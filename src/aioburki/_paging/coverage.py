@@ -295,7 +295,7 @@ class Coverage(Generic[T]):
             return  # it was asked for before the end was known
         self.joiner.probes += 1
         self._is_closing, self._is_head_checked = False, True
-        if not self.joiner.fits(read):
+        if not self.frontier.fits(read):
             self.joiner.candidates.drop_all()
             return
         is_all = self.counts.latest <= self.frontier.offset

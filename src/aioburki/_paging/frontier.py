@@ -9,17 +9,13 @@ from typing import Generic, TypeVar
 import attrs
 
 from .._page import Page
+from .counts import TURNOVER_DIVISOR, Counts
 from .order import Key, OrderCandidates, SortOrder
 from .read_keys import ReadKeys
 from .seen_ids import SeenIds
 from .windows import offset_of
 
 T = TypeVar("T")
-
-
-# So much of what a page holds may have left between its keys, although the count has not fallen by
-# as much: the fourth part, since others enter elsewhere meanwhile.
-VANISHED_DIVISOR = 4
 
 
 class Join(Enum):
@@ -75,6 +71,7 @@ class Frontier(Generic[T]):
         identity: returns the id of an item.
         seen: the ids that were delivered.
         bounds: the part of the list that is read.
+        counts: what the server counts.
 
     Attributes:
         key: the highest key up to which all has been read; None before the first page.
@@ -93,12 +90,16 @@ class Frontier(Generic[T]):
         identity: Callable[[T], int],
         seen: SeenIds,
         bounds: Bounds,
+        counts: Counts,
     ) -> None:
         self._candidates = candidates
         self._identity = identity
         self._seen = seen
+        self._counts = counts
+        self._is_whole = bounds.after is None
         self._until = bounds.until
         self._read = ReadKeys()
+        self._item: T | None = None  # that has the key, if it was read here
         self.has_restarted = False
         self.key: Key | None = bounds.after
         self.offset = bounds.offset
@@ -114,17 +115,13 @@ class Frontier(Generic[T]):
 
     def restart(self) -> None:
         """Begin again at the start of the list, with items that were delivered before."""
-        self.key, self.offset = None, 0
+        self.key = self._item = None
+        self.offset = 0
         self._read = ReadKeys()
         self.has_restarted = True
 
-    def join(self, read: ReadPage[T], left: int = 0) -> Join:
-        """Return how *read* lies to the frontier.
-
-        Args:
-            read: the page.
-            left: how many items have left the list for certain.
-        """
+    def join(self, read: ReadPage[T]) -> Join:
+        """Return how *read* lies to the frontier."""
         if not read.keys and read.offset > 0:
             return Join.EMPTY
         if self.key is None:
@@ -133,7 +130,7 @@ class Frontier(Generic[T]):
         old = order.first_behind(read.keys, self.key)
         if old == 0 and read.offset > 0:
             return Join.JOINED if order.is_next(read.keys[0], self.key) else Join.BEYOND
-        if not self.fits(read, left):
+        if not self.fits(read):
             return Join.CONTRADICTION
         if self._read.is_empty or read.offset == 0:
             return Join.JOINED
@@ -148,16 +145,13 @@ class Frontier(Generic[T]):
         first = read.keys[0]
         return self._order.is_next(first, self.key) or not self._order.is_behind(first, self.key)
 
-    def fits(self, read: ReadPage[T], left: int) -> bool:
-        """Return whether most of what was read between the keys of *read* is on it, or has left.
+    def fits(self, read: ReadPage[T]) -> bool:
+        """Return whether the counts allow for what *read* lacks, and for what it has too much.
 
         A page holds all that is in the list between its first key and its last: before its first,
-        too, if it is the head of the list, and after its last, if it is short. If what was read
-        there is on another page, the list is in another order than its pages show.
-
-        Args:
-            read: the page.
-            left: how many items have left the list for certain.
+        too, if it is the head of the list, and after its last, if it is short. What was read there
+        and is not on the page must have left, and what comes before the first item that was read
+        must have entered. If neither can be, the list is in another order than its pages show.
         """
         if not read.keys or self.key is None:
             return True
@@ -165,30 +159,46 @@ class Frontier(Generic[T]):
         old = order.first_behind(read.keys, self.key)
         first = None if read.offset == 0 else read.keys[0]
         last = None if read.is_short else read.keys[-1]
-        return self._read.count(order, first, last) - old <= old // VANISHED_DIVISOR + left
+        vanished = self._read.count(order, first, last) - old
+        if vanished > old // TURNOVER_DIVISOR + self._counts.have_left(self.delivered):
+            return False
+        before = self._read.place_of_first(order, read.keys)
+        has_entered = read.offset + before if before and self._is_whole else 0
+        return has_entered <= self._counts.may_have_entered
 
     def advance(self, read: ReadPage[T]) -> tuple[T, ...]:
         """Move the frontier to the end of a joined page; return what is new on it."""
         order = self._order
         old, end = 0, len(read.keys)
+        doubtful: Sequence[T] = ()
         if self.key is not None:
             old = order.first_behind(read.keys, self.key)
             self.has_shifted |= read.offset + old != self.offset
-            first = None if read.offset == 0 else read.keys[0]
-            self.has_dropped |= old > self._read.count(order, first, None) > 0
+            doubtful = self._doubtful(read.page.items[:old])
         if self._until is not None:
             end = order.first_behind(read.keys, self._until)
             self.has_reached_until = end < len(read.keys)
         self.offset = read.offset + old
         items = read.page.items[old:end]
-        if not items:
-            return ()
-        self.key, self.offset = read.keys[end - 1], read.offset + end
-        self._read.add(read.keys[old:end])
-        new = self.take(items)
-        if len(new) < len(items) and not self.has_restarted:  # delivered under another key
-            self._candidates.drop_all()
+        if items:
+            self.key, self.offset, self._item = read.keys[end - 1], read.offset + end, items[-1]
+            self._read.add(read.keys[old:end])
+        new = self.take([*doubtful, *items] if doubtful else items)
+        if len(new) < len(doubtful) + len(items) and not self.has_restarted:
+            self._candidates.drop_all()  # an item was delivered under another key
         return new
+
+    def _doubtful(self, items: Sequence[T]) -> Sequence[T]:
+        """Return those of *items* that are unread, and behind the frontier in another order.
+
+        While more than one order is left, the best may be the wrong one.
+        """
+        last = self._item
+        if last is None or not (self.has_shifted or self._counts.have_moved):
+            return ()
+        unread = [item for item in items if not self._shares((item,))]
+        self.has_dropped |= bool(unread)
+        return [item for item in unread if self._candidates.may_be_behind(item, last)]
 
     def take(self, items: Sequence[T]) -> tuple[T, ...]:
         """Return those of *items* that were not delivered before, and remember them."""

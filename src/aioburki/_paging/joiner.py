@@ -63,7 +63,7 @@ class Joiner(Generic[T]):
         counts: Counts,
     ) -> None:
         self.candidates = OrderCandidates(orders)
-        self.frontier = Frontier(self.candidates, identity, seen, bounds)
+        self.frontier = Frontier(self.candidates, identity, seen, bounds, counts)
         self._plan = plan
         self._counts = counts
         self._held: deque[ReadPage[T]] = deque()
@@ -116,7 +116,7 @@ class Joiner(Generic[T]):
         """Join the pages that came in order, up to the first that does not join."""
         while self._held and self._seam is None and not self.is_stuck:
             head = self._held.popleft()
-            join = self._join(head)
+            join = self.frontier.join(head)
             if join is Join.JOINED:
                 yield self._advance(head)
             elif not self._may_search:
@@ -135,7 +135,7 @@ class Joiner(Generic[T]):
         assert seam is not None
         assert order is not None
         frontier = self.frontier
-        match self._join(read):
+        match frontier.join(read):
             case Join.JOINED:
                 if frontier.was_read:
                     seam.count_skipped(order, read, frontier.key)
@@ -153,10 +153,6 @@ class Joiner(Generic[T]):
         if self._seam is not None and not self._may_search:
             self._give_up(seam)
 
-    def fits(self, read: ReadPage[T]) -> bool:
-        """Return whether *read* holds what was read between its keys, or it has left."""
-        return self.frontier.fits(read, self._counts.have_left(self.frontier.delivered))
-
     def clear(self) -> None:
         """Forget the pages that wait."""
         self._held.clear()
@@ -171,9 +167,6 @@ class Joiner(Generic[T]):
     @property
     def _may_search(self) -> bool:
         return self.budget > 0 and (self.is_consecutive or self._plan.can_overlap)
-
-    def _join(self, read: ReadPage[T]) -> Join:
-        return self.frontier.join(read, self._counts.have_left(self.frontier.delivered))
 
     def _advance(self, read: ReadPage[T]) -> Joined[T]:
         items = self.frontier.advance(read)

@@ -104,6 +104,14 @@ class OrderCandidates(Generic[T]):
         self._orders = [order for order in self._orders if table.is_sorted(order)]
         return table.keys(self._orders[0]) if self._orders else []
 
+    def may_be_behind(self, item: T, other: T) -> bool:
+        """Return whether *item* comes after *other* in an order that is left besides the best."""
+        for order in self._orders[1:]:
+            keys = order.keys([item, other])
+            if keys is not None and order.is_behind(*keys):
+                return True
+        return False
+
     def drop_best(self) -> None:
         """Remove the order to go by: two pages contradict it."""
         del self._orders[0]

@@ -217,7 +217,7 @@ class CompleteReading(Generic[T]):
         """How it is proved that nothing was missed; none before the reading is done."""
         if not self.is_done:
             return "none"
-        if self._coverage.is_single_page or (self._pages == 1 and self._is_limit_reached):
+        if self._coverage.is_single_page or (self._pages <= 1 and self._is_limit_reached):
             return "single page"
         if self._sweeps is not None:
             return "count" if self._sweeps.is_counted else "none"
