@@ -33,6 +33,7 @@ ROOMS = [
     "_requests",
     "_list_contacts",
     "_list_reader",
+    "_stream",
     "_contacts",
     "_contacts_query",
     "_client",

@@ -69,8 +69,9 @@ def test_correct_clients_are_timed(capfd: pytest.CaptureFixture[str]) -> None:
     for name in names:
         for figure in ("wall", "cpu", "memory", "connections"):
             assert record.figure("near", name, figure)
-        requests = record.figure("near", name, "requests")
-        assert requests == Figure(6, 6, 6)
+        # Ids have gaps, so a complete pull of six pages takes six and a tenth, and one.
+        requests = 6 if name == "gather" else 8
+        assert record.figure("near", name, "requests") == Figure(requests, requests, requests)
     text = table(record, ["rounds: 2"])
     assert f"| {CLIENTS['gather'].label} |" in text
     assert "rounds: 2" in text
@@ -124,7 +125,7 @@ def test_missing_package_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_lag_and_faults_are_measured() -> None:
     """Loop lag is measured, and connections replaced after faults do not count as extra."""
     (faulty,) = FAULTS
-    short = Scenario(faulty.name, 60, 2, 0, 2, ("aioburki_kept",), heartbeat=True, fault_every=20)
+    short = Scenario(faulty.name, 60, 40, 0, 2, ("aioburki_kept",), heartbeat=True, fault_every=20)
     record = Record()
     run([short], versions("aioburki_kept"), 1, record)
     lag_p99 = record.figure("faults", "aioburki_kept", "lag_p99")

@@ -134,20 +134,21 @@ async def test_status_is_sent_with_every_page() -> None:
     assert statuses == ["completed"] * 10
 
 
+@pytest.mark.parametrize("complete", [True, False])
 @pytest.mark.parametrize(
     ("limit", "requests"), [(0, 0), (1, 1), (99, 1), (100, 1), (101, 2), (2500, 25), (9999, 25)]
 )
 async def test_limit_is_a_number_of_contacts(
-    burki: BurkiClient, sandbox: Sandbox, limit: int, requests: int
+    burki: BurkiClient, sandbox: Sandbox, limit: int, requests: int, complete: bool
 ) -> None:
     """At most `limit` contacts are delivered, and no unneeded page is requested."""
-    contacts = await burki.contacts(42, per_page=100, limit=limit)
+    contacts = await burki.contacts(42, per_page=100, limit=limit, complete=complete)
     assert ids(contacts) == list(range(101, 2601))[:limit]
     assert contacts.report.contacts == min(limit, 2500)
     assert contacts.report.consistent
     assert sandbox.requests == requests
-    pages = [len(page) async for page in burki.contacts(42, per_page=100, limit=limit).pages()]
-    assert sum(pages) == min(limit, 2500)
+    limited = burki.contacts(42, per_page=100, limit=limit, complete=complete)
+    assert sum([len(page) async for page in limited.pages()]) == min(limit, 2500)
 
 
 async def test_count_and_page_take_one_request(burki: BurkiClient, sandbox: Sandbox) -> None:

@@ -28,6 +28,7 @@ from aioburki import (
     Contact,
     ContactRange,
     ContactStatus,
+    ContactStream,
     UnorderedListError,
 )
 from aioburki.sandbox import Sandbox
@@ -116,6 +117,10 @@ def test_altered_text_is_refused(part: ContactRange, place: int, letter: str) ->
         (encoded([SERVER, 42, None, "", 7, None, 0, 0]), "altered or cut off"),
         (encoded([SERVER, 42, None, "id", 7, None, -1, 0]), "altered or cut off"),
         (encoded([None, 42, None, "id", 7, None, 0, 0]), "altered or cut off"),
+        (encoded(["\ud800", 42, None, "id", 7, None, 0, 0]), "altered or cut off"),
+        (str(RANGES[1]) + "\udfff", "altered or cut off"),
+        (str(RANGES[1]) + "A" * 1_000_000, "altered or cut off"),
+        ("aioburki-range-1." + base64.b64encode(b"[" * 99_999).decode(), "altered or cut off"),
     ],
 )
 def test_text_that_is_no_range_is_refused(text: Any, message: str) -> None:
@@ -129,6 +134,8 @@ def test_text_that_is_no_range_is_refused(text: Any, message: str) -> None:
     [
         ({"campaign_id": "42"}, "campaign_id must be a whole number of at least 1"),
         ({"server": None}, "server must be text"),
+        ({"server": "https://a\nb"}, "server must be at most 500 printable characters"),
+        ({"order": "x" * 501}, "order must be at most 500 printable characters"),
         ({"status": "busy"}, "status must be a ContactStatus"),
         ({"order": "id", "after": "x"}, "after must be an id, or an aware time and an id"),
         ({"order": "id", "until": True}, "until must be an id"),
@@ -150,6 +157,8 @@ def test_fields_are_checked(fields: dict[str, Any], message: str) -> None:
     [
         ({"server": "https://other.example"}, {}, "of another server, https://other.example"),
         ({"order": "updated_at", "after": 1}, {}, "does not know, 'updated_at'"),
+        ({"order": "id", "after": (DAY, 1)}, {}, "ends at a key of another order"),
+        ({"order": "created_at,id", "until": 1}, {}, "ends at a key of another order"),
         ({}, {"status": "busy"}, "a range has its own status: leave out status="),
         ({}, {"complete": False}, "leave out complete=False"),
     ],
@@ -157,7 +166,7 @@ def test_fields_are_checked(fields: dict[str, Any], message: str) -> None:
 def test_range_must_fit_the_client(
     fields: dict[str, Any], arguments: dict[str, Any], message: str
 ) -> None:
-    """A range of another server or version is refused, and so are a status and complete=False."""
+    """A range of another server, version or order is refused, as are status, complete=False."""
     part = ContactRange(**WHOLE | fields)
     burki = BurkiClient(KEY)
     for given_range in (part, str(part)):
@@ -257,6 +266,60 @@ def test_rest_after_a_failure() -> None:
                 assert stream.rest is not None
                 left = [each.id for each in await burki.contacts(stream.rest)]
         assert taken + left == sandbox.ids()
+
+    run_virtually(main)
+
+
+def test_rest_after_a_cancellation() -> None:
+    """A contact that a cancelled task has not received is in the rest."""
+
+    async def main() -> None:
+        sandbox = Sandbox(400, latency=1)
+        async with BurkiClient(KEY, transport=sandbox.transport, concurrency=1) as burki:
+            for taken_before in (0, 1, 20, 200, 399, 400):
+                taken: list[int] = []
+                stream = burki.contacts(42, per_page=20).stream()
+
+                async def work(stream: ContactStream = stream, taken: list[int] = taken) -> None:
+                    async with stream:
+                        async for each in stream:
+                            taken.append(each.id)
+                        await asyncio.sleep(10)
+
+                task = asyncio.create_task(work())
+                while len(taken) < taken_before:
+                    await asyncio.sleep(0.25)
+                task.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await task
+                rest = stream.rest
+                left = [] if rest is None else [each.id for each in await burki.contacts(rest)]
+                assert taken + left == sandbox.ids()
+
+    run_virtually(main)
+
+
+@pytest.mark.parametrize("drift", sorted(DRIFTS))
+def test_rest_between_pages(drift: str) -> None:
+    """The pages of a stream and the contacts of its rest are the list, however it moves."""
+
+    async def main() -> None:
+        for stop in range(1, 12):
+            moving = MovingSandbox(1_000, seed=stop, drift=DRIFTS[drift])
+            found: list[int] = []
+            async with moving.client() as burki:
+                async with burki.contacts(42, per_page=100).stream() as stream:
+                    number = 0
+                    async for each in stream.pages():
+                        found += [contact.id for contact in each]
+                        number += 1
+                        if number == stop:
+                            break
+                    rest = stream.rest
+                if rest is not None:
+                    found += [each.id for each in await burki.contacts(rest, per_page=100)]
+            assert len(found) == len(set(found))
+            assert not moving.lasting - set(found)
 
     run_virtually(main)
 

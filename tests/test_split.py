@@ -66,6 +66,30 @@ async def test_less_than_two_pages_are_one_range(contacts: int) -> None:
         assert await ids_of(burki, whole) == sandbox.ids()
 
 
+@pytest.mark.parametrize("parts", [1, 8])
+async def test_one_page_in_no_order_is_one_range(parts: int) -> None:
+    """A list of one page needs no order to be one range, which is complete."""
+    sandbox = Sandbox(50, order="ties")
+    async with BurkiClient(KEY, transport=sandbox.transport) as burki:
+        (whole,) = await burki.contacts(42).split(parts)
+        assert sorted(await ids_of(burki, whole)) == sorted(sandbox.ids())
+
+
+async def test_pages_are_those_that_the_server_allows() -> None:
+    """A list of two pages of the server's size is divided, whatever size was asked for."""
+    ids = list(range(1, 401))
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        number, size = (int(request.url.params[name]) for name in ("page", "per_page"))
+        return httpx.Response(200, json=page(number, min(size, 100), ids))
+
+    async with BurkiClient(KEY, transport=httpx.MockTransport(answer)) as burki:
+        ranges = await burki.contacts(42).split(4)
+        assert [await ids_of(burki, part) for part in ranges] == [
+            ids[:100], ids[100:200], ids[200:300], ids[300:]
+        ]  # fmt: skip
+
+
 async def test_more_ranges_than_contacts() -> None:
     """No more ranges than contacts come out."""
     sandbox = Sandbox(7)

@@ -14,8 +14,8 @@ import pytest_asyncio
 from pages import KEY, page
 
 from aioburki import BurkiClient, PermissionDeniedError, ResponseDecodeError
-from aioburki._contacts import MAX_PER_TURN
 from aioburki._list_contacts import CONTACTS
+from aioburki._stream import MAX_PER_TURN
 
 pytestmark = [
     pytest.mark.asyncio,

@@ -1,7 +1,7 @@
 """The asyncio SDK that pulls every contact of a Burki campaign."""
 
 from ._client import BurkiClient
-from ._contacts import ContactList, Contacts, ContactStream
+from ._contacts import ContactList, Contacts
 from ._errors import (
     APIError,
     AuthenticationError,
@@ -29,6 +29,7 @@ from ._page import Pagination
 from ._range import ContactRange
 from ._report import PullReport
 from ._serialize import to_dict
+from ._stream import ContactStream
 from ._version import __version__
 
 __all__ = [

@@ -66,10 +66,22 @@ def _check_range(part: ContactRange, server: str, status: object, *, is_complete
         )
     if status is not None:
         raise ConfigurationError("a range has its own status: leave out status=")
-    if part.order and part.order not in {order.name for order in CONTACTS.orders}:
+    if not is_complete:
+        raise ConfigurationError("a range is always read completely: leave out complete=False")
+    if part.order:
+        _check_order(part)
+
+
+def _check_order(part: ContactRange) -> None:
+    columns = {order.name: len(order.columns) for order in CONTACTS.orders}
+    if part.order not in columns:
         raise ConfigurationError(
             f"the range is in an order that this version of aioburki does not know, "
             f"{part.order[:40]!r}: use the version that made it, or begin a new pull"
         )
-    if not is_complete:
-        raise ConfigurationError("a range is always read completely: leave out complete=False")
+    for key in (part.after, part.until):
+        if key is not None and isinstance(key, tuple) != (columns[part.order] > 1):
+            raise ConfigurationError(
+                f"the range is sorted by {part.order!r}, and begins or ends at a key of another "
+                "order: use it as it was made, or begin a new pull"
+            )

@@ -61,7 +61,6 @@ class ListQuery(Generic[T]):
 
 def id_orders(key: Callable[[T], int]) -> tuple[SortOrder[T], SortOrder[T]]:
     """Return the orders by rising and by falling ids."""
-
     return (
         SortOrder("id", (key,), is_dense=True),
         SortOrder("-id", (key,), is_falling=True, is_dense=True),

@@ -124,9 +124,17 @@ class ListReader(Generic[T]):
         """
         bounds = Bounds() if self.bounds is None else self.bounds
         fetch = partial(self._fetch_or_none, RequestStats())
-        [first] = await self._fetch_all([window_near(bounds.offset, self.per_page, 1)], fetch)
+        window = window_near(bounds.offset, self.per_page, 1)
+        [first] = await self._fetch_all([window], fetch)
         items = () if first is None else first.items
-        offsets = self._offsets(bounds, 0 if first is None else first.pagination.total_items, parts)
+        if self.bounds is None and first is not None and first.pagination.total_items <= len(items):
+            return "", []  # one page is complete in any order
+        offsets: list[int] = []
+        if first is not None:
+            said = first.pagination
+            # The server may allow only smaller pages.
+            size = said.per_page if said.per_page < window.per_page else self.per_page
+            offsets = _offsets(bounds, said.total_items, size, parts)
         windows = [PageWindow(page=offset, per_page=1) for offset in offsets]
         pages = await self._fetch_all(windows, fetch)
         found = [
@@ -147,15 +155,6 @@ class ListReader(Generic[T]):
             f"{self.query.endpoint.noun}s show",
             campaign_id=self.query.campaign_id,
         )
-
-    def _offsets(self, bounds: Bounds, total: int, parts: int) -> list[int]:
-        """Return the offsets that divide a list of *total* items, or its part, into *parts*."""
-        end = min(bounds.end, total) if bounds.end else total
-        length = end - bounds.offset
-        if length <= self.per_page:
-            return []
-        parts = min(parts, length)
-        return [bounds.offset + part * length // parts for part in range(1, parts)]
 
     async def _fetch(self, stats: RequestStats, window: PageWindow) -> Page[T]:
         return await self.fetcher.fetch(self.query, window, stats=stats)
@@ -195,6 +194,19 @@ class ListReader(Generic[T]):
         finally:
             self.running.discard(prefetch)
         return pages
+
+
+def _offsets(bounds: Bounds, total: int, size: int, parts: int) -> list[int]:
+    """Return the offsets that divide a list of *total* items, or its part, into *parts*.
+
+    It is not divided if it is no longer than a page of *size*.
+    """
+    end = min(bounds.end, total) if bounds.end else total
+    length = end - bounds.offset
+    if length <= size:
+        return []
+    parts = min(parts, length)
+    return [bounds.offset + part * length // parts for part in range(1, parts)]
 
 
 def _is_mostly_rising(order: SortOrder[Any], keys: Sequence[Key]) -> bool:

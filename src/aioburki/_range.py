@@ -20,6 +20,8 @@ from ._validation import shown, whole_number
 # Raised with every change that an older version cannot read.
 VERSION = 1
 _PREFIX = "aioburki-range"
+# No URL of a server is longer, and it is shown in errors.
+MAX_TEXT = 500
 
 
 def _is_count(low: int) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
@@ -32,6 +34,8 @@ def _is_count(low: int) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
 def _is_text(_range: Any, field: attrs.Attribute[Any], value: Any) -> None:
     if not isinstance(value, str):
         raise ConfigurationError(f"{field.name} must be text, not {shown(value)}")
+    if len(value) > MAX_TEXT or not value.isprintable():
+        raise ConfigurationError(f"{field.name} must be at most {MAX_TEXT:,} printable characters")
 
 
 def _is_status(_range: Any, field: attrs.Attribute[Any], value: Any) -> None:

@@ -6,10 +6,11 @@ import logging
 
 import attrs
 
-from .._contacts import Contacts, ContactStream
+from .._contacts import Contacts
 from .._errors import UnorderedListError
 from .._range import ContactRange
 from .._report import PullReport
+from .._stream import ContactStream
 from ._spool import Progress, Spool
 from ._tally import Tally
 
