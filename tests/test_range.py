@@ -400,6 +400,26 @@ def test_range_whose_order_broke_has_no_end() -> None:
     run_virtually(main)
 
 
+def test_range_whose_end_is_not_proved_has_a_rest() -> None:
+    """A range that ends although the server counts more has a rest, behind the last contact."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        number, size = (int(request.url.params[name]) for name in ("page", "per_page"))
+        endless = {"total_items": 10**6, "total_pages": 10**6, "has_next": True}
+        return httpx.Response(200, json=page(number, size, range(1, 60), **endless))
+
+    async def main() -> None:
+        part = ContactRange(server=SERVER, campaign_id=42, order="id", after=30, offset=30)
+        async with BurkiClient(KEY, transport=httpx.MockTransport(answer)) as burki:
+            async with burki.contacts(part, per_page=50).stream() as stream:
+                assert [each.id async for each in stream] == list(range(31, 60))
+            assert not stream.report.complete
+            assert stream.rest is not None
+            assert stream.rest.after == 59
+
+    run_virtually(main)
+
+
 @pytest.mark.parametrize("gaps", [False, True])
 @pytest.mark.parametrize("order", ["id", "-id"])
 def test_starting_costs_little(order: str, gaps: bool) -> None:

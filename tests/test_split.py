@@ -246,6 +246,25 @@ async def test_boundaries_may_change_places() -> None:
     assert [each for part in found for each in part] == [each for each in ids if each <= keys[2]]
 
 
+async def test_range_that_moves_by_more_than_its_length_is_divided() -> None:
+    """A range is divided although all of it moves on between two boundaries."""
+    ids = list(range(2_000, 0, -1))
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        number, size = (int(request.url.params[name]) for name in ("page", "per_page"))
+        ids[:0] = range(ids[0] + 100, ids[0], -1)
+        return httpx.Response(200, json=page(number, size, ids))
+
+    async with BurkiClient(KEY, transport=httpx.MockTransport(answer)) as burki:
+        part = ContactRange(
+            server="https://api.burki.dev", campaign_id=42, order="-id",
+            after=1_500, until=1_400, offset=500, end=600,
+        )  # fmt: skip
+        inner = await burki.contacts(part, per_page=20).split(4)
+        found = [each for part in inner for each in await ids_of(burki, part, per_page=500)]
+    assert found == list(range(1_499, 1_399, -1))
+
+
 async def test_closing_the_client_ends_a_split() -> None:
     """A split raises ClientClosedError when its client is closed, and leaves no task."""
     burki = BurkiClient(KEY, transport=Sandbox(10_000, latency=1).transport)

@@ -68,7 +68,9 @@ class ContactStream:
         if not self._started.is_complete:
             raise ConfigurationError("a stream has a rest only with complete=True")
         untaken = length_hint(self._rest)
-        if not untaken and self._pull.is_finished:
+        is_read = not untaken and self._pull.is_finished
+        # The end of a range that is not proved complete may not be its end.
+        if is_read and (self.report.complete or not self._range.order):
             return None
         if self._taken is None:
             return self._range
