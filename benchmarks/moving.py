@@ -1,10 +1,10 @@
 """Count the contacts that pulls of a moving list lose, and the requests that they send.
 
 Run it with ``python benchmarks/moving.py``; it writes ``results/moving.md`` and, where matplotlib
-is there, ``results/moving.svg``. The client pulls 30,000 contacts in pages of 1,000, 8 requests in
-flight, from the sandbox in process, on a virtual clock; responses take 50 … 150 ms. Each way of
-reading has the same list, the same moves per request and the same seeds. A contact is lost if it
-was in the list at every request and was not delivered.
+is there, ``results/moving.svg``; ``--quick --out FOLDER`` only tries it. The client pulls 30,000
+contacts in pages of 1,000, 8 requests in flight, from the sandbox in process, on a virtual clock;
+responses take 50 … 150 ms. Each way of reading has the same list, the same moves per request and
+the same seeds. A contact is lost if it was in the list at every request and was not delivered.
 """
 
 from __future__ import annotations
@@ -172,11 +172,13 @@ def table(outcomes: Outcomes, seeds: int) -> str:
     return "\n".join(lines)
 
 
-def document(outcomes: Outcomes, seeds: int) -> str:
+def document(
+    outcomes: Outcomes, seeds: int, contacts: int = CONTACTS, per_page: int = PER_PAGE
+) -> str:
     """Return the table with what it shows."""
     return f"""# Pulls of a list that moves
 
-{CONTACTS:,} contacts in pages of {PER_PAGE:,}, {IN_FLIGHT} requests in flight, from the sandbox
+{contacts:,} contacts in pages of {per_page:,}, {IN_FLIGHT} requests in flight, from the sandbox
 in process on a virtual clock. Lost: the median of {seeds} seeds, in brackets the most. Requests:
 the median. Written by `benchmarks/moving.py`.
 
@@ -191,22 +193,30 @@ def main(arguments: list[str]) -> None:
     """Measure, print the table and write the files."""
     parser = argparse.ArgumentParser(description="contacts that pulls of a moving list lose")
     parser.add_argument("--seeds", type=int, default=len(SEEDS), help="seeds for each median")
-    seeds = parser.parse_args(arguments).seeds
+    parser.add_argument("--out", type=Path, default=RESULTS, help="folder to write to")
+    parser.add_argument("--quick", action="store_true", help="a tenth of the contacts, one seed")
+    options = parser.parse_args(arguments)
+    if options.quick and options.out == RESULTS:
+        parser.error("--quick needs --out: its figures are no result")
+    seeds = 1 if options.quick else options.seeds
+    contacts, per_page = (each // (10 if options.quick else 1) for each in (CONTACTS, PER_PAGE))
     cells = [(kind, way) for kind in KINDS for way in WAYS]
     outcomes: dict[str, dict[str, Outcome]] = {}
     with ProcessPoolExecutor(2) as executor:
-        found = executor.map(partial(median, seeds=seeds), *zip(*cells, strict=True))
+        measure = partial(median, contacts=contacts, per_page=per_page, seeds=seeds)
+        found = executor.map(measure, *zip(*cells, strict=True))
         for (kind, way), each in zip(cells, found, strict=True):
             outcomes.setdefault(kind.name, {})[way] = each
             print(f"{kind.name}, {way}: {each}", file=sys.stderr)
     print(table(outcomes, seeds))
-    (RESULTS / "moving.md").write_text(document(outcomes, seeds), encoding="utf-8")
+    text = document(outcomes, seeds, contacts, per_page)
+    (options.out / "moving.md").write_text(text, encoding="utf-8")
     try:
         from moving_chart import chart  # noqa: PLC0415 - matplotlib may be missing
     except ModuleNotFoundError:
         print("matplotlib is missing, so moving.svg was not written", file=sys.stderr)
         return
-    (RESULTS / "moving.svg").write_text(chart(outcomes, seeds), encoding="utf-8")
+    (options.out / "moving.svg").write_text(chart(outcomes, seeds), encoding="utf-8")
 
 
 if __name__ == "__main__":

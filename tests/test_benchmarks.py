@@ -206,9 +206,20 @@ def test_the_command_writes_the_table(tmp_path: Path) -> None:
     assert CLIENTS["gather"].label in text
 
 
-def test_quick_figures_do_not_replace_results() -> None:
+def test_moving_lists_are_measured(tmp_path: Path) -> None:
+    """The command writes the table of moving lists, here with a tenth of the contacts."""
+    command = [sys.executable, str(HERE / "moving.py"), "--quick", "--out", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    text = (tmp_path / "moving.md").read_text(encoding="utf-8")
+    assert "3,000 contacts in pages of 100" in text
+    assert "| nothing moves | 0 (0) | 30 | 0 (0) | 60 | 0 (0) | 30 | 1 of 1 |" in text
+
+
+@pytest.mark.parametrize("script", ["pulls.py", "moving.py"])
+def test_quick_figures_do_not_replace_results(script: str) -> None:
     """`--quick` is refused without `--out`, because it would overwrite the results."""
-    command = [sys.executable, str(HERE / "pulls.py"), "--quick"]
+    command = [sys.executable, str(HERE / script), "--quick"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "--out" in done.stderr

@@ -24,7 +24,7 @@ PYTHON = [code for language, code in BLOCKS if language == "python"]
 SHELL = [code for language, code in BLOCKS if language == "sh"]
 SETUPS = [code for code in SHELL if code.startswith("python3 -m venv")]
 DOCUMENTS = ["README.md", "CHANGELOG.md", "tests/README.md", "benchmarks/README.md"]
-MAX_LINES, MAX_LINE = 260, 120
+MAX_LINES, MAX_LINE = 300, 120
 COMMANDS = [line for code in SHELL for line in code.splitlines() if line.startswith("aioburki")]
 
 
@@ -64,7 +64,8 @@ def test_commands_run(
         if arguments[0] == "contacts":
             assert cli.run([*arguments, "--sandbox"]) == 0
     assert (tmp_path / "failed.csv").exists()
-    assert len(COMMANDS) == 4
+    assert (tmp_path / "all.csv").exists()
+    assert len(COMMANDS) == 5
 
 
 def test_sandbox_command_uses_its_port(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,7 +109,7 @@ def test_errors_faults_and_drifts_are_all_described() -> None:
 
 
 def test_readme_is_short() -> None:
-    """The README has at most 260 lines of 120 characters, except the set-up lines."""
+    """The README has at most 300 lines of 120 characters, except the set-up lines."""
     lines = README.splitlines()
     assert len(lines) <= MAX_LINES
     assert not [line for line in lines if len(line) > MAX_LINE and f"{line}\n" not in SETUPS]
