@@ -324,6 +324,27 @@ def test_rest_between_pages(drift: str) -> None:
     run_virtually(main)
 
 
+def test_begun_page_is_not_left_for_another() -> None:
+    """The pages of a stream are refused where contacts of one were taken, and not all of them."""
+
+    async def main() -> None:
+        async with BurkiClient(KEY, transport=Sandbox(60).transport) as burki:
+            async with burki.contacts(42, per_page=20).stream() as stream:
+                await anext(stream)
+                with pytest.raises(RuntimeError, match="over the contacts of a stream or over its"):
+                    await anext(stream.pages())
+                await take(stream, 19)
+                assert len(await anext(stream.pages())) == 20
+                assert len([each async for each in stream]) == 20
+                assert stream.rest is None
+        async with BurkiClient(KEY, transport=Sandbox(0).transport) as burki:
+            async with burki.contacts(42).stream() as stream:
+                assert [len(each) async for each in stream.pages()] == [0]
+                assert stream.rest is None
+
+    run_virtually(main)
+
+
 def test_rest_of_an_empty_list_is_none() -> None:
     """An empty list that was read has no rest; before it is read it has one."""
 
