@@ -169,7 +169,7 @@ class CompleteReading(Generic[T]):
     @property
     def order(self) -> SortOrder[T] | None:
         """The order in which items were delivered; None if it was none, or more than one."""
-        has_one = self._sweeps is None and not self._coverage.frontier.has_restarted
+        has_one = self._sweeps is None and self._coverage.frontier.is_prefix
         return self._coverage.order if has_one else None
 
     @property
