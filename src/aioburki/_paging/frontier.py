@@ -208,7 +208,10 @@ class Frontier(Generic[T]):
         if items:
             self.key, self.offset, self._item = read.keys[end - 1], read.offset + end, items[-1]
             self._read.add(read.keys[old:end])
-        new = self.take([*doubtful, *items] if doubtful else items)
+        if doubtful or order.columns != (self._identity,):
+            new = self.take([*doubtful, *items])
+        else:
+            new = self.take(items, read.keys[old:end])
         if len(new) < len(doubtful) + len(items) and not self._may_repeat:
             self._candidates.drop_all()  # an item was delivered under another key
         return new
@@ -232,11 +235,16 @@ class Frontier(Generic[T]):
         self.is_prefix &= not doubtful
         return doubtful
 
-    def take(self, items: Sequence[T]) -> tuple[T, ...]:
-        """Return those of *items* that were not delivered before, and remember them."""
-        flags = self._seen.add(list(map(self._identity, items)))
+    def take(self, items: Sequence[T], ids: Sequence[int] | None = None) -> tuple[T, ...]:
+        """Return those of *items* that were not delivered before, and remember them.
+
+        Args:
+            items: the items.
+            ids: their ids, where these are at hand.
+        """
+        flags = self._seen.add(list(map(self._identity, items)) if ids is None else ids)
         new = tuple(items)
-        if not all(flags):
+        if False in flags:
             new = tuple(item for item, is_new in zip(items, flags, strict=True) if is_new)
         self.delivered += len(new)
         return new
