@@ -177,12 +177,17 @@ class Frontier(Generic[T]):
         return vanished <= old // TURNOVER_DIVISOR + self._counts.have_left(self.delivered)
 
     def _holds_part(self, read: ReadPage[T]) -> bool:
-        """Return whether what *read* holds of a part that begins within the list was read."""
+        """Return whether most of what *read*, page 1, holds of a part was read there.
+
+        If not, items have moved to the head of the list, and others of them may be unread.
+        """
         if self._is_whole:
             return True
         order, keys, until = self._order, read.keys, self._until
         end = len(keys) if until is None else order.first_behind(keys, until)
-        return all(map(self._holds, read.page.items[order.first_behind(keys, self._after) : end]))
+        items = read.page.items[order.first_behind(keys, self._after) : end]
+        unread = len(items) - sum(map(self._holds, items))
+        return unread <= len(items) // TURNOVER_DIVISOR + self._counts.growth
 
     def _may_have_entered(self, read: ReadPage[T]) -> bool:
         """Return whether the counts allow for as many new items as lie before the frontier."""

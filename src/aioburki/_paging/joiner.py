@@ -147,7 +147,7 @@ class Joiner(Generic[T]):
                 yield self._advance(read)
                 if self._has_started:
                     self._seam, self._plan.end = None, frontier.offset
-                elif self._seam is not None:
+                else:
                     seam.skip_right(read.end, read, frontier.key)
             case Join.JOINED:
                 seam.count_skipped(order, read, frontier.key)
