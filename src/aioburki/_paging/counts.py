@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from .._page import Pagination
 
-
 # So much of a list may have been replaced by other items while its count stayed: the fourth part.
 TURNOVER_DIVISOR = 4
 
@@ -44,6 +43,11 @@ class Counts:
         return max(self._most, delivered) - self.latest
 
     @property
+    def growth(self) -> int:
+        """How many items have entered the list for certain."""
+        return max(0, self.latest - self.first)
+
+    @property
     def may_have_entered(self) -> int:
         """How many items may have entered the list, if most of it has stayed."""
-        return max(0, self.latest - self.first) + self.first // TURNOVER_DIVISOR
+        return self.growth + self.first // TURNOVER_DIVISOR
