@@ -250,6 +250,14 @@ class ContactStream:
         """Whether contacts may have been missed before the last one that was delivered."""
         return self._pull.has_gaps
 
+    @property
+    def is_finished(self) -> bool:
+        """Whether nothing more will be delivered, and no ``limit`` has left something out.
+
+        False of a range that ended early, because its list has no usable order.
+        """
+        return self._pull.is_finished
+
     async def pages(self) -> AsyncGenerator[ContactPage, None]:
         """Return an iterator of the pages that are left, as `Contacts.pages` does.
 
