@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -145,6 +146,12 @@ def test_pauses_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
         (["frobnicate"], "Unknown command"),
         (["sandbox", "--port", "99999"], "port must be"),
         (["sandbox", "--contacts", "-1"], "contacts must be"),
+        (["sandbox", "--order", "newest"], 'Choose from: "id", "-id", "touched"'),
+        (["sandbox", "--drift", "leave"], "must be written as NAME=NUMBER, such as leave=4"),
+        (["sandbox", "--drift", "go=4"], "drift may name leave, delete, import, append, touch,"),
+        (["sandbox", "--drift", "leave=-1"], "a number per request from 0 to 10,000"),
+        (["sandbox", "--drift", "leave=1, leave=2"], "may name 'leave' only once"),
+        (["sandbox", "--order", "-id", "--drift", "append=1"], "cannot append to a list"),
     ],
 )
 def test_wrong_usage_ends_with_two(
@@ -246,10 +253,10 @@ def test_other_missing_modules_are_not_hidden(monkeypatch: pytest.MonkeyPatch) -
         __main__.main()
 
 
-@pytest.fixture
-def served() -> Iterator[str]:
+@contextmanager
+def serving(*arguments: str) -> Iterator[str]:
     """Run `aioburki sandbox` in a process of its own; yield the line with its URL."""
-    command = [sys.executable, "-m", "aioburki", "sandbox", "--port", "0", "--latency", "0.2"]
+    command = [sys.executable, "-m", "aioburki", "sandbox", "--port", "0", *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         yield process.stdout.readline()
@@ -257,12 +264,58 @@ def served() -> Iterator[str]:
         assert process.wait(10) == 0
 
 
+@pytest.fixture
+def served() -> Iterator[str]:
+    with serving("--latency", "0.2") as line:
+        yield line
+
+
+def use(served: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let commands in this process ask the served sandbox."""
+    monkeypatch.setenv("BURKI_BASE_URL", served.split(" on ")[1].split(";", maxsplit=1)[0])
+    monkeypatch.setenv("BURKI_API_KEY", "any")
+
+
 def test_sandbox_is_served(served: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """`aioburki sandbox` serves real HTTP on loopback until Ctrl-C."""
     assert "http://127.0.0.1:" in served
-    monkeypatch.setenv("BURKI_BASE_URL", served.split(" on ")[1].split(";", maxsplit=1)[0])
-    monkeypatch.setenv("BURKI_API_KEY", "any")
+    use(served, monkeypatch)
     assert cli.run(["contacts", "42", "-o", "contacts.csv"]) == 0
+
+
+@pytest.mark.may_show("output", why="the contacts are what was asked for")
+def test_sandbox_has_an_order(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """--order and --id-gaps say what the ids of the served list are."""
+    with serving("--contacts", "500", "--order", "-id", "--id-gaps") as served:
+        use(served, monkeypatch)
+        assert cli.run(["contacts", "42", "-o", "-"]) == 0
+    ids = [json.loads(line)["id"] for line in capsys.readouterr().out.splitlines()]
+    assert ids == Sandbox(500, order="-id", id_gaps=True).ids()
+
+
+@pytest.mark.parametrize(
+    ("is_complete", "report"),
+    [
+        (True, r"[\d,]+ contacts, complete \(coverage\), \d+ requests, \d+ probes?, "),
+        (False, r"1,9\d\d contacts, not proved complete \(none\), 20 requests, "),
+    ],
+)
+def test_served_list_moves(
+    is_complete: bool,
+    report: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """With --drift contacts leave while the list is read; a plain pull does not see all others."""
+    with serving("--contacts", "2000", "--drift", "leave=4, touch=0.5") as served:
+        use(served, monkeypatch)
+        plain = [] if is_complete else ["--no-complete"]
+        arguments = ["contacts", "42", "--per-page", "100", "-o", "x.csv", *plain]
+        assert cli.run([*arguments, "--concurrency", "1"]) == 0
+    line = capsys.readouterr().out.splitlines()[-1]
+    assert re.match(report, line), line
 
 
 def start(served: str, *arguments: str, per_page: int = 10) -> subprocess.Popen[str]:
