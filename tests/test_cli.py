@@ -8,12 +8,14 @@ import io
 import json
 import os
 import re
+import resource
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +36,7 @@ from aioburki.cli._contacts import SANDBOX_URL
 from aioburki.cli._printing import printable, report_line
 from aioburki.cli._progress import Progress
 from aioburki.export import export_csv
+from aioburki.export._spool_file import SpoolFile
 from aioburki.sandbox import Sandbox
 
 
@@ -183,7 +186,8 @@ def test_unwritable_file_ends_with_one(
 
     monkeypatch.setattr(os, "fsync", full)
     assert cli.run(["contacts", "42", "--sandbox", "-o", "contacts.jsonl"]) == 1
-    assert capsys.readouterr().err == "aioburki: No space left on device: output\n"
+    file = folder / "contacts.jsonl"
+    assert capsys.readouterr().err == f"aioburki: No space left on device: {file}\n"
     assert os.listdir(folder) == []
 
 
@@ -442,6 +446,86 @@ def test_limit_of_a_resumed_export_is_the_same(
     assert cli.run([*arguments, "--limit", "5000"]) == 2
     assert cli.run([*arguments, "--status", "busy"]) == 2
     assert cli.run(arguments) == 0
+
+
+def test_unordered_list_starts_anew(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A list without a usable order starts anew, which is said, and is not proved complete."""
+    asyncio.run(begin(folder, SANDBOX_URL))
+    monkeypatch.setattr("aioburki.cli._contacts.Sandbox", lambda: Sandbox(order="ties"))
+    arguments = ["contacts", "42", "--sandbox", "-o", "x.csv", "--resume", "--progress"]
+    assert cli.run([*arguments, "--require-complete"]) == 3
+    out, err = capsys.readouterr()
+    assert "10,000 contacts, not proved complete (count), " in out
+    assert "going on behind 4,000 contacts" in err
+    assert "aioburki: it is not proved that these are all contacts" in err
+    assert {len(rows_of(folder / "x.csv")), len(ids_of(folder / "x.csv"))} == {10_000}
+    assert os.listdir(folder) == ["x.csv"]
+
+
+def ids_of(path: Path) -> set[str]:
+    return {row["id"] for row in rows_of(path)}
+
+
+def test_one_process_at_a_time(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """While one process writes what is kept, another one with --resume exits with 2."""
+    asyncio.run(begin(folder, SANDBOX_URL))
+    arguments = ["contacts", "42", "--sandbox", "-o", "x.csv", "--resume"]
+    path = folder / ".x.csv.aioburki-resume"
+    with closing(SpoolFile(path)):
+        assert cli.run(arguments) == 2
+        assert capsys.readouterr().err == (
+            f"aioburki: another process is writing to {path}: wait until it has ended\n"
+        )
+    assert cli.run(arguments) == 0
+
+
+def test_damaged_spool_is_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A file in the place of what is kept that cannot be read exits with 2, and says what to do."""
+    path = folder / ".x.csv.aioburki-resume"
+    path.write_bytes(b"random")
+    path.chmod(0o600)
+    assert cli.run(["contacts", "42", "--sandbox", "-o", "x.csv", "--resume"]) == 2
+    assert capsys.readouterr().err == (
+        f"aioburki: {path} cannot be read: delete it to start anew\n"
+    )
+    assert os.listdir(folder) == [path.name]
+
+
+def test_full_disk_keeps_what_has_come(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A full disk exits with 1, names the file, and the same command goes on when there is room."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    arguments = ["contacts", "42", "--sandbox", "-o", "x.csv", "--resume"]
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_200_000, before[1]))
+    try:
+        assert cli.run(arguments) == 1
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    path = folder / ".x.csv.aioburki-resume"
+    assert re.fullmatch(
+        rf"aioburki: \d,000 contacts are kept in {path}: .*\naioburki: File too large: {path}\n",
+        capsys.readouterr().err,
+    )
+    assert cli.run(arguments) == 0
+    assert len(rows_of(folder / "x.csv")) == 10_000
+
+
+def test_nothing_is_said_of_a_folder_that_is_gone(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """If the folder is removed during the pull, it is not said that contacts are kept there."""
+    (folder / "gone").mkdir()
+
+    def remove(*_: object) -> None:
+        shutil.rmtree(folder / "gone", ignore_errors=True)
+
+    monkeypatch.setattr(Progress, "show", remove)
+    arguments = ["contacts", "42", "--sandbox", "-o", "gone/x.csv", "--resume"]
+    assert cli.run(arguments) == 2
+    assert capsys.readouterr().err == f"aioburki: there is no folder {folder / 'gone'}\n"
 
 
 def test_pull_that_fails_without_resume_keeps_nothing(

@@ -8,6 +8,7 @@ import json
 import os
 import random
 import resource
+import shutil
 import stat
 import sys
 from collections.abc import Sequence
@@ -253,7 +254,15 @@ async def test_torn_tail_is_cut_off(
 
 
 @pytest.mark.parametrize(
-    "content", [b"id,name\n", b"x" * 30, b"\0" * 500, b'0badc0de {"aioburki-resume": 1}\n']
+    "content",
+    [
+        b"id,name\n",
+        b"x",
+        b"0badc0de!",
+        b"x" * 30,
+        b"\0" * 500,
+        b'0badc0de {"aioburki-resume": 1}\n',
+    ],
 )
 async def test_files_that_are_no_spools_are_refused(tmp_path: Path, content: bytes) -> None:
     """A file of the spool's name that is none, or is damaged, is named and not changed."""
@@ -422,6 +431,37 @@ async def test_spools_that_are_not_private_files_are_refused(tmp_path: Path, mak
         before.st_ino, before.st_mode, before.st_size,
     )  # fmt: skip
     assert server.asked == []
+
+
+async def test_spool_of_another_user_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A spool that another user owns is refused, unchanged."""
+    server, target = FailingServer(MANY), tmp_path / "contacts.csv"
+    await interrupt(server, target, 4)
+    before = spool_of(target).read_bytes()
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+    with pytest.raises(ConfigurationError, match="a regular file that you own and nobody else"):
+        await run(server, target)
+    assert spool_of(target).read_bytes() == before
+
+
+@pytest.mark.parametrize("resume", [True, False])
+async def test_folder_that_is_removed_meanwhile(tmp_path: Path, resume: bool) -> None:
+    """If the target's folder is removed during the pull, the error names what is missing."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+
+    class Removing(Tally):
+        def add(self, page: ContactPage) -> None:
+            super().add(page)
+            shutil.rmtree(folder, ignore_errors=True)
+
+    async with client(FailingServer(MANY)) as burki:
+        contacts = burki.contacts(42, per_page=10)
+        with pytest.raises((ConfigurationError, FileNotFoundError), match=str(folder)):
+            await export(contacts, folder / "x", JSONL, resume=resume, tally=Removing())
+    assert os.listdir(tmp_path) == []
 
 
 async def test_spool_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
@@ -633,8 +673,9 @@ async def finish_but_for_the_file(server: FailingServer, target: Path, **options
     try:
         async with client(server) as burki:
             contacts = burki.contacts(42, **{"per_page": 10} | options)
-            with pytest.raises(OSError, match="File too large"):
+            with pytest.raises(OSError, match="File too large") as caught:
                 await export(contacts, target, full, resume=True)
+        assert caught.value.filename == str(target)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
@@ -674,10 +715,11 @@ async def test_full_disk_keeps_what_came_before(tmp_path: Path) -> None:
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (15_000, before[1]))
     try:
-        with pytest.raises(OSError, match="File too large"):
+        with pytest.raises(OSError, match="File too large") as caught:
             await run(server, target, export_jsonl)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert caught.value.filename == str(spool_of(target))
     assert spool_of(target).stat().st_size == 15_000
     report = await run(server, target, export_jsonl)
     assert ids_in(target) == [*MANY]
