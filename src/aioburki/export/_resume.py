@@ -37,8 +37,8 @@ async def pull_into(spool: Spool, contacts: Contacts, tally: Tally) -> None:
 
 def _begin_anew(spool: Spool) -> None:
     logger.warning(
-        "campaign %d cannot be read on from where it stopped, because its list has no usable order: "
-        "the %s contacts in %s are dropped, and the pull starts anew",
+        "campaign %d cannot be read on from where it stopped, because its list has no usable "
+        "order: the %s contacts in %s are dropped, and the pull starts anew",
         spool.whole.campaign_id,
         f"{spool.contacts:,}",
         spool.path,
