@@ -6,16 +6,18 @@ import random
 from bisect import insort
 from collections import deque
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from operator import attrgetter
 from typing import Literal, NamedTuple
 
 import attrs
 
 from aioburki._page import Page, PageWindow, Pagination
+from aioburki._paging.complete_reading import CompleteReading
 from aioburki._paging.drift import DriftDetector
 from aioburki._paging.frontier import Bounds
 from aioburki._paging.order import SortOrder
-from aioburki._paging.readings import CompleteReading, Proof
+from aioburki._paging.reading import Proof
 
 
 class Item(NamedTuple):
@@ -193,14 +195,11 @@ class MovingList:
                 self._in_or_out()
             case "add":  # the highest id: at the end of a rising list, at the head of a falling one
                 insort(items, self._new(), key=self.sort_key)
-            case "to_head":
-                items.insert(0, items.pop(draw.randrange(len(items)))) if items else None
-            case "to_tail":
-                items.append(items.pop(draw.randrange(len(items)))) if items else None
-            case "dial_to_head":  # in the order of ids
-                self._dial(0)
-            case "dial_to_tail":
-                self._dial(len(items))
+            case "to_head" | "to_tail":
+                place = 0 if kind == "to_head" else len(items)
+                items.insert(place, items.pop(draw.randrange(len(items)))) if items else None
+            case "dial_to_head" | "dial_to_tail":  # in the order of ids
+                self._dial(0 if kind == "dial_to_head" else len(items))
             case _:
                 raise ValueError(kind)
 
@@ -369,7 +368,7 @@ def pull(
         max_requests: after so many the pull is taken for endless.
     """
     drift = DriftDetector("item")
-    reading = CompleteReading(orders, _id, per_page, limit, drift, bounds)
+    reading = CompleteReading(orders, _id, per_page, limit=limit, drift=drift, bounds=bounds)
     wire = _Wire(server, random.Random(seed), is_wild=is_wild)
     queue: deque[_Request] = deque()
     delivered: list[Item] = []
@@ -420,7 +419,7 @@ def pull(
         duplicates=reading.duplicates,
         drift=drift.sentences(reading.duplicates),
         max_held=max_held,
-        is_ordered=all(one < other for one, other in zip(keys, keys[1:], strict=False)),
+        is_ordered=all(one < other for one, other in pairwise(keys)),
         is_finished=reading.is_finished,
         windows=windows,
         reading=reading,

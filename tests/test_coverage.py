@@ -101,7 +101,7 @@ def test_still_rising_list_takes_as_many_requests_as_pages(length: int) -> None:
 @pytest.mark.parametrize("pages", [2, 3, 5, 10, 30, 60])
 @pytest.mark.parametrize("order", ["id", "-id", "created_at,id"])
 def test_still_list_with_gaps_takes_few_requests_more(order: str, pages: int) -> None:
-    """A list that stands still takes a tenth more requests, rounded up, and one, if ids have gaps."""
+    """A list that stands still and has gaps takes a tenth more requests, rounded up, and one."""
     for length in (pages * 1000 - 500, pages * 1000):
         outcome = pull(MovingList(length, order, gaps=True), 1000)
         check(outcome)

@@ -13,7 +13,6 @@ from histories import History, drawn, fault_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-
 DRAWS = st.randoms(use_true_random=False)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from .._page import Pagination
 
-
 # So much of a list may have been replaced by other items while its count stayed: the fourth part.
 TURNOVER_DIVISOR = 4
 

@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Generic, TypeVar
 
 from .._page import Page, PageWindow, Pagination
+from .closing import Closing
 from .counts import Counts
 from .ending import Ending, is_whole_list
 from .frontier import Bounds, ReadPage, read_page
@@ -77,10 +78,7 @@ class Coverage(Generic[T]):
         self._asked: deque[bool] = deque()
         self._outdated = 0  # as many of these were asked for before a restart
         self._order = self.order  # in which the pages so far are joined
-        self._is_closing = False  # all is read, except page 1 once more
-        self._is_head_checked = False
-        self._is_end_certain = self._is_over = False  # see `_end`
-        self._must_see_head = False
+        self._closing = Closing()
         self.duplicates = 0
         self.is_done = False
         self.is_single_page = False
@@ -153,7 +151,7 @@ class Coverage(Generic[T]):
             return ready
         read = self._read(window, page, ready, is_last_asked=is_last_asked)
         if read is not None and not self.is_done:
-            if self._is_closing:
+            if self._closing.is_open:
                 self._close(read)
             elif is_probe:
                 self._deliver(self.joiner.join_probe(read), ready)
@@ -176,13 +174,13 @@ class Coverage(Generic[T]):
         if end:
             total = min(total, end + self.plan.least_overlap)
         is_first = self.counts.pages == 0
-        if is_first or self._is_closing or self.plan.end >= total:
+        if is_first or self._closing.is_open or self.plan.end >= total:
             return None
         return self.plan.next()
 
     def _resume(self) -> PageWindow:
         """Return the window to read when nothing is under way."""
-        if self._is_closing:
+        if self._closing.is_open:
             return self.plan.head()
         offset, empty = self.frontier.offset, self._ending.empty
         if self.counts.pages == 0 and not empty:
@@ -190,15 +188,17 @@ class Coverage(Generic[T]):
         if empty:  # the list has become shorter, or its count is wrong
             offset = min(offset, self.counts.latest) - (empty - 1) * self.plan.size
         self.plan.end = max(0, offset)
-        # Behind the announced end a page joins by what it shares, or it has no items.
-        return self.plan.next(overlap=int(offset >= self.counts.latest))
+        # Behind the announced end a page joins by what it shares, or it has no items. Where a list
+        # moves, what it shares shows whether items that changed their place are before its end.
+        least = self.plan.size // 2 if self.has_moved else 1
+        return self.plan.next(overlap=least if offset >= self.counts.latest else 0)
 
     def _read(
         self, window: PageWindow, page: Page[T] | None, ready: list[Page[T]], *, is_last_asked: bool
     ) -> ReadPage[T] | None:
         """Check *page* and note what it tells; return None if it broke the order."""
         if page is None:
-            self._must_see_head = True  # is the whole list gone?
+            self._closing.must_see_head = True  # is the whole list gone?
             nothing = Pagination(window.page, window.per_page, self.counts.latest, 0, False, True)
             return ReadPage(Page((), nothing), (), offset_of(window), is_last_asked)
         said = page.pagination
@@ -240,13 +240,14 @@ class Coverage(Generic[T]):
         self.frontier.restart()
         self.joiner.clear()
         self._outdated = len(self._asked)
-        self._is_closing = self._is_head_checked = self.is_done = False
+        self._closing.reset()
+        self.is_done = False
         self.plan.widen(0)
         self.plan.end = 0
 
     @property
     def _has_ended(self) -> bool:
-        return self.is_done or self._is_closing
+        return self.is_done or self._closing.is_open
 
     def _deliver(self, joined: Iterable[Joined[T]], ready: list[Page[T]]) -> None:
         """Make ready what is new on *joined*, and see whether the list ends there."""
@@ -256,10 +257,10 @@ class Coverage(Generic[T]):
             if items:
                 self._ending.record_new()
                 ready.append(Page(items, read.page.pagination))
+            is_falling = self.order is not None and self.order.is_falling
             if self.frontier.has_reached_until:
-                self._end(is_checked=self.has_moved, is_over=True)
+                self._end(is_checked=self.has_moved or is_falling, is_over=True)
             elif self._ending.is_end(read, has_moved=self.has_moved):
-                is_falling = self.order is not None and self.order.is_falling
                 # An item may have moved behind an end that was read before others.
                 is_certain = read.is_last_asked or not self.has_moved
                 self._end(is_checked=self.has_moved or is_falling, is_certain=is_certain)
@@ -274,29 +275,19 @@ class Coverage(Generic[T]):
             self._end(is_checked=False, is_over=True)
 
     def _end(self, *, is_checked: bool, is_certain: bool = True, is_over: bool = False) -> None:
-        """End here: at once, or when page 1 has been read once more, or the end as well.
-
-        Args:
-            is_checked: whether page 1 must be read once more, unless it has been.
-            is_certain: whether nothing had come behind the end when it was read.
-            is_over: whether nothing more is wanted, whatever comes behind.
-        """
-        must_see_head = self._must_see_head or (is_checked and self.is_complete)
-        if must_see_head and not self._is_head_checked:
+        """End here, unless page 1 or the end is to be read once more; see `Closing.start`."""
+        self.is_done = self._closing.start(
+            is_needed=is_checked and self.is_complete, is_certain=is_certain, is_over=is_over
+        )
+        if self._has_ended:
             self.joiner.clear()
-            self._is_closing, self._is_end_certain, self._is_over = True, is_certain, is_over
-        elif is_certain:
-            self.joiner.clear()
-            self.is_done = True
 
     def _close(self, read: ReadPage[T]) -> None:
         """Check page 1, read once more: an item that moved to the head breaks the order there."""
         if not read.is_last_asked:
             return  # it was asked for before the end was known
         self.joiner.probes += 1
-        self._is_closing, self._is_head_checked = False, True
-        if not self.frontier.fits(read):
-            self.joiner.candidates.drop_all()
-            return
         is_all = self.counts.latest <= self.frontier.offset
-        self.is_done = self._is_over or (self._is_end_certain and is_all)
+        self.is_done = self._closing.finish(fits=self.frontier.fits(read), is_all=is_all)
+        if self._closing.is_broken:
+            self.joiner.candidates.drop_all()

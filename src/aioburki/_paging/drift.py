@@ -71,9 +71,10 @@ class DriftDetector:
         Args:
             duplicates: items that were left out because they had been delivered already.
         """
-        if self._first is None:
-            return ()
-        first, noun = self._first, self._noun
+        return () if self._first is None else tuple(self._changes(self._first, duplicates))
+
+    def _changes(self, first: Pagination, duplicates: int) -> list[str]:
+        noun = self._noun
         changes: list[str] = []
         fitting = -(-first.total_items // first.per_page)
         if first.total_pages not in (fitting, max(1, fitting)):
@@ -102,15 +103,15 @@ class DriftDetector:
             changes.append(f"{pages} did not hold as many {noun}s as announced")
         if self._resized:
             changes.append("the server changed its page size between pages")
-        if self._complete and self._rows - duplicates != self._latest:
-            received = self._rows - duplicates
+        received = self._rows - duplicates
+        if self._complete and received != self._latest:
             were = "was" if received == 1 else "were"
             changes.append(
                 f"{_count(received, noun)} {were} received, the server counted {self._latest:,}"
             )
         if self.has_shifted and not changes:
             changes.append(f"{noun}s left or entered between pages, and the count stayed the same")
-        return tuple(changes)
+        return changes
 
 
 def _count(number: int, noun: str) -> str:

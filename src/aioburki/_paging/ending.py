@@ -40,11 +40,9 @@ class Ending:
             read: the page.
             has_moved: whether the list was seen to move.
         """
-        said = read.page.pagination
-        if said.has_next or said.total_items > read.end:
-            return False
         # The count of a full page is believed on a list that shows no movement.
-        return read.is_short or (not has_moved and said.total_items == read.end)
+        is_counted = not has_moved and read.page.pagination.total_items == read.end
+        return read.is_last and (read.is_short or is_counted)
 
     def record_new(self) -> None:
         """Record that a page brought new items."""

@@ -58,6 +58,12 @@ class ReadPage(Generic[T]):
         return self.offset + len(self.keys)
 
     @property
+    def is_last(self) -> bool:
+        """Whether the server says that nothing comes after it."""
+        said = self.page.pagination
+        return not said.has_next and said.total_items <= self.end
+
+    @property
     def is_short(self) -> bool:
         """Whether it has fewer items than its page size, so that nothing comes after it."""
         return len(self.keys) < self.page.pagination.per_page
@@ -80,8 +86,7 @@ class Frontier(Generic[T]):
         has_reached_until: whether a page has gone beyond the part of the list.
         has_dropped: whether a page had items before the frontier that were not read there.
         has_shifted: whether a page shared more or fewer items with the one before than planned.
-        has_restarted: whether the order has changed, so that what was delivered is no prefix of the
-            list.
+        is_prefix: whether what was delivered is what the list begins with, in its order.
     """
 
     def __init__(
@@ -96,11 +101,13 @@ class Frontier(Generic[T]):
         self._identity = identity
         self._seen = seen
         self._counts = counts
+        self._after = bounds.after
         self._is_whole = bounds.after is None
         self._until = bounds.until
         self._read = ReadKeys()
         self._item: T | None = None  # that has the key, if it was read here
-        self.has_restarted = False
+        self._may_repeat = False
+        self.is_prefix = True
         self.key: Key | None = bounds.after
         self.offset = bounds.offset
         self.delivered = 0
@@ -118,7 +125,8 @@ class Frontier(Generic[T]):
         self.key = self._item = None
         self.offset = 0
         self._read = ReadKeys()
-        self.has_restarted = True
+        self._may_repeat = True
+        self.is_prefix = False
 
     def join(self, read: ReadPage[T]) -> Join:
         """Return how *read* lies to the frontier."""
@@ -130,7 +138,7 @@ class Frontier(Generic[T]):
         old = order.first_behind(read.keys, self.key)
         if old == 0 and read.offset > 0:
             return Join.JOINED if order.is_next(read.keys[0], self.key) else Join.BEYOND
-        if not self.fits(read):
+        if not self._may_have_entered(read) or (read.is_last and not self._holds_read(read)):
             return Join.CONTRADICTION
         if self._read.is_empty or read.offset == 0:
             return Join.JOINED
@@ -146,12 +154,18 @@ class Frontier(Generic[T]):
         return self._order.is_next(first, self.key) or not self._order.is_behind(first, self.key)
 
     def fits(self, read: ReadPage[T]) -> bool:
-        """Return whether the counts allow for what *read* lacks, and for what it has too much.
+        """Return whether *read*, at the start or the end of the list, agrees with what was read.
+
+        If it does not, items have changed their place.
+        """
+        return self._may_have_entered(read) and self._holds_read(read) and self._holds_part(read)
+
+    def _holds_read(self, read: ReadPage[T]) -> bool:
+        """Return whether the counts allow for what *read* lacks.
 
         A page holds all that is in the list between its first key and its last: before its first,
         too, if it is the head of the list, and after its last, if it is short. What was read there
-        and is not on the page must have left, and what comes before the first item that was read
-        must have entered. If neither can be, the list is in another order than its pages show.
+        and is not on the page must have left.
         """
         if not read.keys or self.key is None:
             return True
@@ -160,11 +174,22 @@ class Frontier(Generic[T]):
         first = None if read.offset == 0 else read.keys[0]
         last = None if read.is_short else read.keys[-1]
         vanished = self._read.count(order, first, last) - old
-        if vanished > old // TURNOVER_DIVISOR + self._counts.have_left(self.delivered):
-            return False
-        before = self._read.place_of_first(order, read.keys)
-        has_entered = read.offset + before if before and self._is_whole else 0
-        return has_entered <= self._counts.may_have_entered
+        return vanished <= old // TURNOVER_DIVISOR + self._counts.have_left(self.delivered)
+
+    def _holds_part(self, read: ReadPage[T]) -> bool:
+        """Return whether what *read* holds of a part that begins within the list was read."""
+        if self._is_whole:
+            return True
+        order, keys, until = self._order, read.keys, self._until
+        end = len(keys) if until is None else order.first_behind(keys, until)
+        return all(map(self._holds, read.page.items[order.first_behind(keys, self._after) : end]))
+
+    def _may_have_entered(self, read: ReadPage[T]) -> bool:
+        """Return whether the counts allow for as many new items as lie before the frontier."""
+        if not self._is_whole or self.key is None:
+            return True
+        before = read.offset + self._order.first_behind(read.keys, self.key)
+        return before - self._read.total <= self._counts.may_have_entered
 
     def advance(self, read: ReadPage[T]) -> tuple[T, ...]:
         """Move the frontier to the end of a joined page; return what is new on it."""
@@ -183,10 +208,18 @@ class Frontier(Generic[T]):
         if items:
             self.key, self.offset, self._item = read.keys[end - 1], read.offset + end, items[-1]
             self._read.add(read.keys[old:end])
-        new = self.take([*doubtful, *items] if doubtful else items)
-        if len(new) < len(doubtful) + len(items) and not self.has_restarted:
+        if doubtful or order.columns != (self._identity,):
+            new = self.take([*doubtful, *items])
+        else:
+            new = self.take(items, read.keys[old:end])
+        if len(new) < len(doubtful) + len(items) and not self._may_repeat:
             self._candidates.drop_all()  # an item was delivered under another key
         return new
+
+    def disprove(self, read: ReadPage[T]) -> None:
+        """Remove the orders in which *read* lies as a whole before the frontier."""
+        assert self._item is not None
+        self._candidates.drop_best(read.page.items[-1], self._item)
 
     def _doubtful(self, items: Sequence[T]) -> Sequence[T]:
         """Return those of *items* that are unread, and behind the frontier in another order.
@@ -196,15 +229,22 @@ class Frontier(Generic[T]):
         last = self._item
         if last is None or not (self.has_shifted or self._counts.have_moved):
             return ()
-        unread = [item for item in items if not self._shares((item,))]
+        unread = [item for item in items if not self._holds(item)]
         self.has_dropped |= bool(unread)
-        return [item for item in unread if self._candidates.may_be_behind(item, last)]
+        doubtful = [item for item in unread if self._candidates.may_be_behind(item, last)]
+        self.is_prefix &= not doubtful
+        return doubtful
 
-    def take(self, items: Sequence[T]) -> tuple[T, ...]:
-        """Return those of *items* that were not delivered before, and remember them."""
-        flags = self._seen.add(list(map(self._identity, items)))
+    def take(self, items: Sequence[T], ids: Sequence[int] | None = None) -> tuple[T, ...]:
+        """Return those of *items* that were not delivered before, and remember them.
+
+        Args:
+            items: the items.
+            ids: their ids, where these are at hand.
+        """
+        flags = self._seen.add(list(map(self._identity, items)) if ids is None else ids)
         new = tuple(items)
-        if not all(flags):
+        if False in flags:
             new = tuple(item for item, is_new in zip(items, flags, strict=True) if is_new)
         self.delivered += len(new)
         return new
@@ -216,7 +256,10 @@ class Frontier(Generic[T]):
         return order
 
     def _shares(self, items: Sequence[T]) -> bool:
-        return any(self._seen.holds(self._identity(item)) for item in items)
+        return any(map(self._holds, items))
+
+    def _holds(self, item: T) -> bool:
+        return self._seen.holds(self._identity(item))
 
 
 def read_page(page: Page[T], keys: Sequence[Key], *, is_last_asked: bool = False) -> ReadPage[T]:

@@ -64,6 +64,7 @@ class Joiner(Generic[T]):
     ) -> None:
         self.candidates = OrderCandidates(orders)
         self.frontier = Frontier(self.candidates, identity, seen, bounds, counts)
+        self._is_part = bounds.after is not None
         self._plan = plan
         self._counts = counts
         self._held: deque[ReadPage[T]] = deque()
@@ -119,6 +120,12 @@ class Joiner(Generic[T]):
             join = self.frontier.join(head)
             if join is Join.JOINED:
                 yield self._advance(head)
+                if not self._has_started:
+                    self._seam = Seam(head.offset, self._plan.probe_size)
+                    self._seam.skip_right(head.end, head, self.frontier.key)
+            elif not self._has_started and self._may_search:
+                self._seam = Seam(head.offset, self._plan.probe_size)
+                self._seam.go_left(head.offset, head, self.frontier.key)
             elif not self._may_search:
                 self._held.appendleft(head)
                 self.is_exhausted = True
@@ -136,9 +143,14 @@ class Joiner(Generic[T]):
         assert order is not None
         frontier = self.frontier
         match frontier.join(read):
+            case Join.JOINED if not self._has_started:
+                yield self._advance(read)
+                if self._has_started:
+                    self._seam, self._plan.end = None, frontier.offset
+                elif self._seam is not None:
+                    seam.skip_right(read.end, read, frontier.key)
             case Join.JOINED:
-                if frontier.was_read:
-                    seam.count_skipped(order, read, frontier.key)
+                seam.count_skipped(order, read, frontier.key)
                 yield self._advance(read)
                 seam.go_right(read.end - self._plan.overlap, read, frontier.key)
                 if self._seam is not None and not self.is_stuck:
@@ -163,6 +175,11 @@ class Joiner(Generic[T]):
         waiting = [*self._left_out, *(read.page for read in self._held)]
         self.clear()
         return waiting
+
+    @property
+    def _has_started(self) -> bool:
+        """Whether the start of the part of the list that is read has been found."""
+        return not self._is_part or self.frontier.was_read
 
     @property
     def _may_search(self) -> bool:
@@ -199,4 +216,4 @@ class Joiner(Generic[T]):
         self._contradictions += 1
         if self._contradictions >= MAX_CONTRADICTIONS:
             self._contradictions = 0
-            self.candidates.drop_best()
+            self.frontier.disprove(read)

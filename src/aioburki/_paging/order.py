@@ -106,19 +106,20 @@ class OrderCandidates(Generic[T]):
 
     def may_be_behind(self, item: T, other: T) -> bool:
         """Return whether *item* comes after *other* in an order that is left besides the best."""
-        for order in self._orders[1:]:
-            keys = order.keys([item, other])
-            if keys is not None and order.is_behind(*keys):
-                return True
-        return False
+        return any(_is_behind(order, item, other) for order in self._orders[1:])
 
-    def drop_best(self) -> None:
-        """Remove the order to go by: two pages contradict it."""
-        del self._orders[0]
+    def drop_best(self, item: T, other: T) -> None:
+        """Remove the best order, and all in which *item* does not come after *other* either."""
+        self._orders = [order for order in self._orders[1:] if _is_behind(order, item, other)]
 
     def drop_all(self) -> None:
         """Remove all orders: an item has changed its key."""
         self._orders.clear()
+
+
+def _is_behind(order: SortOrder[T], item: T, other: T) -> bool:
+    keys = order.keys([item, other])
+    return keys is not None and order.is_behind(*keys)
 
 
 class _Table(Generic[T]):

@@ -11,11 +11,13 @@ from typing import Any, Generic, TypeVar
 import attrs
 
 from .._page import Page, PageWindow
+from .complete_reading import CompleteReading
 from .drift import DriftDetector
 from .frontier import Bounds
 from .order import SortOrder
+from .plain_reading import PlainReading
 from .prefetch import Prefetch
-from .readings import CompleteReading, PlainReading, Proof
+from .reading import Proof, Reading
 
 logger = logging.getLogger("aioburki")
 
@@ -237,9 +239,14 @@ class Pull(Generic[T]):
             logger.warning("of %s %s", name, doubt)
 
 
-def _reading(options: PullOptions[T], drift: DriftDetector) -> CompleteReading[T] | PlainReading[T]:
+def _reading(options: PullOptions[T], drift: DriftDetector) -> Reading[T]:
     if not options.orders:
         return PlainReading(options.key, options.per_page, options.limit, drift)
     return CompleteReading(
-        options.orders, options.key, options.per_page, options.limit, drift, options.bounds
+        options.orders,
+        options.key,
+        options.per_page,
+        limit=options.limit,
+        drift=drift,
+        bounds=options.bounds,
     )

@@ -27,6 +27,11 @@ class ReadKeys:
         """Whether no key has been read."""
         return not self._last_keys
 
+    @property
+    def total(self) -> int:
+        """How many keys have been read."""
+        return self._counts[-1]
+
     def add(self, keys: Sequence[Key]) -> None:
         """Record *keys*, which come after all others; at least one."""
         self._first = keys[0] if self._first is None else self._first

@@ -27,7 +27,7 @@ class Seam(Generic[T]):
     Args:
         offset: where the page that does not join starts.
         size: maximum page size.
-        waiting: the page that waits; None if one that contradicted the order was left out.
+        waiting: the page that waits; None if there is none.
 
     Attributes:
         waiting: the page that waits.
@@ -64,6 +64,24 @@ class Seam(Generic[T]):
         if self._right is not None and self._right <= offset:
             self._right = None
         self.start = start if self._right is None else min(start, (offset + self._right) / 2)
+
+    def skip_right(self, offset: float, read: ReadPage[T], key: Key) -> None:
+        """Record that all of *read*, and all before *offset*, comes up to *key*.
+
+        Nothing of it is wanted, so that the next probe need not follow *read* at once.
+        """
+        expected = _extrapolate(read, key)
+        if expected is None:
+            start, self._step = offset + self._step - self._size, self._step * 2
+        else:
+            start = max(offset, expected - self._margin)
+        self._left = offset
+        if self._right is not None and self._right <= offset:
+            self._right = None
+        if self._right is not None:
+            is_near = self._right - offset <= self._size
+            start = offset if is_near else min(start, (offset + self._right) / 2)
+        self.start = start
 
     def contradict(self, read: ReadPage[T]) -> None:
         """Record that *read*, a probe, contradicts the order."""

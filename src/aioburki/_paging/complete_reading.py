@@ -1,137 +1,20 @@
-"""Readings: the two ways to read a list, plain and complete, behind one interface."""
+"""Complete reading: every item of a list that moves, with a proof that nothing was missed."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Generic, Literal, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 from .._page import Page, PageWindow
 from .coverage import Coverage
 from .drift import DriftDetector
 from .frontier import Bounds
 from .order import SortOrder
-from .planner import Planner
+from .reading import Proof
 from .seen_ids import SeenIds
 from .sweeps import Sweeps
 
 T = TypeVar("T")
-
-Proof = Literal["single page", "coverage", "count", "none"]
-
-
-class Reading(Protocol[T]):
-    """Decide what to read next, and what of it is new; sends nothing."""
-
-    delivered: int
-    duplicates: int
-
-    @property
-    def probes(self) -> int:
-        """Requests sent to close seams."""
-        ...
-
-    @property
-    def proof(self) -> Proof:
-        """How it is proved that nothing was missed; none before the reading is done."""
-        ...
-
-    @property
-    def missing(self) -> int:
-        """How many more items the server counts than were delivered; 0 where proved."""
-        ...
-
-    @property
-    def is_done(self) -> bool:
-        """Whether nothing is left to read or to deliver."""
-        ...
-
-    def next_window(self) -> PageWindow | None:
-        """Return the next window to read, or None if none is known or wanted now."""
-        ...
-
-    def record(self, window: PageWindow, page: Page[T] | None) -> list[Page[T]]:
-        """Record the next page in order, None for no such page; return what can be delivered."""
-        ...
-
-    def urgent_window(self) -> PageWindow | None:
-        """Return a window to read before all others, or None."""
-        ...
-
-
-class PlainReading(Generic[T]):
-    """Read pages 1 … total_pages of one size, and leave out repeats; nothing is proved."""
-
-    probes = 0
-    is_done = False
-    is_finished = False
-    has_gaps = True
-    order = None
-    offset = 0
-
-    def __init__(
-        self,
-        identity: Callable[[T], int],
-        per_page: int,
-        limit: int | None,
-        drift: DriftDetector,
-    ) -> None:
-        self._identity = identity
-        self._limit = limit
-        self._drift = drift
-        self._planner = Planner(per_page, limit)
-        self._seen = SeenIds()
-        self._urgent: PageWindow | None = None
-        self._is_single_page = False
-        self._missing = 0
-        self.delivered = 0
-        self.duplicates = 0
-
-    @property
-    def reached_end(self) -> bool:
-        """Whether every page of the list has been delivered."""
-        return self._planner.reached_end
-
-    @property
-    def proof(self) -> Proof:
-        """How the pull is proved complete."""
-        return "single page" if self._is_single_page else "none"
-
-    @property
-    def missing(self) -> int:
-        """How many more items the server counts than were delivered."""
-        return self._missing
-
-    def next_window(self) -> PageWindow | None:
-        """Return the next window to read, or None if no more are known or needed now."""
-        return self._planner.next_window()
-
-    def urgent_window(self) -> PageWindow | None:
-        """Return the page that is read a second time, before all others, or None."""
-        window, self._urgent = self._urgent, None
-        return window
-
-    def record(self, window: PageWindow, page: Page[T] | None) -> list[Page[T]]:
-        """Record the next page in order; return it without repeats and cut to the limit."""
-        assert page is not None
-        is_second_reading = self._planner.is_second_reading(page.pagination.page)
-        flags = self._seen.add([self._identity(item) for item in page.items])
-        items = page.items
-        if repeats := flags.count(False):
-            items = tuple(item for item, is_new in zip(items, flags, strict=True) if is_new)
-        new = len(items)
-        if self._limit is not None:
-            items = items[: self._limit - self.delivered]
-        self.delivered += len(items)
-        # A second reading repeats items by itself; that is no change of the list.
-        self.duplicates += 0 if is_second_reading else repeats
-        length = len(page.items)
-        rows = new if is_second_reading else length
-        self._drift.record_page(window, page.pagination, length=length, rows=rows)
-        self._urgent = self._planner.record_page(page, new=new, delivered=self.delivered)
-        said = page.pagination
-        self._is_single_page = said.page == 1 and not said.has_next and said.total_items <= length
-        self._missing = max(0, said.total_items - self.delivered)
-        return [page if items is page.items else Page(items, said)]
 
 
 class CompleteReading(Generic[T]):
@@ -151,6 +34,7 @@ class CompleteReading(Generic[T]):
         orders: Sequence[SortOrder[T]],
         identity: Callable[[T], int],
         per_page: int,
+        *,
         limit: int | None,
         drift: DriftDetector,
         bounds: Bounds | None = None,
@@ -169,7 +53,7 @@ class CompleteReading(Generic[T]):
     @property
     def order(self) -> SortOrder[T] | None:
         """The order in which items were delivered; None if it was none, or more than one."""
-        has_one = self._sweeps is None and not self._coverage.frontier.has_restarted
+        has_one = self._sweeps is None and self._coverage.frontier.is_prefix
         return self._coverage.order if has_one else None
 
     @property
