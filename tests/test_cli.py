@@ -25,6 +25,7 @@ from pages import KEY
 from aioburki import (
     BurkiClient,
     ConnectionFailedError,
+    Event,
     PageFetched,
     PauseStarted,
     PullReport,
@@ -458,6 +459,7 @@ def test_unordered_list_starts_anew(
     assert cli.run([*arguments, "--require-complete"]) == 3
     out, err = capsys.readouterr()
     assert "10,000 contacts, not proved complete (count), " in out
+    assert "the same command goes on" not in err
     assert "going on behind 4,000 contacts" in err
     assert "aioburki: it is not proved that these are all contacts" in err
     assert {len(rows_of(folder / "x.csv")), len(ids_of(folder / "x.csv"))} == {10_000}
@@ -513,6 +515,26 @@ def test_full_disk_keeps_what_has_come(
     assert len(rows_of(folder / "x.csv")) == 10_000
 
 
+def test_nothing_is_said_of_contacts_that_cannot_be_gone_on_with(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """If the pull of a list without a usable order fails, it is not said that it can go on."""
+    sandbox, show = Sandbox(order="ties"), Progress.show
+
+    def stop(bar: Progress, event: Event) -> None:
+        show(bar, event)
+        if isinstance(event, PageFetched) and event.page == 4:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("aioburki.cli._contacts.Sandbox", lambda: sandbox)
+    monkeypatch.setattr(Progress, "show", stop)
+    arguments = ["contacts", "42", "--sandbox", "-o", "x.csv", "--resume", "--per-page", "500"]
+    assert cli.run([*arguments, "--concurrency", "1"]) == 130
+    err = capsys.readouterr().err
+    assert err.endswith("aioburki: interrupted\n")
+    assert "are kept" not in err
+
+
 def test_nothing_is_said_of_a_folder_that_is_gone(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -552,7 +574,7 @@ def test_proof_can_be_required(
 ) -> None:
     """With --require-complete a pull that is not proved complete is written, and exits with 3."""
     if not is_complete:
-        monkeypatch.setattr("aioburki._paging.readings.CompleteReading.proof", "none")
+        monkeypatch.setattr("aioburki._paging.complete_reading.CompleteReading.proof", "none")
     arguments = ["contacts", "42", "--sandbox", "-o", "x.csv", "--require-complete"]
     assert cli.run(arguments) == (0 if is_complete else 3)
     out, err = capsys.readouterr()
