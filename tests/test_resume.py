@@ -602,7 +602,7 @@ async def test_order_that_breaks_behind_what_is_kept_starts_anew(
 async def test_contact_that_moves_to_the_head_is_not_lost(
     tmp_path: Path, is_falling: bool, is_hidden: bool
 ) -> None:
-    """A contact that moves to the head is found, also if another one leaves in front of the rest."""
+    """A contact that moves to the head is found, also if one leaves in front of the rest."""
     ids = [*MANY][:: -1 if is_falling else 1]
     server, target = FailingServer(ids), tmp_path / "contacts.jsonl"
     await interrupt(server, target, 4)
