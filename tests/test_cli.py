@@ -8,11 +8,14 @@ import io
 import json
 import os
 import re
+import resource
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +25,7 @@ from pages import KEY
 from aioburki import (
     BurkiClient,
     ConnectionFailedError,
+    Event,
     PageFetched,
     PauseStarted,
     PullReport,
@@ -33,6 +37,7 @@ from aioburki.cli._contacts import SANDBOX_URL
 from aioburki.cli._printing import printable, report_line
 from aioburki.cli._progress import Progress
 from aioburki.export import export_csv
+from aioburki.export._spool_file import SpoolFile
 from aioburki.sandbox import Sandbox
 
 
@@ -145,6 +150,12 @@ def test_pauses_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
         (["frobnicate"], "Unknown command"),
         (["sandbox", "--port", "99999"], "port must be"),
         (["sandbox", "--contacts", "-1"], "contacts must be"),
+        (["sandbox", "--order", "newest"], 'Choose from: "id", "-id", "touched"'),
+        (["sandbox", "--drift", "leave"], "must be written as NAME=NUMBER, such as leave=4"),
+        (["sandbox", "--drift", "go=4"], "drift may name leave, delete, import, append, touch,"),
+        (["sandbox", "--drift", "leave=-1"], "a number per request from 0 to 10,000"),
+        (["sandbox", "--drift", "leave=1, leave=2"], "may name 'leave' only once"),
+        (["sandbox", "--order", "-id", "--drift", "append=1"], "cannot append to a list"),
     ],
 )
 def test_wrong_usage_ends_with_two(
@@ -176,7 +187,8 @@ def test_unwritable_file_ends_with_one(
 
     monkeypatch.setattr(os, "fsync", full)
     assert cli.run(["contacts", "42", "--sandbox", "-o", "contacts.jsonl"]) == 1
-    assert capsys.readouterr().err == "aioburki: No space left on device: output\n"
+    file = folder / "contacts.jsonl"
+    assert capsys.readouterr().err == f"aioburki: No space left on device: {file}\n"
     assert os.listdir(folder) == []
 
 
@@ -246,10 +258,10 @@ def test_other_missing_modules_are_not_hidden(monkeypatch: pytest.MonkeyPatch) -
         __main__.main()
 
 
-@pytest.fixture
-def served() -> Iterator[str]:
+@contextmanager
+def serving(*arguments: str) -> Iterator[str]:
     """Run `aioburki sandbox` in a process of its own; yield the line with its URL."""
-    command = [sys.executable, "-m", "aioburki", "sandbox", "--port", "0", "--latency", "0.2"]
+    command = [sys.executable, "-m", "aioburki", "sandbox", "--port", "0", *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         yield process.stdout.readline()
@@ -257,12 +269,58 @@ def served() -> Iterator[str]:
         assert process.wait(10) == 0
 
 
+@pytest.fixture
+def served() -> Iterator[str]:
+    with serving("--latency", "0.2") as line:
+        yield line
+
+
+def use(served: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let commands in this process ask the served sandbox."""
+    monkeypatch.setenv("BURKI_BASE_URL", served.split(" on ")[1].split(";", maxsplit=1)[0])
+    monkeypatch.setenv("BURKI_API_KEY", "any")
+
+
 def test_sandbox_is_served(served: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """`aioburki sandbox` serves real HTTP on loopback until Ctrl-C."""
     assert "http://127.0.0.1:" in served
-    monkeypatch.setenv("BURKI_BASE_URL", served.split(" on ")[1].split(";", maxsplit=1)[0])
-    monkeypatch.setenv("BURKI_API_KEY", "any")
+    use(served, monkeypatch)
     assert cli.run(["contacts", "42", "-o", "contacts.csv"]) == 0
+
+
+@pytest.mark.may_show("output", why="the contacts are what was asked for")
+def test_sandbox_has_an_order(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """--order and --id-gaps say what the ids of the served list are."""
+    with serving("--contacts", "500", "--order", "-id", "--id-gaps") as served:
+        use(served, monkeypatch)
+        assert cli.run(["contacts", "42", "-o", "-"]) == 0
+    ids = [json.loads(line)["id"] for line in capsys.readouterr().out.splitlines()]
+    assert ids == Sandbox(500, order="-id", id_gaps=True).ids()
+
+
+@pytest.mark.parametrize(
+    ("is_complete", "report"),
+    [
+        (True, r"[\d,]+ contacts, complete \(coverage\), \d+ requests, \d+ probes?, "),
+        (False, r"1,9\d\d contacts, not proved complete \(none\), 20 requests, "),
+    ],
+)
+def test_served_list_moves(
+    is_complete: bool,
+    report: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """With --drift contacts leave while the list is read; a plain pull does not see all others."""
+    with serving("--contacts", "2000", "--drift", "leave=4, touch=0.5") as served:
+        use(served, monkeypatch)
+        plain = [] if is_complete else ["--no-complete"]
+        arguments = ["contacts", "42", "--per-page", "100", "-o", "x.csv", *plain]
+        assert cli.run([*arguments, "--concurrency", "1"]) == 0
+    line = capsys.readouterr().out.splitlines()[-1]
+    assert re.match(report, line), line
 
 
 def start(served: str, *arguments: str, per_page: int = 10) -> subprocess.Popen[str]:
@@ -391,6 +449,107 @@ def test_limit_of_a_resumed_export_is_the_same(
     assert cli.run(arguments) == 0
 
 
+def test_unordered_list_starts_anew(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A list without a usable order starts anew, which is said, and is not proved complete."""
+    asyncio.run(begin(folder, SANDBOX_URL))
+    monkeypatch.setattr("aioburki.cli._contacts.Sandbox", lambda: Sandbox(order="ties"))
+    arguments = ["contacts", "42", "--sandbox", "-o", "x.csv", "--resume", "--progress"]
+    assert cli.run([*arguments, "--require-complete"]) == 3
+    out, err = capsys.readouterr()
+    assert "10,000 contacts, not proved complete (count), " in out
+    assert "the same command goes on" not in err
+    assert "going on behind 4,000 contacts" in err
+    assert "aioburki: it is not proved that these are all contacts" in err
+    assert {len(rows_of(folder / "x.csv")), len(ids_of(folder / "x.csv"))} == {10_000}
+    assert os.listdir(folder) == ["x.csv"]
+
+
+def ids_of(path: Path) -> set[str]:
+    return {row["id"] for row in rows_of(path)}
+
+
+def test_one_process_at_a_time(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """While one process writes what is kept, another one with --resume exits with 2."""
+    asyncio.run(begin(folder, SANDBOX_URL))
+    arguments = ["contacts", "42", "--sandbox", "-o", "x.csv", "--resume"]
+    path = folder / ".x.csv.aioburki-resume"
+    with closing(SpoolFile(path)):
+        assert cli.run(arguments) == 2
+        assert capsys.readouterr().err == (
+            f"aioburki: another process is writing to {path}: wait until it has ended\n"
+        )
+    assert cli.run(arguments) == 0
+
+
+def test_damaged_spool_is_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A file in the place of what is kept that cannot be read exits with 2, and says what to do."""
+    path = folder / ".x.csv.aioburki-resume"
+    path.write_bytes(b"random")
+    path.chmod(0o600)
+    assert cli.run(["contacts", "42", "--sandbox", "-o", "x.csv", "--resume"]) == 2
+    assert capsys.readouterr().err == (
+        f"aioburki: {path} cannot be read: delete it to start anew\n"
+    )
+    assert os.listdir(folder) == [path.name]
+
+
+def test_full_disk_keeps_what_has_come(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A full disk exits with 1, names the file, and the same command goes on when there is room."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    arguments = ["contacts", "42", "--sandbox", "-o", "x.csv", "--resume"]
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_200_000, before[1]))
+    try:
+        assert cli.run(arguments) == 1
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    path = folder / ".x.csv.aioburki-resume"
+    assert re.fullmatch(
+        rf"aioburki: \d,000 contacts are kept in {path}: .*\naioburki: File too large: {path}\n",
+        capsys.readouterr().err,
+    )
+    assert cli.run(arguments) == 0
+    assert len(rows_of(folder / "x.csv")) == 10_000
+
+
+def test_nothing_is_said_of_contacts_that_cannot_be_gone_on_with(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """If the pull of a list without a usable order fails, it is not said that it can go on."""
+    sandbox, show = Sandbox(order="ties"), Progress.show
+
+    def stop(bar: Progress, event: Event) -> None:
+        show(bar, event)
+        if isinstance(event, PageFetched) and event.page == 4:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("aioburki.cli._contacts.Sandbox", lambda: sandbox)
+    monkeypatch.setattr(Progress, "show", stop)
+    arguments = ["contacts", "42", "--sandbox", "-o", "x.csv", "--resume", "--per-page", "500"]
+    assert cli.run([*arguments, "--concurrency", "1"]) == 130
+    err = capsys.readouterr().err
+    assert err.endswith("aioburki: interrupted\n")
+    assert "are kept" not in err
+
+
+def test_nothing_is_said_of_a_folder_that_is_gone(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """If the folder is removed during the pull, it is not said that contacts are kept there."""
+    (folder / "gone").mkdir()
+
+    def remove(*_: object) -> None:
+        shutil.rmtree(folder / "gone", ignore_errors=True)
+
+    monkeypatch.setattr(Progress, "show", remove)
+    arguments = ["contacts", "42", "--sandbox", "-o", "gone/x.csv", "--resume"]
+    assert cli.run(arguments) == 2
+    assert capsys.readouterr().err == f"aioburki: there is no folder {folder / 'gone'}\n"
+
+
 def test_pull_that_fails_without_resume_keeps_nothing(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -415,7 +574,7 @@ def test_proof_can_be_required(
 ) -> None:
     """With --require-complete a pull that is not proved complete is written, and exits with 3."""
     if not is_complete:
-        monkeypatch.setattr("aioburki._paging.readings.CompleteReading.proof", "none")
+        monkeypatch.setattr("aioburki._paging.complete_reading.CompleteReading.proof", "none")
     arguments = ["contacts", "42", "--sandbox", "-o", "x.csv", "--require-complete"]
     assert cli.run(arguments) == (0 if is_complete else 3)
     out, err = capsys.readouterr()

@@ -8,6 +8,7 @@ import json
 import os
 import random
 import resource
+import shutil
 import stat
 import sys
 from collections.abc import Sequence
@@ -253,7 +254,15 @@ async def test_torn_tail_is_cut_off(
 
 
 @pytest.mark.parametrize(
-    "content", [b"id,name\n", b"x" * 30, b"\0" * 500, b'0badc0de {"aioburki-resume": 1}\n']
+    "content",
+    [
+        b"id,name\n",
+        b"x",
+        b"0badc0de!",
+        b"x" * 30,
+        b"\0" * 500,
+        b'0badc0de {"aioburki-resume": 1}\n',
+    ],
 )
 async def test_files_that_are_no_spools_are_refused(tmp_path: Path, content: bytes) -> None:
     """A file of the spool's name that is none, or is damaged, is named and not changed."""
@@ -424,6 +433,37 @@ async def test_spools_that_are_not_private_files_are_refused(tmp_path: Path, mak
     assert server.asked == []
 
 
+async def test_spool_of_another_user_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A spool that another user owns is refused, unchanged."""
+    server, target = FailingServer(MANY), tmp_path / "contacts.csv"
+    await interrupt(server, target, 4)
+    before = spool_of(target).read_bytes()
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+    with pytest.raises(ConfigurationError, match="a regular file that you own and nobody else"):
+        await run(server, target)
+    assert spool_of(target).read_bytes() == before
+
+
+@pytest.mark.parametrize("resume", [True, False])
+async def test_folder_that_is_removed_meanwhile(tmp_path: Path, resume: bool) -> None:
+    """If the target's folder is removed during the pull, the error names what is missing."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+
+    class Removing(Tally):
+        def add(self, page: ContactPage) -> None:
+            super().add(page)
+            shutil.rmtree(folder, ignore_errors=True)
+
+    async with client(FailingServer(MANY)) as burki:
+        contacts = burki.contacts(42, per_page=10)
+        with pytest.raises((ConfigurationError, FileNotFoundError), match=str(folder)):
+            await export(contacts, folder / "x", JSONL, resume=resume, tally=Removing())
+    assert os.listdir(tmp_path) == []
+
+
 async def test_spool_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
     """The error of a spool whose name is too long names it."""
     with pytest.raises(OSError, match="File name too long") as caught:
@@ -467,6 +507,35 @@ async def test_contacts_are_exported_with_a_report(tmp_path: Path, write: Any) -
     assert (tmp_path / "x").read_bytes() == (tmp_path / "y").read_bytes()
 
 
+class OvercountingServer(FailingServer):
+    """Serve pages, and count five contacts that are not there."""
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        response = super().__call__(request)
+        content = response.json()
+        if response.status_code == 200:
+            content["pagination"]["total_items"] += 5
+        return httpx.Response(response.status_code, json=content)
+
+
+async def test_list_that_counts_too_many_does_not_start_anew(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """If the server counts contacts that never come, what is kept stays, and nothing is proved."""
+    server, target = OvercountingServer(MANY), tmp_path / "contacts.jsonl"
+    await interrupt(server, target, 4)
+    report = await run(server, target, export_jsonl)
+    assert "starts anew" not in caplog.text
+    assert ids_in(target) == [*MANY]
+    assert (report.contacts, report.proof, report.missing) == (99, "none", 5)
+
+
+async def test_limit_of_nothing(tmp_path: Path) -> None:
+    """An export of no contacts is the same with and without resume."""
+    report = await run(FailingServer(MANY), target := tmp_path / "x.jsonl", export_jsonl, limit=0)
+    assert (report.contacts, report.proof, ids_in(target)) == (0, "single page", [])
+
+
 async def test_ranges_can_be_exported_in_goes(tmp_path: Path) -> None:
     """The export of a range resumes inside the range."""
     server, target = FailingServer(MANY), tmp_path / "contacts.jsonl"
@@ -500,11 +569,11 @@ async def test_unordered_list_starts_anew(tmp_path: Path, caplog: pytest.LogCapt
     assert sorted(ids_in(target)) == [*range(1, 61)]
     assert (report.contacts, report.requests, report.complete) == (60, 6, False)
     warnings = [record.getMessage() for record in caplog.records if record.levelno >= 30]
-    assert len(warnings) == 1
     assert warnings[0] == (
-        "campaign 42 has no order in which it could be gone on with: the 40 contacts in "
-        f"{spool_of(target)} are dropped, and the pull starts anew"
+        "campaign 42 cannot be read on from where it stopped, because its list has no usable "
+        f"order: the 40 contacts in {spool_of(target)} are dropped, and the pull starts anew"
     )
+    assert warnings[1:] == ["of campaign 42 it is not proved that everything was read"]
 
 
 async def test_order_that_breaks_behind_what_is_kept_starts_anew(
@@ -528,16 +597,21 @@ async def test_order_that_breaks_behind_what_is_kept_starts_anew(
     assert "the pull starts anew" in caplog.text
 
 
+@pytest.mark.parametrize("is_hidden", [True, False])
 @pytest.mark.parametrize("is_falling", [True, False])
-async def test_contact_that_moves_to_the_head_is_not_lost(tmp_path: Path, is_falling: bool) -> None:
-    """A contact that moves from what is left to the head of the list is found, not lost."""
+async def test_contact_that_moves_to_the_head_is_not_lost(
+    tmp_path: Path, is_falling: bool, is_hidden: bool
+) -> None:
+    """A contact that moves to the head is found, also if one leaves in front of the rest."""
     ids = [*MANY][:: -1 if is_falling else 1]
     server, target = FailingServer(ids), tmp_path / "contacts.jsonl"
     await interrupt(server, target, 4)
     assert kept(target) == ids[:40]
     server.ids.insert(0, server.ids.pop(70))
+    if is_hidden:
+        server.ids.remove(ids[30])
     report = await run(server, target, export_jsonl)
-    assert sorted(ids_in(target)) == [*MANY]
+    assert sorted(ids_in(target)) == sorted(server.ids)
     assert not report.complete
 
 
@@ -567,20 +641,21 @@ async def test_complete_only_if_all_parts_are(
     assert (report.complete, report.proof, report.contacts) == (False, "none", 99)
 
 
-async def test_repeats_of_kept_contacts_are_left_out(tmp_path: Path) -> None:
+@pytest.mark.parametrize("time", ["2024-02-01T15:30:00Z", "2024-02-03T00:00:00Z"])
+async def test_repeats_of_kept_contacts_are_left_out(tmp_path: Path, time: str) -> None:
     """A contact that comes again under another key is left out, and nothing is proved."""
     draw = random.Random(1)
     times = [f"2024-02-01T{hour:02}:00:00Z" for hour in range(24)]
     rows = [
-        {"id": number, "created_at": time}
-        for time, number in zip(times, draw.sample(range(1, 100), 24), strict=True)
+        {"id": number, "created_at": created_at}
+        for created_at, number in zip(times, draw.sample(range(1, 100), 24), strict=True)
     ]
     server, target = RowServer(rows), tmp_path / "contacts.jsonl"
     await interrupt(server, target, 2, per_page=5)
     assert kept(target) == [row["id"] for row in rows[: len(kept(target))]]
     assert rows[3]["id"] in kept(target)
-    moved = server.rows.pop(3) | {"created_at": "2024-02-03T00:00:00Z"}
-    server.rows.append(moved)
+    server.rows.append(server.rows.pop(3) | {"created_at": time})
+    server.rows.sort(key=lambda row: str(row["created_at"]))
     report = await run(server, target, export_jsonl, per_page=5)
     assert ids_in(target) == [row["id"] for row in rows]
     assert (report.contacts, report.complete, report.proof) == (24, False, "none")
@@ -603,8 +678,9 @@ async def finish_but_for_the_file(server: FailingServer, target: Path, **options
     try:
         async with client(server) as burki:
             contacts = burki.contacts(42, **{"per_page": 10} | options)
-            with pytest.raises(OSError, match="File too large"):
+            with pytest.raises(OSError, match="File too large") as caught:
                 await export(contacts, target, full, resume=True)
+        assert caught.value.filename == str(target)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
@@ -644,10 +720,11 @@ async def test_full_disk_keeps_what_came_before(tmp_path: Path) -> None:
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (15_000, before[1]))
     try:
-        with pytest.raises(OSError, match="File too large"):
+        with pytest.raises(OSError, match="File too large") as caught:
             await run(server, target, export_jsonl)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert caught.value.filename == str(spool_of(target))
     assert spool_of(target).stat().st_size == 15_000
     report = await run(server, target, export_jsonl)
     assert ids_in(target) == [*MANY]
@@ -731,8 +808,8 @@ async def test_pages_of_a_stream_move_its_rest() -> None:
     async with client(server := FailingServer(range(1, 31))) as burki:
         contacts = burki.contacts(42, per_page=10)
         async with contacts.stream() as stream:
-            assert not stream.has_gaps
             async for each in stream.pages():
+                assert not stream.has_gaps
                 last = each.contacts[-1].id
                 rest = stream.rest
                 assert (last == 30) == (rest is None)

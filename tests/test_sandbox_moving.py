@@ -301,7 +301,17 @@ async def test_drift_can_be_written_as_text() -> None:
     """The text of a drift has names and numbers; what is no number, or no name, is refused."""
     assert parse_drift("leave=4, delete=0.5,") == {"leave": 4.0, "delete": 0.5}
     assert parse_drift("") == {}
-    for text in ("leave", "leave=", "leave=x", "=4", "leaves=4", "leave=-1", "leave=nan"):
+    wrong = (
+        "leave",
+        "leave=",
+        "leave=x",
+        "=4",
+        "leaves=4",
+        "leave=-1",
+        "leave=nan",
+        "touch=1,touch=2",
+    )
+    for text in wrong:
         with pytest.raises(ConfigurationError, match="drift"):
             parse_drift(text)
 

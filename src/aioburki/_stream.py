@@ -68,7 +68,7 @@ class ContactStream:
         if not self._started.is_complete:
             raise ConfigurationError("a stream has a rest only with complete=True")
         untaken = length_hint(self._rest)
-        is_read = not untaken and self._pull.is_finished
+        is_read = not untaken and self.is_finished
         # The end of a range that is not proved complete may not be its end.
         if is_read and (self.report.complete or not self._range.order):
             return None
@@ -87,6 +87,14 @@ class ContactStream:
     def has_gaps(self) -> bool:
         """Whether contacts may have been missed before the last one that was delivered."""
         return self._pull.has_gaps
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether nothing more will be delivered, and no ``limit`` has left something out.
+
+        False of a range that ended early, because its list has no usable order.
+        """
+        return self._pull.is_finished
 
     async def pages(self) -> AsyncGenerator[ContactPage, None]:
         """Return an iterator of the pages that are left, as `Contacts.pages` does.

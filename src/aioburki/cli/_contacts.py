@@ -179,7 +179,9 @@ async def _write(pull: Contacts, target: Target, tally: Tally, *, resume: bool) 
 def _print_kept(bar: Progress) -> None:
     """Print what a resumed export keeps for the next run, if it keeps something."""
     spool = bar.spool
-    if spool is not None and spool.contacts and spool.progress.has_order:
+    if spool is None or not spool.path.exists():
+        return
+    if spool.contacts and (spool.progress.has_order or spool.progress.is_ended):
         print_error(
             f"{spool.contacts:,} contacts are kept in {spool.path}: the same command goes on "
             "behind them",

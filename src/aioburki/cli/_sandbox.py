@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
 
 from .._errors import ConfigurationError
-from ..sandbox import Sandbox, serve
+from ..sandbox import Sandbox, parse_drift, serve
 from ._printing import print_error
 
 
@@ -17,6 +20,11 @@ async def serve_sandbox(
     latency: float = 0.0,
     rate: float | None = None,
     faults: float = 0.0,
+    order: Annotated[
+        Literal["id", "-id", "touched", "ties"], Parameter(allow_leading_hyphen=True)
+    ] = "id",
+    id_gaps: Annotated[bool, Parameter(negative=())] = False,
+    drift: str | None = None,
 ) -> int:
     """Serve the sandbox over HTTP on 127.0.0.1, until interrupted.
 
@@ -34,10 +42,27 @@ async def serve_sandbox(
         Requests per second; requests above it get a 429.
     faults
         Share of requests that fail, 0 to 1.
+    order
+        What the list is sorted by: id, the oldest first; -id, the newest first; touched, the one
+        that changed last first; ties, by a time that many contacts share.
+    id_gaps
+        Leave out numbers between the ids.
+    drift
+        How the list moves with each request, such as leave=4,delete=0.5: leave (contacts near the
+        front leave the status filter), delete, import, append, touch, in_out; how many of each.
     """
     if not 0 <= port <= 65_535:
         raise ConfigurationError(f"port must be a whole number from 0 to 65,535, not {port}")
-    box = Sandbox(contacts, seed=seed, latency=latency, rate=rate, faults=faults)
+    box = Sandbox(
+        contacts,
+        seed=seed,
+        latency=latency,
+        rate=rate,
+        faults=faults,
+        order=order,
+        id_gaps=id_gaps,
+        drift=None if drift is None else parse_drift(drift),
+    )
     try:
         await serve(box, port, _announce)
         # uvicorn raises the signal again when it has stopped; the cancellation arrives here.

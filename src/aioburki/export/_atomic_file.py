@@ -51,8 +51,10 @@ def replacing(target: Path | str, temporary: Path | None = None) -> Generator[IO
             file.flush()
             os.fsync(file.fileno())
         Path(name).replace(target)
-    except BaseException:
-        Path(name).unlink()
+    except BaseException as error:
+        Path(name).unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno and error.filename is None:
+            error.filename = str(target)  # writing to an open file names none
         raise
     sync_folder(target.parent)
 

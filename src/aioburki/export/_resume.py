@@ -20,9 +20,9 @@ logger = logging.getLogger("aioburki")
 async def pull_into(spool: Spool, contacts: Contacts, tally: Tally) -> None:
     """Pull what *spool* does not keep yet of *contacts*, and keep it.
 
-    Where the list turns out to have no order in which it could be gone on with, what was kept is
-    dropped, with a warning, and the pull starts anew. Such a pull is kept too, so that the file can
-    be written from it, but the next process starts anew again.
+    Where the list has no usable order, or its order breaks behind what is kept, that is dropped,
+    with a warning, and the pull starts anew. Such a pull is kept too, so that the file can be
+    written from it, but the next process starts anew again.
 
     Raises:
         BurkiError: the pull has failed; what came before is kept.
@@ -38,8 +38,8 @@ async def pull_into(spool: Spool, contacts: Contacts, tally: Tally) -> None:
 
 def _begin_anew(spool: Spool) -> None:
     logger.warning(
-        "campaign %d has no order in which it could be gone on with: the %s contacts in %s are "
-        "dropped, and the pull starts anew",
+        "campaign %d cannot be read on from where it stopped, because its list has no usable "
+        "order: the %s contacts in %s are dropped, and the pull starts anew",
         spool.whole.campaign_id,
         f"{spool.contacts:,}",
         spool.path,
@@ -48,9 +48,9 @@ def _begin_anew(spool: Spool) -> None:
 
 
 async def _pull_rest(spool: Spool, contacts: Contacts, tally: Tally) -> bool:
-    """Pull what is left; return False if it has no order to go on in behind what is kept."""
-    before, is_part = spool.progress, spool.contacts > 0
-    if before.rest is None or spool.contacts == contacts.limit:
+    """Pull what is left; return False if it was not read to its end behind what is kept."""
+    before, is_part, counted = spool.progress, spool.contacts > 0, 0
+    if before.rest is None or (is_part and spool.contacts == contacts.limit):
         spool.end(before.report)  # only this was left to do when the process before was killed
         return True
     part = contacts
@@ -63,20 +63,25 @@ async def _pull_rest(spool: Spool, contacts: Contacts, tally: Tally) -> bool:
             progress = Progress(
                 rest=rest,
                 has_order=has_order,
-                has_gaps=spool.progress.has_gaps or stream.has_gaps,
+                # The end of a pull shows an order that one contact does not show.
+                has_gaps=before.has_gaps or (stream.has_gaps and not stream.report.complete),
                 report=_total(before.report, stream.report, is_part=is_part),
             )
             tally.add(spool.append(page, progress))
+            if is_part and contacts.limit is None and not spool.is_of_a_range:
+                counted = page.pagination.total_items  # a part does not count what is missing
         rest, has_order = _rest_of(stream)
+    if is_part and not (stream.is_finished or spool.contacts == contacts.limit):
+        return False
     report = _total(before.report, stream.report, is_part=is_part)
     if is_part and has_order and rest is None:
         head, has_order = await _read_head(contacts, before.rest.order)
         report = attrs.evolve(
             report, requests=report.requests + head.requests, probes=report.probes + 1
         )
-    if is_part and not has_order:
-        return False
-    spool.end(report)
+        if not has_order:
+            return False
+    spool.end(report, counted)
     return True
 
 

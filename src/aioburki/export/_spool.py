@@ -88,11 +88,17 @@ class Spool:
         self.statuses: Counter[str] = Counter()
         self.progress = Progress(rest=self.whole)
         self._seen = SeenIds()
+        self._has_repeats = False
 
     @property
     def path(self) -> Path:
         """Where the spool is."""
         return self._file.path
+
+    @property
+    def is_of_a_range(self) -> bool:
+        """Whether a part of a list is exported, not all of it."""
+        return _is_part(self.whole)
 
     async def load(self) -> None:
         """Read what an earlier process has kept; begin a new spool if that is nothing.
@@ -157,15 +163,20 @@ class Spool:
             # It was taken under another key: the order has not told what was read.
             news = (each for each, is_new in zip(page, flags, strict=True) if is_new)
             page = ContactPage(tuple(news), page.pagination)
-            progress = attrs.evolve(progress, has_gaps=True)
+            self._has_repeats = True
+        progress = attrs.evolve(progress, has_gaps=progress.has_gaps or self._has_repeats)
         self._write(page.contacts, progress)
         self._count([contact.status for contact in page], progress)
         return page
 
-    def end(self, report: PullReport) -> None:
+    def end(self, report: PullReport, counted: int = 0) -> None:
         """Keep that nothing more is to be pulled, and the *report* of all.
 
         It is not proved complete where contacts may have been missed in any part.
+
+        Args:
+            report: the report; what it says of missing contacts is kept unless *counted* is given.
+            counted: how many contacts the server counts in all; 0 if that is not known.
 
         Raises:
             OSError: it cannot be written.
@@ -173,6 +184,8 @@ class Spool:
         report = attrs.evolve(report, contacts=self.contacts)
         if report.complete and self.progress.has_gaps:
             report = attrs.evolve(report, proof="none")
+        if counted and not report.complete:
+            report = attrs.evolve(report, missing=max(0, counted - self.contacts))
         progress = attrs.evolve(self.progress, is_ended=True, report=report)
         self._write((), progress)
         self.progress = progress
@@ -254,5 +267,9 @@ def _described(header: dict[str, Any]) -> str:
         return "another version of aioburki"
     status = "" if part.status is None else f", status {part.status}"
     limit = "" if header["limit"] is None else f", limit {header['limit']:,}"
-    inside = "" if part.after is None and part.until is None else ", a range of it"
+    inside = ", a range of it" if _is_part(part) else ""
     return f"campaign {part.campaign_id}{status}{limit}{inside}, on {part.server}"
+
+
+def _is_part(part: ContactRange) -> bool:
+    return part.after is not None or part.until is not None

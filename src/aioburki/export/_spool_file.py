@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import importlib
 import os
+import re
 import stat
 import time
 import zlib
@@ -19,6 +20,8 @@ from .._errors import ConfigurationError
 SYNC_SECONDS = 1.0
 
 _CHECK = 8  # hexadecimal digits of a CRC-32; a space follows them
+# The checksum of a line without an end, or its first digits.
+_TORN_CHECK = re.compile(rb"([0-9a-f]{8} |[0-9a-f]{0,8}\Z)(?!.*\n)", re.DOTALL)
 
 
 class SpoolFile:
@@ -50,7 +53,8 @@ class SpoolFile:
         """Return whether the file ends inside its first line, which may have begun with *start*."""
         with self._reader() as file:
             line = file.readline()
-        return not line.endswith(b"\n") and start.startswith(line[_CHECK + 1 :][: len(start)])
+        begun = _TORN_CHECK.match(line)
+        return begun is not None and start.startswith(line[begun.end() :][: len(start)])
 
     def load(self) -> Iterator[bytes]:
         """Yield the text of each line up to the first torn one; `append` goes on behind them."""
@@ -93,7 +97,11 @@ class SpoolFile:
         rest = memoryview(b"%s %s\n" % (_check_of(text), text))
         del text  # reporters of errors show local variables
         while rest:
-            written = os.pwrite(self._descriptor, rest, self._end)
+            try:
+                written = os.pwrite(self._descriptor, rest, self._end)
+            except OSError as error:
+                error.filename = str(self.path)
+                raise
             self._end += written
             rest = rest[written:]
         if time.monotonic() - self._synced >= SYNC_SECONDS:

@@ -69,8 +69,11 @@ def parse_drift(text: str) -> dict[str, float]:
     drift: dict[str, float] = {}
     for part in filter(None, (each.strip() for each in text.split(","))):
         name, _, number = part.partition("=")
+        name = name.strip()
+        if name in drift:
+            raise ConfigurationError(f"a drift may name {name[:40]!r} only once")
         try:
-            drift[name.strip()] = float(number)
+            drift[name] = float(number)
         except ValueError:
             raise ConfigurationError(
                 "a drift must be written as NAME=NUMBER, such as leave=4,delete=0.5; "
