@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from moving_list import ORDERS, MovingList, Outcome, PastEnd, pull
+from moving_list import ORDERS, Item, MovingList, Outcome, PastEnd, pull
 
+from aioburki._page import Page, PageWindow
 from aioburki._paging.frontier import Bounds
 
 PAGES = 60
@@ -370,3 +371,100 @@ def test_range_of_a_list_that_has_become_one_page() -> None:
     assert outcome.is_complete
     empty = pull(server, 100, bounds=Bounds(after=9999, offset=2000), orders=ORDERS[:1])
     assert (empty.delivered, empty.is_complete) == ([], True)
+
+
+def test_item_out_of_order_at_a_page_border() -> None:
+    """An item below all of its page, and of none before, is no item that entered: nothing moved."""
+    server = MovingList(1200)
+    server.items.insert(399, server.items.pop(200))  # page 1 is in order, and so is page 2
+    server.items[399], server.items[400] = server.items[400], server.items[399]
+    outcome = pull(server, 400)
+    assert (outcome.lost, outcome.proof) == (set(), "count")
+
+
+@pytest.mark.parametrize("number", [150, 99])
+@pytest.mark.parametrize("start", [500, 1000])
+def test_items_of_a_part_that_are_at_the_head_of_the_list(start: int, number: int) -> None:
+    """A part is unproved if its items have moved to page 1 unread, in order or not."""
+    server = MovingList(2000, "-id")
+    key, end = server.items[499].id, start + number
+    server.items = server.items[start:end] + server.items[:start] + server.items[end:]
+    bounds = Bounds(after=key, offset=500)
+    outcome = pull(server, 100, bounds=bounds, orders=ORDERS[1:2])
+    assert outcome.proof == "none"
+    assert not outcome.is_finished
+
+
+class Server(MovingList):
+    """A list that moves when a page is read for the first time."""
+
+    def __init__(self, length: int, order: str, moves: Mapping[int, tuple[int, int]]) -> None:
+        super().__init__(length, order)
+        self.moves = dict(moves)
+        self.order_of_pages: list[int] = []
+
+    def page(self, window: PageWindow) -> Page[Item] | None:
+        """Move an item from one place to another, and return the page."""
+        self.order_of_pages.append(window.page)
+        start, place = self.moves.pop(window.page, (0, 0))
+        self.items.insert(place, self.items.pop(start))
+        return super().page(window)
+
+
+def test_item_that_moves_behind_the_end_that_was_read_before() -> None:
+    """The end of a list that moves is read again when all that lies before it has been read."""
+    server = Server(250, "id", {2: (150, 249)})
+    outcome = pull(server, 100, concurrency=2, seed=1)
+    assert server.order_of_pages[:3] == [1, 3, 2]
+    assert not (outcome.is_complete and outcome.lost)
+
+
+def test_item_that_moves_to_the_end_unread() -> None:
+    """The end of a list that moves is read again with items before it, which shows the order."""
+    server = Server(85, "-id", {8: (83, 84)})
+    outcome = pull(server, 12, concurrency=1)
+    assert not (outcome.is_complete and outcome.lost)
+
+
+def test_windows_overlap_as_far_as_seams_stood_open() -> None:
+    """Where each seam takes a probe, windows share more items, so that fewer seams are open."""
+    for seed in range(3):
+        server = MovingList(PAGES * 1000, "id", {"leave": 20}, gaps=True, seed=seed)
+        outcome = pull(server, seed=seed)
+        check(outcome)
+        assert outcome.requests <= 1.6 * PAGES
+
+
+def test_items_that_are_replaced_fast() -> None:
+    """A list is complete though a tenth of it is replaced while it is read, mostly at its head."""
+    server = MovingList(20_000, "id", {"leave": 53, "delete": 27, "add": 80})
+    check(pull(server))
+
+
+class CuttingServer(MovingList):
+    """A server that returns the first item of the next page instead of the last of each."""
+
+    def page(self, window: PageWindow) -> Page[Item] | None:
+        """Return the page at *window*."""
+        page = super().page(window)
+        if page is None or not page.pagination.has_next:
+            return page
+        behind = self.items[window.page * window.per_page]
+        return Page((*page.items[:-1], behind), page.pagination)
+
+
+def test_each_sweep_has_its_own_page_size() -> None:
+    """What a server hides between two pages is found by a sweep with other pages."""
+    outcome = pull(CuttingServer(1000, "hidden"), 100)
+    assert (outcome.lost, outcome.proof) == (set(), "count")
+
+
+def test_count_of_a_list_that_moved_is_no_proof() -> None:
+    """As many items as the server counts prove nothing if its counts have changed."""
+    outcomes = [
+        pull(MovingList(1000, "hidden", bursts={4: ("delete", 1), 6: ("add", 1)}, seed=seed), 100)
+        for seed in range(20)
+    ]
+    counted = [outcome for outcome in outcomes if len(outcome.delivered) == 1000]
+    assert counted
+    assert {outcome.proof for outcome in counted} == {"none"}
