@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+
 import moving
 import pytest
 
@@ -9,10 +12,8 @@ pytestmark = pytest.mark.long
 
 
 @pytest.fixture(autouse=True)
-def logs_stay_as_they_are() -> object:
+def logs_stay_as_they_are() -> Iterator[None]:
     """The benchmark runs in a process of its own, and turns warnings off there."""
-    import logging
-
     yield
     logging.disable(logging.NOTSET)
 

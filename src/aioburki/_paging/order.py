@@ -44,7 +44,7 @@ class SortOrder(Generic[T]):
     def keys(self, items: Sequence[T]) -> list[Key] | None:
         """Return the key of each item, or None if one has none."""
         columns = [list(map(column, items)) for column in self.columns]
-        return None if None in columns[0] else self._keys(columns)
+        return None if None in columns[0] else self.keys_of(columns)
 
     def is_sorted(self, keys: Sequence[Key]) -> bool:
         """Return whether *keys* are strictly in this order."""
@@ -76,7 +76,8 @@ class SortOrder(Generic[T]):
                 low = middle + 1
         return low
 
-    def _keys(self, columns: Sequence[list[Any]]) -> list[Key]:
+    def keys_of(self, columns: Sequence[list[Any]]) -> list[Key]:
+        """Return the key of each item whose values are in *columns*, none of them None."""
         first, *others = columns
         if not others:
             return first
@@ -132,7 +133,7 @@ class _Table(Generic[T]):
         self._unique: dict[Column[T], bool] = {}
 
     def keys(self, order: SortOrder[T]) -> list[Key]:
-        return order._keys([self._column(column) for column in order.columns])  # noqa: SLF001
+        return order.keys_of([self._column(column) for column in order.columns])
 
     def is_sorted(self, order: SortOrder[T]) -> bool:
         """Return whether the page is strictly in *order*, with few comparisons in Python."""
