@@ -217,7 +217,7 @@ class Coverage(Generic[T]):
             return None
         if is_first and order is not None:
             self.joiner.is_consecutive = order.is_consecutive(keys)
-            if self._bounds.after is not None or not self.joiner.is_consecutive:
+            if not self.joiner.is_consecutive:
                 self.plan.widen(0)
         read = read_page(page, keys, is_last_asked=is_last_asked)
         if order is None:
@@ -249,6 +249,12 @@ class Coverage(Generic[T]):
     def _has_ended(self) -> bool:
         return self.is_done or self._closing.is_open
 
+    @property
+    def _may_hide_moves(self) -> bool:
+        """Whether items may have moved to the head of the list since it was read, if ever."""
+        is_falling = self.order is not None and self.order.is_falling
+        return self.has_moved or is_falling or self._bounds.after is not None
+
     def _deliver(self, joined: Iterable[Joined[T]], ready: list[Page[T]]) -> None:
         """Make ready what is new on *joined*, and see whether the list ends there."""
         if self._has_ended:
@@ -257,13 +263,12 @@ class Coverage(Generic[T]):
             if items:
                 self._ending.record_new()
                 ready.append(Page(items, read.page.pagination))
-            is_falling = self.order is not None and self.order.is_falling
             if self.frontier.has_reached_until:
-                self._end(is_checked=self.has_moved or is_falling, is_over=True)
+                self._end(is_checked=self._may_hide_moves, is_over=True)
             elif self._ending.is_end(read, has_moved=self.has_moved):
                 # An item may have moved behind an end that was read before others.
                 is_certain = read.is_last_asked or not self.has_moved
-                self._end(is_checked=self.has_moved or is_falling, is_certain=is_certain)
+                self._end(is_checked=self._may_hide_moves, is_certain=is_certain)
             if not items and not self._has_ended:
                 self._record_fruitless(read)
             if self._has_ended:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import logging
 
-import attrs
-
 from .._contacts import Contacts
 from .._errors import UnorderedListError
 from .._range import ContactRange
@@ -70,32 +68,11 @@ async def _pull_rest(spool: Spool, contacts: Contacts, tally: Tally) -> bool:
             tally.add(spool.append(page, progress))
             if is_part and contacts.limit is None and not spool.is_of_a_range:
                 counted = page.pagination.total_items  # a part does not count what is missing
-        rest, has_order = _rest_of(stream)
     if is_part and not (stream.is_finished or spool.contacts == contacts.limit):
         return False
     report = _total(before.report, stream.report, is_part=is_part)
-    if is_part and has_order and rest is None:
-        head, has_order = await _read_head(contacts, before.rest.order)
-        report = attrs.evolve(
-            report, requests=report.requests + head.requests, probes=report.probes + 1
-        )
-        if not has_order:
-            return False
     spool.end(report, counted)
     return True
-
-
-async def _read_head(contacts: Contacts, order: str) -> tuple[PullReport, bool]:
-    """Read the first page once more; return what that took, and whether it is in *order*.
-
-    A contact that has moved there since it was read by the process before, because the list is
-    sorted by something that changes, breaks the order. It would be missing from what was left.
-    """
-    head = contacts.behind(attrs.evolve(contacts.range, order=order), limit=1)
-    async with head.stream() as stream:
-        async for _ in stream.pages():
-            pass
-        return stream.report, _rest_of(stream)[1]
 
 
 def _rest_of(stream: ContactStream) -> tuple[ContactRange | None, bool]:
