@@ -46,8 +46,3 @@ class Counts:
     def growth(self) -> int:
         """How many items have entered the list for certain."""
         return max(0, self.latest - self.first)
-
-    @property
-    def may_have_entered(self) -> int:
-        """How many items may have entered the list, if most of it has stayed."""
-        return self.growth + self.first // TURNOVER_DIVISOR
