@@ -174,7 +174,8 @@ class Coverage(Generic[T]):
         if end:
             total = min(total, end + self.plan.least_overlap)
         is_first = self.counts.pages == 0
-        if is_first or self._closing.is_open or self.plan.end >= total:
+        is_alone = is_first or self._closing.is_open or self._closing.must_see_head
+        if is_alone or self.plan.end >= total:
             return None
         return self.plan.next()
 

@@ -149,8 +149,6 @@ class Frontier(Generic[T]):
 
     def reaches(self, read: ReadPage[T]) -> bool:
         """Return whether the frontier has come to *read*, which lay beyond it."""
-        if self.key is None:
-            return False
         first = read.keys[0]
         return self._order.is_next(first, self.key) or not self._order.is_behind(first, self.key)
 

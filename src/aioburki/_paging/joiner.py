@@ -153,7 +153,7 @@ class Joiner(Generic[T]):
                 seam.count_skipped(order, read, frontier.key)
                 yield self._advance(read)
                 seam.go_right(read.end - self._plan.overlap, read, frontier.key)
-                if self._seam is not None and not self.is_stuck:
+                if not self.is_stuck:
                     yield from self._close(seam)
             case Join.CONTRADICTION:
                 seam.contradict(read)
@@ -200,7 +200,7 @@ class Joiner(Generic[T]):
         """Close the seam, if a page that has just joined reaches the page that waits."""
         if seam.waiting is None:
             self._seam = None
-        elif self.frontier.reaches(seam.waiting):
+        elif self.frontier.was_read and self.frontier.reaches(seam.waiting):
             self._seam = None
             self._plan.widen(2 * seam.items)
             yield self._advance(seam.waiting)

@@ -154,6 +154,10 @@ class Pull(Generic[T]):
         self.progress.items += len(page.items)
         return page
 
+    def request_more(self) -> None:
+        """Request further pages, if more may be requested now."""
+        self._prefetch.top_up()
+
     def fail(self, failure: Exception) -> None:
         """Stop; `next_page` raises *failure* after the pages that had come."""
         self._prefetch.fail(failure)

@@ -42,9 +42,10 @@ class ReadKeys:
             self._keys[old] = ()
 
     def place_of_first(self, order: SortOrder[Any], keys: Sequence[Key]) -> int:
-        """Return how many of sorted *keys* come before the first that has been read."""
-        if self._first is None:
-            return 0
+        """Return how many of sorted *keys* come before the first that has been read.
+
+        At least one has been read.
+        """
         place = order.first_behind(keys, self._first)
         return place - (place > 0 and keys[place - 1] == self._first)
 

@@ -80,8 +80,6 @@ class Sweeps(Generic[T]):
 
     def next_window(self) -> PageWindow | None:
         """Return the next window to read, or None if none is known or wanted now."""
-        if self.is_done:
-            return None
         is_allowed = self._sweep == 1 or self.further < self._budget
         has_more = is_allowed and (self._next - 1) * self._size < self.total
         if not has_more and (self.under_way or not self._begin_sweep()):

@@ -84,11 +84,17 @@ class WindowPlan:
         return self._move_to(self.head() if start <= 0 else self.near(start))
 
     def next(self, overlap: int = 0) -> PageWindow:
-        """Return the next window; *overlap* is a minimum."""
+        """Return the next window.
+
+        Args:
+            overlap: minimum of items that it shares with what lies before it; a window that must
+                share some may be larger than the others, like a probe.
+        """
+        size = self.probe_size if overlap else self.size
         start = max(0, self.end - max(self.overlap, overlap))
-        window = window_from(start, self.size, self._least)
+        window = window_from(start, size, self._least_of(size))
         if offset_of(window) + window.per_page <= self.end:  # one page size cannot overlap
-            window = window_from(self.end, self.size, self._least)
+            window = window_from(self.end, size, self._least_of(size))
         return self._move_to(window)
 
     def near(self, start: float) -> PageWindow:
