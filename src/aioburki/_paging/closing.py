@@ -12,13 +12,13 @@ class Closing:
 
     Attributes:
         is_open: whether page 1 is to be read, and nothing else.
-        must_see_head: whether it is read whatever the list does.
+        must_read_head: whether it is read whatever the list does.
         is_broken: whether it has shown that items changed their place.
     """
 
     def __init__(self) -> None:
         self.is_open = False
-        self.must_see_head = False
+        self.must_read_head = False
         self.is_broken = False
         self._is_checked = False
         self._is_certain = False
@@ -33,7 +33,7 @@ class Closing:
             is_certain: whether nothing had come behind the end when it was read.
             is_over: whether nothing more is wanted, whatever comes behind.
         """
-        if (is_needed or self.must_see_head) and not self._is_checked:
+        if (is_needed or self.must_read_head) and not self._is_checked:
             self.is_open, self._is_certain, self._is_over = True, is_certain, is_over
             return False
         return is_certain or is_over

@@ -125,7 +125,7 @@ class CompleteReading(Generic[T]):
             return None
         coverage, sweeps = self._coverage, self._sweeps
         if sweeps is not None:
-            ahead = sweeps.under_way * coverage.plan.size
+            ahead = sweeps.pending * coverage.plan.size
         else:
             ahead = coverage.plan.end - coverage.frontier.offset if coverage.is_waiting else 0
         if ahead and self._limit is not None and self.delivered + ahead >= self._limit:
@@ -164,13 +164,13 @@ class CompleteReading(Generic[T]):
             self._seen,
             delivered=self.delivered,
             start=coverage.unread_from,
-            under_way=coverage.under_way,
+            pending=coverage.pending,
             total=coverage.counts.latest,
             counts_moved=coverage.counts.have_moved,
             # What was dropped is read once more, whatever the probes have cost.
             budget=max(coverage.joiner.budget, pages if coverage.joiner.has_dropped else 0),
         )
-        return [ready for page in coverage.joiner.surrender() for ready in sweeps.take(page)]
+        return [ready for page in coverage.joiner.drain() for ready in sweeps.take(page)]
 
     def _cut(self, pages: list[Page[T]]) -> list[Page[T]]:
         """Count what is delivered, and cut it to the limit."""

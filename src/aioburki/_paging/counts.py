@@ -25,14 +25,14 @@ class Counts:
         self.have_moved = False
         self._most = 0
 
-    def record(self, said: Pagination) -> None:
+    def record(self, pagination: Pagination) -> None:
         """Record the next page."""
         self.pages += 1
         if self.pages == 1:
-            self.first = said.total_items
-        self.latest = said.total_items
-        self._most = max(self._most, said.total_items)
-        self.have_moved |= said.total_items != self.first
+            self.first = pagination.total_items
+        self.latest = pagination.total_items
+        self._most = max(self._most, pagination.total_items)
+        self.have_moved |= pagination.total_items != self.first
 
     def have_left(self, delivered: int) -> int:
         """Return how many items have left the list for certain.

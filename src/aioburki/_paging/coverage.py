@@ -74,8 +74,8 @@ class Coverage(Generic[T]):
         )
         self.frontier = self.joiner.frontier
         self._ending = Ending(self.counts)
-        # For each window under way: whether all that lies before it had been read.
-        self._asked: deque[bool] = deque()
+        # For each window pending: whether all that lies before it had been read.
+        self._pending: deque[bool] = deque()
         self._outdated = 0  # as many of these were asked for before a restart
         self._order = self.order  # in which the pages so far are joined
         self._closing = Closing()
@@ -96,8 +96,8 @@ class Coverage(Generic[T]):
     @property
     def is_complete(self) -> bool:
         """Whether nothing was skipped so far, in an order that is known or has been seen."""
-        has_shown_order = self._is_part or self.frontier.delivered > 1
-        return has_shown_order and not self.is_stuck and not self._ending.has_given_up
+        is_order_known = self._is_part or self.frontier.delivered > 1
+        return is_order_known and not self.is_stuck and not self._ending.is_endless
 
     @property
     def unread_from(self) -> int:
@@ -115,14 +115,14 @@ class Coverage(Generic[T]):
         return self.joiner.had_seams or self.frontier.has_shifted
 
     @property
-    def under_way(self) -> int:
+    def pending(self) -> int:
         """How many windows are requested that are not recorded yet."""
-        return len(self._asked)
+        return len(self._pending)
 
     @property
     def is_waiting(self) -> bool:
         """Whether pages are requested, or held, that are not delivered yet."""
-        return bool(self._asked) or self.joiner.has_held
+        return bool(self._pending) or self.joiner.has_held
 
     def next_window(self) -> PageWindow | None:
         """Return the next window to read, or None if none is known or wanted now."""
@@ -130,7 +130,7 @@ class Coverage(Generic[T]):
             return None
         window = self._continue() if self.is_waiting else self._resume()
         if window is not None:
-            self._asked.append(not self.is_waiting)
+            self._pending.append(not self.is_waiting)
         return window
 
     def next_probe(self) -> PageWindow | None:
@@ -145,11 +145,11 @@ class Coverage(Generic[T]):
         """
         ready: list[Page[T]] = []
         is_probe = self.joiner.is_seam_open
-        is_last_asked = not is_probe and self._asked.popleft()
+        is_sequential = not is_probe and self._pending.popleft()
         if not is_probe and self._outdated:
             self._outdated -= 1
             return ready
-        read = self._read(window, page, ready, is_last_asked=is_last_asked)
+        read = self._read(window, page, ready, is_sequential=is_sequential)
         if read is not None and not self.is_done:
             if self._closing.is_open:
                 self._close(read)
@@ -169,7 +169,7 @@ class Coverage(Generic[T]):
             self._end(is_checked=self.has_moved and self.counts.pages > 1, is_over=True)
 
     def _continue(self) -> PageWindow | None:
-        """Return the window behind those under way, up to the announced end."""
+        """Return the window behind those pending, up to the announced end."""
         end, total = self._bounds.end, self.counts.latest
         if end:
             total = min(total, end + self.plan.least_overlap)
@@ -179,7 +179,7 @@ class Coverage(Generic[T]):
         return self.plan.next()
 
     def _resume(self) -> PageWindow:
-        """Return the window to read when nothing is under way."""
+        """Return the window to read when nothing is pending."""
         if self._closing.is_open:
             return self.plan.head()
         offset, empty = self.frontier.offset, self._ending.empty
@@ -194,17 +194,17 @@ class Coverage(Generic[T]):
         return self.plan.next(overlap=least if offset >= self.counts.latest else 0)
 
     def _read(
-        self, window: PageWindow, page: Page[T] | None, ready: list[Page[T]], *, is_last_asked: bool
+        self, window: PageWindow, page: Page[T] | None, ready: list[Page[T]], *, is_sequential: bool
     ) -> ReadPage[T] | None:
         """Check *page* and note what it tells; return None if it broke the order."""
         if page is None:
-            self._closing.must_see_head = True  # is the whole list gone?
+            self._closing.must_read_head = True  # is the whole list gone?
             nothing = Pagination(window.page, window.per_page, self.counts.latest, 0, False, True)
-            return ReadPage(Page((), nothing), (), offset_of(window), is_last_asked)
-        said = page.pagination
-        self.counts.record(said)
+            return ReadPage(Page((), nothing), (), offset_of(window), is_sequential)
+        pagination = page.pagination
+        self.counts.record(pagination)
         is_first = self.counts.pages == 1
-        self.plan.fit(window, said, is_first=is_first)
+        self.plan.fit(window, pagination, is_first=is_first)
         keys = self.joiner.candidates.check(page.items)
         if self.plan.size < MIN_PAGE:
             self.joiner.candidates.drop_all()
@@ -213,13 +213,13 @@ class Coverage(Generic[T]):
             items = self.frontier.take(page.items)
             self.duplicates = len(page.items) - len(items)
             self.is_single_page = self.is_done = True
-            ready.append(Page(items, said))
+            ready.append(Page(items, pagination))
             return None
         if is_first and order is not None:
             self.joiner.is_consecutive = order.is_consecutive(keys)
             if not self.joiner.is_consecutive:
                 self.plan.widen(0)
-        read = read_page(page, keys, is_last_asked=is_last_asked)
+        read = read_page(page, keys, is_sequential=is_sequential)
         if order is None:
             self.joiner.hold(read)
             return None
@@ -239,7 +239,7 @@ class Coverage(Generic[T]):
             return
         self.frontier.restart()
         self.joiner.clear()
-        self._outdated = len(self._asked)
+        self._outdated = len(self._pending)
         self._closing.reset()
         self.is_done = False
         self.plan.widen(0)
@@ -267,7 +267,7 @@ class Coverage(Generic[T]):
                 self._end(is_checked=self._may_hide_moves, is_over=True)
             elif self._ending.is_end(read, has_moved=self.has_moved):
                 # An item may have moved behind an end that was read before others.
-                is_certain = read.is_last_asked or not self.has_moved
+                is_certain = read.is_sequential or not self.has_moved
                 self._end(is_checked=self._may_hide_moves, is_certain=is_certain)
             if not items and not self._has_ended:
                 self._record_fruitless(read)
@@ -276,7 +276,7 @@ class Coverage(Generic[T]):
 
     def _record_fruitless(self, read: ReadPage[T]) -> None:
         self._ending.record_fruitless(read)
-        if self._ending.has_given_up:
+        if self._ending.is_endless:
             self._end(is_checked=False, is_over=True)
 
     def _end(self, *, is_checked: bool, is_certain: bool = True, is_over: bool = False) -> None:
@@ -289,7 +289,7 @@ class Coverage(Generic[T]):
 
     def _close(self, read: ReadPage[T]) -> None:
         """Check page 1, read once more: an item that moved to the head breaks the order there."""
-        if not read.is_last_asked:
+        if not read.is_sequential:
             return  # it was asked for before the end was known
         self.joiner.probes += 1
         is_all = self.counts.latest <= self.frontier.offset

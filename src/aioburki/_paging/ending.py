@@ -22,8 +22,8 @@ class Ending:
         counts: what the server counts.
 
     Attributes:
-        empty: windows in a row without items, asked for when nothing else was under way.
-        has_given_up: whether too many pages brought nothing.
+        empty: windows in a row without items, asked for when nothing else was pending.
+        is_endless: whether too many pages brought nothing.
     """
 
     def __init__(self, counts: Counts) -> None:
@@ -31,7 +31,7 @@ class Ending:
         self._fruitless = 0  # pages in a row
         self._fruitless_behind_end = 0
         self.empty = 0
-        self.has_given_up = False
+        self.is_endless = False
 
     def is_end(self, read: ReadPage[Any], *, has_moved: bool) -> bool:
         """Return whether nothing came after *read*, a page that joins what was read.
@@ -51,17 +51,17 @@ class Ending:
     def record_fruitless(self, read: ReadPage[Any]) -> None:
         """Record that *read* brought nothing."""
         self._fruitless += 1
-        if read.is_last_asked:
+        if read.is_sequential:
             self._fruitless_behind_end += read.is_short or read.end >= self._counts.latest
             self.empty = 0 if read.keys else self.empty + 1
-        self.has_given_up |= (
+        self.is_endless |= (
             self._fruitless_behind_end >= MAX_FRUITLESS or self._fruitless >= MAX_FRUITLESS_PAGES
         )
 
 
 def is_whole_list(page: Page[Any]) -> bool:
     """Return whether *page* is page 1, and no other."""
-    said, length = page.pagination, len(page.items)
-    is_full = length >= said.per_page
-    is_counted = said.total_items == length if is_full else said.total_items <= length
-    return said.page == 1 and not said.has_next and is_counted
+    pagination, length = page.pagination, len(page.items)
+    is_full = length >= pagination.per_page
+    is_counted = pagination.total_items == length if is_full else pagination.total_items <= length
+    return pagination.page == 1 and not pagination.has_next and is_counted

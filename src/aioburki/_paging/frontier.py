@@ -44,13 +44,13 @@ class Bounds:
 class ReadPage(Generic[T]):
     """A page with the keys of its items, which are strictly in order, and its offset.
 
-    *is_last_asked* tells whether it was asked for when all that lies before it had been read.
+    *is_sequential* tells whether it was asked for when all that lies before it had been read.
     """
 
     page: Page[T]
     keys: Sequence[Key]
     offset: int
-    is_last_asked: bool = False
+    is_sequential: bool = False
 
     @property
     def end(self) -> int:
@@ -60,8 +60,8 @@ class ReadPage(Generic[T]):
     @property
     def is_last(self) -> bool:
         """Whether the server says that nothing comes after it."""
-        said = self.page.pagination
-        return not said.has_next and said.total_items <= self.end
+        pagination = self.page.pagination
+        return not pagination.has_next and pagination.total_items <= self.end
 
     @property
     def is_short(self) -> bool:
@@ -200,11 +200,11 @@ class Frontier(Generic[T]):
         """Move the frontier to the end of a joined page; return what is new on it."""
         order = self._order
         old, end = 0, len(read.keys)
-        doubtful: Sequence[T] = ()
+        ambiguous: Sequence[T] = ()
         if self.key is not None:
             old = order.first_behind(read.keys, self.key)
             self.has_shifted |= read.offset + old != self.offset
-            doubtful = self._doubtful(read.page.items[:old])
+            ambiguous = self._ambiguous(read.page.items[:old])
         if self._until is not None:
             end = order.first_behind(read.keys, self._until)
             self.has_reached_until = end < len(read.keys)
@@ -213,11 +213,11 @@ class Frontier(Generic[T]):
         if items:
             self.key, self.offset, self._item = read.keys[end - 1], read.offset + end, items[-1]
             self._read.add(read.keys[old:end])
-        if doubtful or order.columns != (self._identity,):
-            new = self.take([*doubtful, *items])
+        if ambiguous or order.columns != (self._identity,):
+            new = self.take([*ambiguous, *items])
         else:
             new = self.take(items, read.keys[old:end])
-        if len(new) < len(doubtful) + len(items) and not self._may_repeat:
+        if len(new) < len(ambiguous) + len(items) and not self._may_repeat:
             self._candidates.drop_all()  # an item was delivered under another key
         return new
 
@@ -226,7 +226,7 @@ class Frontier(Generic[T]):
         assert self._item is not None
         self._candidates.drop_best(read.page.items[-1], self._item)
 
-    def _doubtful(self, items: Sequence[T]) -> Sequence[T]:
+    def _ambiguous(self, items: Sequence[T]) -> Sequence[T]:
         """Return those of *items* that are unread, and behind the frontier in another order.
 
         While more than one order is left, the best may be the wrong one.
@@ -236,9 +236,9 @@ class Frontier(Generic[T]):
             return ()
         unread = [item for item in items if not self._holds(item)]
         self.has_dropped |= bool(unread)
-        doubtful = [item for item in unread if self._candidates.may_be_behind(item, last)]
-        self.is_prefix &= not doubtful
-        return doubtful
+        ambiguous = [item for item in unread if self._candidates.may_be_behind(item, last)]
+        self.is_prefix &= not ambiguous
+        return ambiguous
 
     def take(self, items: Sequence[T], ids: Sequence[int] | None = None) -> tuple[T, ...]:
         """Return those of *items* that were not delivered before, and remember them.
@@ -267,6 +267,6 @@ class Frontier(Generic[T]):
         return self._seen.holds(self._identity(item))
 
 
-def read_page(page: Page[T], keys: Sequence[Key], *, is_last_asked: bool = False) -> ReadPage[T]:
+def read_page(page: Page[T], keys: Sequence[Key], *, is_sequential: bool = False) -> ReadPage[T]:
     """Return *page* with its keys; its offset is what the server states."""
-    return ReadPage(page, keys, offset_of(page.pagination), is_last_asked)
+    return ReadPage(page, keys, offset_of(page.pagination), is_sequential)

@@ -83,7 +83,7 @@ class Joiner(Generic[T]):
 
     @property
     def is_seam_open(self) -> bool:
-        """Whether a probe is to be sent before anything else, or is under way."""
+        """Whether a probe is to be sent before anything else, or is pending."""
         return self._seam is not None
 
     @property
@@ -134,7 +134,7 @@ class Joiner(Generic[T]):
                 self._open_seam(head.offset, None)
             else:
                 # The probes are read later than the page that waits.
-                self._open_seam(head.offset, attrs.evolve(head, is_last_asked=False))
+                self._open_seam(head.offset, attrs.evolve(head, is_sequential=False))
 
     def join_probe(self, read: ReadPage[T]) -> Iterator[Joined[T]]:
         """Use the page of a probe, and join the page that waits if the seam is closed by it."""
@@ -163,14 +163,14 @@ class Joiner(Generic[T]):
             case Join.EMPTY:
                 seam.go_left(min(read.offset, self._counts.latest), read, None)
         if self._seam is not None and not self._may_search:
-            self._give_up(seam)
+            self._stop_search(seam)
 
     def clear(self) -> None:
         """Forget the pages that wait."""
         self._held.clear()
         self._seam = None
 
-    def surrender(self) -> list[Page[T]]:
+    def drain(self) -> list[Page[T]]:
         """Return the pages that wait or were left out, once the list has no usable order."""
         waiting = [*self._left_out, *(read.page for read in self._held)]
         self.clear()
@@ -205,7 +205,7 @@ class Joiner(Generic[T]):
             self._plan.widen(2 * seam.items)
             yield self._advance(seam.waiting)
 
-    def _give_up(self, seam: Seam[T]) -> None:
+    def _stop_search(self, seam: Seam[T]) -> None:
         self._seam, self.is_exhausted = None, True
         if seam.waiting is not None:
             self._held.appendleft(seam.waiting)

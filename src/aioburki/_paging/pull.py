@@ -230,13 +230,13 @@ class Pull(Generic[T]):
             if changes:
                 logger.warning("%s moved while it was read: %s", name, changes)
             return
-        doubt = "it is not proved that everything was read"
+        unproved = "it is not proved that everything was read"
         if progress.missing:
-            doubt += f": the server counts {progress.missing:,} more"
+            unproved += f": the server counts {progress.missing:,} more"
         if changes:
-            logger.warning("%s moved while it was read, and %s: %s", name, doubt, changes)
+            logger.warning("%s moved while it was read, and %s: %s", name, unproved, changes)
         else:
-            logger.warning("of %s %s", name, doubt)
+            logger.warning("of %s %s", name, unproved)
 
 
 def _reading(options: PullOptions[T], drift: DriftDetector) -> Reading[T]:

@@ -119,15 +119,15 @@ class WindowPlan:
         if not self.can_overlap:
             self.overlap = 0
 
-    def fit(self, window: PageWindow, said: Pagination, *, is_first: bool) -> None:
+    def fit(self, window: PageWindow, pagination: Pagination, *, is_first: bool) -> None:
         """Follow the page size that the server states for *window*."""
-        if said.per_page == window.per_page:
+        if pagination.per_page == window.per_page:
             return
         self.is_limited = True
-        self.is_fixed |= said.per_page > window.per_page
-        self.size = said.per_page if self.is_fixed else min(self.size, said.per_page)
+        self.is_fixed |= pagination.per_page > window.per_page
+        self.size = pagination.per_page if self.is_fixed else min(self.size, pagination.per_page)
         if is_first:
-            self.end = offset_of(said) + said.per_page
+            self.end = offset_of(pagination) + pagination.per_page
         if not self.can_overlap:
             self.overlap = 0
 
