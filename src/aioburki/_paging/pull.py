@@ -40,7 +40,7 @@ class PullOptions(Generic[T]):
         orders: the orders that the list may have, the preferred one first; empty for a plain
             pull, which proves nothing.
         bounds: the part of the list to read; None for all of it.
-        matches: returns whether an item passes the filter that was asked for; None for no filter.
+        matches: returns whether an item passes the filter that was requested; None for no filter.
     """
 
     name: str
@@ -155,7 +155,7 @@ class Pull(Generic[T]):
         return page
 
     def fail(self, failure: Exception) -> None:
-        """Stop; `next_page` raises *failure* after the pages that had come."""
+        """Stop; `next_page` raises *failure* after the pages that were fetched before."""
         self._prefetch.fail(failure)
 
     async def aclose(self) -> None:

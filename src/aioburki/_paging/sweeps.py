@@ -1,4 +1,4 @@
-"""Sweeps: a list without a usable order, read by pages as often as its counts ask for it."""
+"""Sweeps: a list without a usable order, read page by page until as many as it counts are found."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ T = TypeVar("T")
 # the items that an unstable order hides there.
 SIZE_STEP = 7
 
-# Sweeps in a row that bring nothing new, and what is missing is not in the list.
+# After so many sweeps in a row without a new item, the missing items are taken not to exist.
 MAX_FRUITLESS_SWEEPS = 3
 
 
@@ -27,16 +27,16 @@ class Sweeps(Generic[T]):
         seen: the ids that were delivered.
         delivered: how many these are.
         start: the offset where the first sweep begins.
-        pending: pages that were requested before; they may overlap.
+        pending: pages that were requested before the first sweep; they may overlap.
         total: how many items the server counted last.
         counts_moved: whether its counts have differed.
         budget: maximum number of requests of further sweeps.
 
     Attributes:
-        pending: pages that are requested and not recorded.
+        pending: pages that are requested and not recorded yet.
         further: requests sent for sweeps after the first.
         duplicates: items that the first sweep had more than once.
-        is_done: whether nothing is missing, or nothing more can be done.
+        is_done: whether nothing is missing, or no further sweep is allowed.
     """
 
     def __init__(
