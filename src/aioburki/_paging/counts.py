@@ -46,8 +46,3 @@ class Counts:
     def growth(self) -> int:
         """How many items have entered the list at least."""
         return max(0, self.latest - self.first)
-
-    @property
-    def may_have_entered(self) -> int:
-        """How many items may have entered the list at most, if three quarters of it have stayed."""
-        return self.growth + self.first // TURNOVER_DIVISOR

@@ -138,7 +138,8 @@ class Frontier(Generic[T]):
         old = order.first_behind(read.keys, self.key)
         if old == 0 and read.offset > 0:
             return Join.JOINED if order.is_next(read.keys[0], self.key) else Join.BEYOND
-        if not self._may_have_entered(read) or (read.is_last and not self._holds_read(read)):
+        is_compared = read.is_last or old == len(read.keys)
+        if not self._may_have_entered(read) or (is_compared and not self._holds_read(read)):
             return Join.CONTRADICTION
         if self._read.is_empty or read.offset == 0:
             return Join.JOINED
@@ -190,11 +191,16 @@ class Frontier(Generic[T]):
         return unread <= len(items) // TURNOVER_DIVISOR + self._counts.growth
 
     def _may_have_entered(self, read: ReadPage[T]) -> bool:
-        """Return whether the counts allow for as many new items as lie before the frontier."""
+        """Return whether the counts allow for as many new items as lie before the frontier.
+
+        Where all of a page lies there, most of it must have been there before.
+        """
         if not self._is_whole or self.key is None:
             return True
-        before = read.offset + self._order.first_behind(read.keys, self.key)
-        return before - self._read.total <= self._counts.may_have_entered
+        counts, length = self._counts, len(read.keys)
+        old = self._order.first_behind(read.keys, self.key)
+        allowed = counts.growth + (length if old == length else counts.first) // TURNOVER_DIVISOR
+        return read.offset + old - self._read.total <= allowed
 
     def advance(self, read: ReadPage[T]) -> tuple[T, ...]:
         """Move the frontier to the end of a joined page; return what is new on it."""
