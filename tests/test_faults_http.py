@@ -179,7 +179,7 @@ async def test_campaign_that_is_deleted_during_a_pull_raises() -> None:
     got = []
     transport = httpx.MockTransport(serve)
     async with BurkiClient(KEY, transport=transport, concurrency=1) as burki:
-        with pytest.raises(NotFoundError, match="Campaign not found .*page 1,"):
+        with pytest.raises(NotFoundError, match=r"Campaign not found .*page 1,"):
             async for contact in burki.contacts(42, per_page=10):
                 got.append(contact.id)
     assert got == list(range(20))

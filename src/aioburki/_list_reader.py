@@ -139,10 +139,10 @@ class ListReader(Generic[T]):
             return "", []  # one page is complete in any order
         offsets: list[int] = []
         if first is not None:
-            said = first.pagination
+            pagination = first.pagination
             # The server may allow only smaller pages.
-            size = said.per_page if said.per_page < window.per_page else self.per_page
-            offsets = _offsets(bounds, said.total_items, size, parts)
+            size = pagination.per_page if pagination.per_page < window.per_page else self.per_page
+            offsets = _offsets(bounds, pagination.total_items, size, parts)
         windows = [PageWindow(page=offset, per_page=1) for offset in offsets]
         pages = await self._fetch_all(windows, fetch)
         found = [

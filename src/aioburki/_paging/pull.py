@@ -40,7 +40,7 @@ class PullOptions(Generic[T]):
         orders: the orders that the list may have, the preferred one first; empty for a plain
             pull, which proves nothing.
         bounds: the part of the list to read; None for all of it.
-        matches: returns whether an item passes the filter that was asked for; None for no filter.
+        matches: returns whether an item passes the filter that was requested; None for no filter.
     """
 
     name: str
@@ -159,7 +159,7 @@ class Pull(Generic[T]):
         self._prefetch.top_up()
 
     def fail(self, failure: Exception) -> None:
-        """Stop; `next_page` raises *failure* after the pages that had come."""
+        """Stop; `next_page` raises *failure* after the pages that were fetched before."""
         self._prefetch.fail(failure)
 
     async def aclose(self) -> None:
@@ -234,13 +234,13 @@ class Pull(Generic[T]):
             if changes:
                 logger.warning("%s moved while it was read: %s", name, changes)
             return
-        doubt = "it is not proved that everything was read"
+        unproved = "it is not proved that everything was read"
         if progress.missing:
-            doubt += f": the server counts {progress.missing:,} more"
+            unproved += f": the server counts {progress.missing:,} more"
         if changes:
-            logger.warning("%s moved while it was read, and %s: %s", name, doubt, changes)
+            logger.warning("%s moved while it was read, and %s: %s", name, unproved, changes)
         else:
-            logger.warning("of %s %s", name, doubt)
+            logger.warning("of %s %s", name, unproved)
 
 
 def _reading(options: PullOptions[T], drift: DriftDetector) -> Reading[T]:
