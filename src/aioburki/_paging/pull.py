@@ -181,29 +181,23 @@ class Pull(Generic[T]):
         """Whether items may have been missed so far."""
         return self._reading.has_gaps
 
-    def position(self, item: T | None, untaken: int) -> tuple[str, Bounds] | None:
+    def position(self, item: T, untaken: int) -> tuple[str, Bounds] | None:
         """Return the order of the list, and the part of it that is behind *item*.
 
         None where the list has no usable order.
 
         Args:
-            item: the last item that the consumer has taken; None if it has taken none.
+            item: the last item that the consumer has taken.
             untaken: items of the page that was delivered last that the consumer has not taken.
         """
-        reading, bounds = self._reading, self._options.bounds or Bounds()
-        order = reading.order
-        if order is None and (item is not None or self._options.bounds is not None):
+        order = self._reading.order
+        keys = None if order is None else order.keys([item])
+        if order is None or keys is None:
             return None
-        if item is None or order is None:
-            return "" if order is None or bounds.after is None else order.name, bounds
-        keys = order.keys([item])
         untaken += sum(len(page.items) for page in self._ready)
-        offset = max(0, reading.offset - untaken)
-        return (
-            None
-            if keys is None
-            else (order.name, attrs.evolve(bounds, after=keys[0], offset=offset))
-        )
+        bounds = Bounds() if self._options.bounds is None else self._options.bounds
+        offset = max(0, self._reading.offset - untaken)
+        return order.name, attrs.evolve(bounds, after=keys[0], offset=offset)
 
     def _record(self, window: PageWindow, page: Page[T] | None) -> None:
         reading, progress = self._reading, self.progress
