@@ -477,3 +477,24 @@ def test_item_without_time_of_creation(place: int) -> None:
     server.items[place] = server.items[place]._replace(created=None)
     outcome = pull(server, 100)
     assert (outcome.lost, outcome.proof) == (set(), "count")
+
+
+def test_list_of_one_page_size_that_grows_as_fast_as_it_is_read() -> None:
+    """A list whose last page is always full, and which grows, ends the pull unproved."""
+    server = MovingList(6000, "id", {"swap": 1, "add": 1}, only=100)
+    outcome = pull(server, 200, max_requests=400)
+    assert not outcome.is_complete
+    assert outcome.doubled == 0
+
+
+@pytest.mark.parametrize("place", [199, 200, 201])
+@pytest.mark.parametrize("seed", range(4))
+def test_neighbouring_ids_of_a_list_in_another_order(place: int, seed: int) -> None:
+    """Pages are not joined by ids alone when the list has moved and may be in another order."""
+    server = MovingList(600, "created_at,id", bursts={3: ("head_delete", 1)}, seed=seed)
+    odd = server.items[place]._replace(id=90_000 + place)
+    server.items[place] = odd
+    server.at_start = {item.id for item in server.items}
+    outcome = pull(server, 100, seed=seed, concurrency=1)
+    assert not (outcome.is_complete and outcome.lost)
+    assert outcome.doubled == 0

@@ -158,8 +158,10 @@ class Coverage(Generic[T]):
             elif read.keys or read.offset == 0:
                 self.joiner.hold(read)
             else:
-                self._record_fruitless(read)
+                self._ending.record_fruitless(read)
             self._deliver(self.joiner.join_held(), ready)
+        if self._ending.is_endless and not self._has_ended:
+            self._end(is_checked=False, is_over=True)
         self._follow_order()
         return ready
 
@@ -189,10 +191,13 @@ class Coverage(Generic[T]):
         if empty:  # the list has become shorter, or its count is wrong
             offset = min(offset, self.counts.latest) - (empty - 1) * self.plan.size
         self.plan.end = max(0, offset)
+        if offset < self.counts.latest:
+            return self.plan.next()
+        self._ending.record_reading()
         # Behind the announced end a page joins by items that it shares, or it is empty. Where a
         # list moves, the shared items show whether an item has moved to a place before its end.
         least = self.plan.size // 2 if self.has_moved else 1
-        return self.plan.next(overlap=least if offset >= self.counts.latest else 0)
+        return self.plan.next(overlap=least)
 
     def _read(
         self, window: PageWindow, page: Page[T] | None, ready: list[Page[T]], *, is_sequential: bool
@@ -271,14 +276,9 @@ class Coverage(Generic[T]):
                 is_certain = read.is_sequential or not self.has_moved
                 self._end(is_checked=self._may_hide_moves, is_certain=is_certain)
             if not items and not self._has_ended:
-                self._record_fruitless(read)
+                self._ending.record_fruitless(read)
             if self._has_ended:
                 return
-
-    def _record_fruitless(self, read: ReadPage[T]) -> None:
-        self._ending.record_fruitless(read)
-        if self._ending.is_endless:
-            self._end(is_checked=False, is_over=True)
 
     def _end(self, *, is_checked: bool, is_certain: bool = True, is_over: bool = False) -> None:
         """End, unless page 1 or the end must be read once more; see `Closing.start`."""

@@ -15,6 +15,9 @@ MAX_FRUITLESS = 5
 # After so many pages in a row without a new item, it is a server whose count never ends.
 MAX_FRUITLESS_PAGES = 1000
 
+# Windows behind the announced end, and the list grows as fast as it is read.
+MAX_END_READINGS = 100
+
 
 class Ending:
     """Decide whether a page is the last one, and whether the list shows no end.
@@ -24,13 +27,14 @@ class Ending:
 
     Attributes:
         empty: sequential windows in a row without items (`ReadPage.is_sequential`).
-        is_endless: whether too many pages in a row had no new item.
+        is_endless: whether too many pages in a row had no new item, or the list grows without end.
     """
 
     def __init__(self, counts: Counts) -> None:
         self._counts = counts
         self._fruitless = 0  # pages in a row
         self._fruitless_behind_end = 0
+        self._readings = 0
         self.empty = 0
         self.is_endless = False
 
@@ -45,6 +49,11 @@ class Ending:
         # movement: then rows and count of one response agree.
         is_counted = not has_moved and read.page.pagination.total_items == read.end
         return read.is_last and (read.is_short or is_counted)
+
+    def record_reading(self) -> None:
+        """Record that a window behind the announced end is requested."""
+        self._readings += 1
+        self.is_endless |= self._readings > MAX_END_READINGS
 
     def record_new(self) -> None:
         """Record that a page had new items."""

@@ -138,7 +138,7 @@ class Frontier(Generic[T]):
         order = self._order
         old = order.first_behind(read.keys, self.key)
         if old == 0 and read.offset > 0:
-            return Join.JOINED if order.is_next(read.keys[0], self.key) else Join.BEYOND
+            return Join.JOINED if self._is_next(read.keys[0]) else Join.BEYOND
         is_compared = read.is_last or old == len(read.keys)
         if not self._may_have_entered(read) or (is_compared and not self._holds_read(read)):
             return Join.CONTRADICTION
@@ -151,7 +151,7 @@ class Frontier(Generic[T]):
     def reaches(self, read: ReadPage[T]) -> bool:
         """Return whether the frontier has come to *read*, which lay beyond it."""
         first = read.keys[0]
-        return self._order.is_next(first, self.key) or not self._order.is_behind(first, self.key)
+        return self._is_next(first) or not self._order.is_behind(first, self.key)
 
     def fits(self, read: ReadPage[T]) -> bool:
         """Return whether *read*, page 1 or the end, agrees with the pages before it.
@@ -258,6 +258,15 @@ class Frontier(Generic[T]):
             new = tuple(item for item, is_new in zip(items, flags, strict=True) if is_new)
         self.delivered += len(new)
         return new
+
+    def _is_next(self, key: Key) -> bool:
+        """Return whether no item can lie between the frontier and *key*.
+
+        Where the list has moved and may be in another order, in which keys are not whole numbers,
+        an item may.
+        """
+        is_certain = self._candidates.are_dense or not self._counts.have_moved
+        return is_certain and self._order.is_next(key, self.key)
 
     @property
     def _order(self) -> SortOrder[T]:

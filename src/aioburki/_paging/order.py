@@ -96,6 +96,11 @@ class OrderCandidates(Generic[T]):
         """The preferred order, or None if the list has no usable order."""
         return self._orders[0] if self._orders else None
 
+    @property
+    def are_dense(self) -> bool:
+        """Whether no key lies between two that differ by 1, whichever order the list has."""
+        return all(order.is_dense for order in self._orders)
+
     def check(self, items: Sequence[T]) -> list[Key]:
         """Remove the orders that *items*, a page, break; return their keys in the best one left.
 
