@@ -664,3 +664,22 @@ async def test_closed_client_sends_nothing_over_an_open_http_client() -> None:
         with pytest.raises(ClientClosedError):
             burki.contacts(42)
     assert server.asked == []
+
+
+async def test_page_that_waits_of_an_abandoned_pull_requests_nothing() -> None:
+    """A page that begins to wait when its pull is gone requests no other page."""
+    async with BurkiClient(KEY, transport=Sandbox(10).transport) as burki:
+        started = burki.contacts(42)._list.start()
+        stats = started.stats
+        del started
+        gc.collect()
+        stats.on_wait()
+        assert stats.requests == 0
+
+
+async def test_pages_of_an_empty_stream() -> None:
+    """An empty list has one page without contacts, of which nothing is left to be taken."""
+    async with BurkiClient(KEY, transport=Sandbox(0).transport) as burki:
+        async with burki.contacts(42).stream() as stream:
+            assert [len(page) async for page in stream.pages()] == [0]
+        assert stream.rest is None

@@ -468,3 +468,12 @@ def test_count_of_a_list_that_moved_is_no_proof() -> None:
     counted = [outcome for outcome in outcomes if len(outcome.delivered) == 1000]
     assert counted
     assert {outcome.proof for outcome in counted} == {"none"}
+
+
+@pytest.mark.parametrize("place", [0, 50, 150])
+def test_item_without_time_of_creation(place: int) -> None:
+    """A list in which one item has no time of creation is in no order by it."""
+    server = MovingList(300, "created_at,id", shuffled=True)
+    server.items[place] = server.items[place]._replace(created=None)
+    outcome = pull(server, 100)
+    assert (outcome.lost, outcome.proof) == (set(), "count")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import aclosing
 from functools import partial
@@ -21,6 +22,10 @@ Fetched = TypeVar("Fetched")
 
 # Enough that one slow page does not leave the other slots without work before it is delivered.
 PAGES_AHEAD_PER_SLOT = 4
+
+# A complete pull fixes a window when its request starts, so that few may wait for a slot. In an
+# outage each page has so many attempts; the trials of a minute are shared by four pages.
+MIN_REQUESTED = 4
 
 
 @attrs.frozen
@@ -85,14 +90,15 @@ class ListReader(Generic[T]):
     def start(self) -> StartedPull[T]:
         """Return a new pull; nothing is sent before its first page is asked for."""
         endpoint, stats = self.query.endpoint, RequestStats()
+        slots, ahead = self.fetcher.concurrency, PAGES_AHEAD_PER_SLOT * self.fetcher.concurrency
         options = PullOptions(
             name=f"campaign {self.query.campaign_id}",
             noun=endpoint.noun,
             key=endpoint.key,
             per_page=self.per_page,
             limit=self.limit,
-            ahead=PAGES_AHEAD_PER_SLOT * self.fetcher.concurrency,
-            requested=(1 if self.is_complete else PAGES_AHEAD_PER_SLOT) * self.fetcher.concurrency,
+            ahead=ahead,
+            requested=max(slots, MIN_REQUESTED) if self.is_complete else ahead,
             waiting=lambda: stats.waiting,
             orders=self.orders if self.is_complete else (),
             bounds=self.bounds,
@@ -100,7 +106,9 @@ class ListReader(Generic[T]):
         )
         # A page past the end of a list that shrinks may be 404.
         fetch = partial(self._fetch_or_none if self.is_complete else self._fetch, stats)
-        return StartedPull(Pull(options, fetch, self.running), stats, self.is_complete)
+        pull = Pull(options, fetch, self.running)
+        stats.on_wait = partial(_request_more, weakref.ref(pull))
+        return StartedPull(pull, stats, self.is_complete)
 
     async def count(self) -> int:
         """Return how many items there are, at most `limit`; one request of one item."""
@@ -131,10 +139,10 @@ class ListReader(Generic[T]):
             return "", []  # one page is complete in any order
         offsets: list[int] = []
         if first is not None:
-            said = first.pagination
+            pagination = first.pagination
             # The server may allow only smaller pages.
-            size = said.per_page if said.per_page < window.per_page else self.per_page
-            offsets = _offsets(bounds, said.total_items, size, parts)
+            size = pagination.per_page if pagination.per_page < window.per_page else self.per_page
+            offsets = _offsets(bounds, pagination.total_items, size, parts)
         windows = [PageWindow(page=offset, per_page=1) for offset in offsets]
         pages = await self._fetch_all(windows, fetch)
         found = [
@@ -232,3 +240,9 @@ def _in_order(
         if (bounds.after is None or order.is_behind(key, bounds.after))
         and (bounds.until is None or order.is_behind(bounds.until, key))
     ]
+
+
+def _request_more(pull: weakref.ref[Pull[Any]]) -> None:
+    """Request further pages of *pull*, unless it is gone; the reference is weak against cycles."""
+    if (alive := pull()) is not None:
+        alive.request_more()

@@ -42,7 +42,7 @@ class ContactStream:
         self._taken: Contact | None = None
         self._pull = started.pull
         self._rest: Iterator[Contact] = iter(())
-        self._asked_for = 0
+        self._calls = 0
         self._refilling = asyncio.Lock()
         self._is_open = False
         self._was_open = False
@@ -137,8 +137,8 @@ class ContactStream:
         return self
 
     async def __anext__(self) -> Contact:
-        self._asked_for += 1
-        if self._asked_for % MAX_PER_TURN == 0:
+        self._calls += 1
+        if self._calls % MAX_PER_TURN == 0:
             await asyncio.sleep(0)  # here, where no contact is taken that a cancellation could lose
         while True:
             self._check_open()

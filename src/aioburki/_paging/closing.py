@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-# Page 1 of a list that moves fast may lack items because what replaced them has not been read yet:
-# then the end is read again, and page 1 after it, so often at most.
+# Maximum readings of page 1. On a list that moves fast it may lack items that were read, because
+# the items that replaced them are still unread: then the end is read again, and page 1 after it.
 MAX_READINGS = 3
 
 
@@ -12,13 +12,13 @@ class Closing:
 
     Attributes:
         is_open: whether page 1 is to be read, and nothing else.
-        must_see_head: whether it is read whatever the list does.
+        must_read_head: whether page 1 is read even if the list has not moved.
         is_broken: whether it has shown that items changed their place.
     """
 
     def __init__(self) -> None:
         self.is_open = False
-        self.must_see_head = False
+        self.must_read_head = False
         self.is_broken = False
         self._is_checked = False
         self._is_certain = False
@@ -26,20 +26,20 @@ class Closing:
         self._readings = 0
 
     def start(self, *, is_needed: bool, is_certain: bool, is_over: bool) -> bool:
-        """Return whether the list has ended; otherwise page 1 is read first, or the end once more.
+        """Return whether the pull ends here; otherwise page 1 is read first, or the end again.
 
         Args:
             is_needed: whether page 1 must be read once more, unless it has been.
             is_certain: whether nothing had come behind the end when it was read.
-            is_over: whether nothing more is wanted, whatever comes behind.
+            is_over: whether nothing more is wanted, even if the list goes on.
         """
-        if (is_needed or self.must_see_head) and not self._is_checked:
+        if (is_needed or self.must_read_head) and not self._is_checked:
             self.is_open, self._is_certain, self._is_over = True, is_certain, is_over
             return False
         return is_certain or is_over
 
     def finish(self, *, fits: bool, is_all: bool) -> bool:
-        """Return whether the list has ended, now that page 1 has been read.
+        """Return whether the pull ends here, now that page 1 has been read.
 
         Args:
             fits: whether page 1 agrees with what was read.

@@ -18,14 +18,14 @@ T = TypeVar("T")
 
 
 class CompleteReading(Generic[T]):
-    """Read every item of a list that moves; where it has no usable order, as many as counted.
+    """Read every item of a list that moves; without a usable order, as many as it counts.
 
     Args:
         orders: the orders that the list may have, the preferred one first; of a part, its own.
         identity: returns the id of an item.
         per_page: maximum page size.
         limit: maximum number of items to deliver; None for all.
-        drift: records what the pages tell about changes.
+        drift: records the changes that the pages show.
         bounds: the part of the list to read; None for all of it.
     """
 
@@ -52,7 +52,7 @@ class CompleteReading(Generic[T]):
 
     @property
     def order(self) -> SortOrder[T] | None:
-        """The order in which items were delivered; None if it was none, or more than one."""
+        """The order in which items were delivered; None if there was none, or more than one."""
         has_one = self._sweeps is None and self._coverage.frontier.is_prefix
         return self._coverage.order if has_one else None
 
@@ -74,7 +74,7 @@ class CompleteReading(Generic[T]):
 
     @property
     def duplicates(self) -> int:
-        """Items that the server repeated; those that windows share by plan are none."""
+        """Items that the server repeated; not those that overlapping windows share."""
         return self._coverage.duplicates + (0 if self._sweeps is None else self._sweeps.duplicates)
 
     @property
@@ -93,12 +93,12 @@ class CompleteReading(Generic[T]):
 
     @property
     def reached_end(self) -> bool:
-        """Whether the list was read to its end."""
+        """Whether, at the end of a pull, its items can be compared with the server's count."""
         return not self._is_part and not self._is_limit_reached
 
     @property
     def proof(self) -> Proof:
-        """How it is proved that nothing was missed; none before the reading is done."""
+        """How it is proved that nothing was missed; ``"none"`` before the reading is done."""
         if not self.is_done:
             return "none"
         if self._coverage.is_single_page or (self._pages <= 1 and self._is_limit_reached):
@@ -109,7 +109,7 @@ class CompleteReading(Generic[T]):
 
     @property
     def missing(self) -> int:
-        """How many more items the server counts than were delivered; 0 where proved."""
+        """How many more items the server counts than were delivered; 0 if complete."""
         if self._is_part or self._is_limit_reached or self.proof != "none":
             return 0
         total = self._coverage.counts.latest if self._sweeps is None else self._sweeps.total
@@ -125,7 +125,7 @@ class CompleteReading(Generic[T]):
             return None
         coverage, sweeps = self._coverage, self._sweeps
         if sweeps is not None:
-            ahead = sweeps.under_way * coverage.plan.size
+            ahead = sweeps.pending * coverage.plan.size
         else:
             ahead = coverage.plan.end - coverage.frontier.offset if coverage.is_waiting else 0
         if ahead and self._limit is not None and self.delivered + ahead >= self._limit:
@@ -164,13 +164,13 @@ class CompleteReading(Generic[T]):
             self._seen,
             delivered=self.delivered,
             start=coverage.unread_from,
-            under_way=coverage.under_way,
+            pending=coverage.pending,
             total=coverage.counts.latest,
             counts_moved=coverage.counts.have_moved,
-            # What was dropped is read once more, whatever the probes have cost.
+            # Items that were dropped are read once more, even if probes have spent the budget.
             budget=max(coverage.joiner.budget, pages if coverage.joiner.has_dropped else 0),
         )
-        return [ready for page in coverage.joiner.surrender() for ready in sweeps.take(page)]
+        return [ready for page in coverage.joiner.drain() for ready in sweeps.take(page)]
 
     def _cut(self, pages: list[Page[T]]) -> list[Page[T]]:
         """Count what is delivered, and cut it to the limit."""

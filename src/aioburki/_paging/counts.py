@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from .._page import Pagination
 
-# So much of a list may have been replaced by other items while its count stayed: the fourth part.
+# A quarter of a list may have been replaced by other items while its count did not change.
 TURNOVER_DIVISOR = 4
 
 
 class Counts:
-    """What the pages of one pull say of the length of the list.
+    """Record the length of the list that the pages of one pull state.
 
     Attributes:
         pages: pages that have come.
@@ -25,17 +25,17 @@ class Counts:
         self.have_moved = False
         self._most = 0
 
-    def record(self, said: Pagination) -> None:
+    def record(self, pagination: Pagination) -> None:
         """Record the next page."""
         self.pages += 1
         if self.pages == 1:
-            self.first = said.total_items
-        self.latest = said.total_items
-        self._most = max(self._most, said.total_items)
-        self.have_moved |= said.total_items != self.first
+            self.first = pagination.total_items
+        self.latest = pagination.total_items
+        self._most = max(self._most, pagination.total_items)
+        self.have_moved |= pagination.total_items != self.first
 
     def have_left(self, delivered: int) -> int:
-        """Return how many items have left the list for certain.
+        """Return how many items have left the list at least.
 
         Args:
             delivered: how many items of the list have been read.
@@ -44,10 +44,5 @@ class Counts:
 
     @property
     def growth(self) -> int:
-        """How many items have entered the list for certain."""
+        """How many items have entered the list at least."""
         return max(0, self.latest - self.first)
-
-    @property
-    def may_have_entered(self) -> int:
-        """How many items may have entered the list, if most of it has stayed."""
-        return self.growth + self.first // TURNOVER_DIVISOR

@@ -36,10 +36,10 @@ class DriftDetector:
         """Record the next page in order.
 
         Args:
-            window: what was asked for.
+            window: the window that was requested.
             pagination: its pagination.
             length: its number of items.
-            rows: how many of them count for the sum of all pages.
+            rows: how many of them are added to the sum of all pages.
         """
         if self._first is None:
             self._first = pagination

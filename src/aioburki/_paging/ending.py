@@ -1,4 +1,4 @@
-"""Ending: where a list ends, as its pages tell."""
+"""Ending: whether a page is the last one of its list."""
 
 from __future__ import annotations
 
@@ -8,22 +8,23 @@ from .._page import Page
 from .counts import Counts
 from .frontier import ReadPage
 
-# Windows in a row behind the announced end that bring nothing, and the end is not believed.
+# After so many windows in a row behind the announced end without a new item, the pull ends
+# unproved: the count of the server is wrong.
 MAX_FRUITLESS = 5
 
-# Pages in a row that bring nothing, and it is a server that counts without end.
+# After so many pages in a row without a new item, it is a server whose count never ends.
 MAX_FRUITLESS_PAGES = 1000
 
 
 class Ending:
-    """Judge whether a page is the last one; give up on a list that shows no end.
+    """Decide whether a page is the last one, and whether the list shows no end.
 
     Args:
         counts: what the server counts.
 
     Attributes:
-        empty: windows in a row without items, asked for when nothing else was under way.
-        has_given_up: whether too many pages brought nothing.
+        empty: sequential windows in a row without items (`ReadPage.is_sequential`).
+        is_endless: whether too many pages in a row had no new item.
     """
 
     def __init__(self, counts: Counts) -> None:
@@ -31,37 +32,38 @@ class Ending:
         self._fruitless = 0  # pages in a row
         self._fruitless_behind_end = 0
         self.empty = 0
-        self.has_given_up = False
+        self.is_endless = False
 
     def is_end(self, read: ReadPage[Any], *, has_moved: bool) -> bool:
-        """Return whether nothing came after *read*, a page that joins what was read.
+        """Return whether nothing came after *read*, a page that has joined.
 
         Args:
             read: the page.
             has_moved: whether the list was seen to move.
         """
-        # The count of a full page is believed on a list that shows no movement.
+        # On a full last page the count is the only evidence. It is accepted while the list shows no
+        # movement: then rows and count of one response agree.
         is_counted = not has_moved and read.page.pagination.total_items == read.end
         return read.is_last and (read.is_short or is_counted)
 
     def record_new(self) -> None:
-        """Record that a page brought new items."""
+        """Record that a page had new items."""
         self._fruitless = self._fruitless_behind_end = self.empty = 0
 
     def record_fruitless(self, read: ReadPage[Any]) -> None:
-        """Record that *read* brought nothing."""
+        """Record that *read* had no new item."""
         self._fruitless += 1
-        if read.is_last_asked:
+        if read.is_sequential:
             self._fruitless_behind_end += read.is_short or read.end >= self._counts.latest
             self.empty = 0 if read.keys else self.empty + 1
-        self.has_given_up |= (
+        self.is_endless |= (
             self._fruitless_behind_end >= MAX_FRUITLESS or self._fruitless >= MAX_FRUITLESS_PAGES
         )
 
 
 def is_whole_list(page: Page[Any]) -> bool:
     """Return whether *page* is page 1, and no other."""
-    said, length = page.pagination, len(page.items)
-    is_full = length >= said.per_page
-    is_counted = said.total_items == length if is_full else said.total_items <= length
-    return said.page == 1 and not said.has_next and is_counted
+    pagination, length = page.pagination, len(page.items)
+    is_full = length >= pagination.per_page
+    is_counted = pagination.total_items == length if is_full else pagination.total_items <= length
+    return pagination.page == 1 and not pagination.has_next and is_counted

@@ -19,11 +19,11 @@ T = TypeVar("T")
 
 
 class Join(Enum):
-    """How a page lies to the frontier."""
+    """Where a page lies, compared with the frontier."""
 
-    JOINED = "it shares items with what was read, or is its neighbour, or the head of the list"
-    BEYOND = "all of it lies behind the frontier, with a gap before it"
-    CONTRADICTION = "items that were read lie within its keys, and are not on it"
+    JOINED = "it overlaps what was read, or is its neighbour, or is the head of the list"
+    BEYOND = "all of it lies behind the frontier, and items may lie between"
+    CONTRADICTION = "items that were read lie within its keys and are not on it"
     EMPTY = "it has no items"
 
 
@@ -31,7 +31,8 @@ class Join(Enum):
 class Bounds:
     """A part of a list: keys behind *after*, up to and including *until*; None for no bound.
 
-    *offset* is behind where *after* was last seen, *end* behind *until*; 0 for unknown.
+    *offset* is the offset behind *after* where it was last seen, *end* that behind *until*; 0 for
+    unknown.
     """
 
     after: Key | None = None
@@ -44,13 +45,13 @@ class Bounds:
 class ReadPage(Generic[T]):
     """A page with the keys of its items, which are strictly in order, and its offset.
 
-    *is_last_asked* tells whether it was asked for when all that lies before it had been read.
+    *is_sequential*: whether it was requested when everything before it had been read.
     """
 
     page: Page[T]
     keys: Sequence[Key]
     offset: int
-    is_last_asked: bool = False
+    is_sequential: bool = False
 
     @property
     def end(self) -> int:
@@ -59,9 +60,9 @@ class ReadPage(Generic[T]):
 
     @property
     def is_last(self) -> bool:
-        """Whether the server says that nothing comes after it."""
-        said = self.page.pagination
-        return not said.has_next and said.total_items <= self.end
+        """Whether the server states that nothing comes after it."""
+        pagination = self.page.pagination
+        return not pagination.has_next and pagination.total_items <= self.end
 
     @property
     def is_short(self) -> bool:
@@ -75,18 +76,18 @@ class Frontier(Generic[T]):
     Args:
         candidates: the orders that all pages so far satisfy.
         identity: returns the id of an item.
-        seen: the ids that were delivered.
+        seen: the ids of the items that were delivered.
         bounds: the part of the list that is read.
-        counts: what the server counts.
+        counts: the lengths that the server states.
 
     Attributes:
-        key: the highest key up to which all has been read; None before the first page.
-        offset: the offset behind it, where it was last seen.
+        key: the last key up to which everything has been read; None before the first page.
+        offset: the offset behind the item with that key, where it was last seen.
         delivered: how many items were new.
         has_reached_until: whether a page has gone beyond the part of the list.
-        has_dropped: whether a page had items before the frontier that were not read there.
+        has_dropped: whether a page had unread items before the frontier.
         has_shifted: whether a page shared more or fewer items with the one before than planned.
-        is_prefix: whether what was delivered is what the list begins with, in its order.
+        is_prefix: whether the items delivered are the first of the list, in its order.
     """
 
     def __init__(
@@ -105,7 +106,7 @@ class Frontier(Generic[T]):
         self._is_whole = bounds.after is None
         self._until = bounds.until
         self._read = ReadKeys()
-        self._item: T | None = None  # that has the key, if it was read here
+        self._item: T | None = None  # the item with the key, if it was read here
         self._may_repeat = False
         self.is_prefix = True
         self.key: Key | None = bounds.after
@@ -129,7 +130,7 @@ class Frontier(Generic[T]):
         self.is_prefix = False
 
     def join(self, read: ReadPage[T]) -> Join:
-        """Return how *read* lies to the frontier."""
+        """Return where *read* lies, compared with the frontier."""
         if not read.keys and read.offset > 0:
             return Join.EMPTY
         if self.key is None:
@@ -138,30 +139,29 @@ class Frontier(Generic[T]):
         old = order.first_behind(read.keys, self.key)
         if old == 0 and read.offset > 0:
             return Join.JOINED if order.is_next(read.keys[0], self.key) else Join.BEYOND
-        if not self._may_have_entered(read) or (read.is_last and not self._holds_read(read)):
+        is_compared = read.is_last or old == len(read.keys)
+        if not self._may_have_entered(read) or (is_compared and not self._holds_read(read)):
             return Join.CONTRADICTION
         if self._read.is_empty or read.offset == 0:
             return Join.JOINED
-        # Items before the first that was read have entered at the head.
+        # Items before the first one that was read have entered at the head.
         known = read.page.items[self._read.place_of_first(order, read.keys) : old]
         return Join.JOINED if not known or self._shares(known) else Join.CONTRADICTION
 
     def reaches(self, read: ReadPage[T]) -> bool:
         """Return whether the frontier has come to *read*, which lay beyond it."""
-        if self.key is None:
-            return False
         first = read.keys[0]
         return self._order.is_next(first, self.key) or not self._order.is_behind(first, self.key)
 
     def fits(self, read: ReadPage[T]) -> bool:
-        """Return whether *read*, at the start or the end of the list, agrees with what was read.
+        """Return whether *read*, page 1 or the end, agrees with the pages before it.
 
-        If it does not, items have changed their place.
+        If it does not, keys of items have changed.
         """
         return self._may_have_entered(read) and self._holds_read(read) and self._holds_part(read)
 
     def _holds_read(self, read: ReadPage[T]) -> bool:
-        """Return whether the counts allow for what *read* lacks.
+        """Return whether the counts explain the items that *read* lacks.
 
         A page holds all that is in the list between its first key and its last: before its first,
         too, if it is the head of the list, and after its last, if it is short. What was read there
@@ -177,9 +177,9 @@ class Frontier(Generic[T]):
         return vanished <= old // TURNOVER_DIVISOR + self._counts.have_left(self.delivered)
 
     def _holds_part(self, read: ReadPage[T]) -> bool:
-        """Return whether most of what *read*, page 1, holds of a part was read there.
+        """Return whether most items of the part that are on *read*, page 1, have been read.
 
-        If not, items have moved to the head of the list, and others of them may be unread.
+        If not, items have moved to the head of the list, and more of them may be unread.
         """
         if self._is_whole:
             return True
@@ -190,21 +190,26 @@ class Frontier(Generic[T]):
         return unread <= len(items) // TURNOVER_DIVISOR + self._counts.growth
 
     def _may_have_entered(self, read: ReadPage[T]) -> bool:
-        """Return whether the counts allow for as many new items as lie before the frontier."""
+        """Return whether the counts explain the unread items before the frontier.
+
+        Of a page that lies there as a whole, three quarters must have been read.
+        """
         if not self._is_whole or self.key is None:
             return True
-        before = read.offset + self._order.first_behind(read.keys, self.key)
-        return before - self._read.total <= self._counts.may_have_entered
+        counts, length = self._counts, len(read.keys)
+        old = self._order.first_behind(read.keys, self.key)
+        allowed = counts.growth + (length if old == length else counts.first) // TURNOVER_DIVISOR
+        return read.offset + old - self._read.total <= allowed
 
     def advance(self, read: ReadPage[T]) -> tuple[T, ...]:
         """Move the frontier to the end of a joined page; return what is new on it."""
         order = self._order
         old, end = 0, len(read.keys)
-        doubtful: Sequence[T] = ()
+        ambiguous: Sequence[T] = ()
         if self.key is not None:
             old = order.first_behind(read.keys, self.key)
             self.has_shifted |= read.offset + old != self.offset
-            doubtful = self._doubtful(read.page.items[:old])
+            ambiguous = self._ambiguous(read.page.items[:old])
         if self._until is not None:
             end = order.first_behind(read.keys, self._until)
             self.has_reached_until = end < len(read.keys)
@@ -213,11 +218,11 @@ class Frontier(Generic[T]):
         if items:
             self.key, self.offset, self._item = read.keys[end - 1], read.offset + end, items[-1]
             self._read.add(read.keys[old:end])
-        if doubtful or order.columns != (self._identity,):
-            new = self.take([*doubtful, *items])
+        if ambiguous or order.columns != (self._identity,):
+            new = self.take([*ambiguous, *items])
         else:
             new = self.take(items, read.keys[old:end])
-        if len(new) < len(doubtful) + len(items) and not self._may_repeat:
+        if len(new) < len(ambiguous) + len(items) and not self._may_repeat:
             self._candidates.drop_all()  # an item was delivered under another key
         return new
 
@@ -226,26 +231,26 @@ class Frontier(Generic[T]):
         assert self._item is not None
         self._candidates.drop_best(read.page.items[-1], self._item)
 
-    def _doubtful(self, items: Sequence[T]) -> Sequence[T]:
+    def _ambiguous(self, items: Sequence[T]) -> Sequence[T]:
         """Return those of *items* that are unread, and behind the frontier in another order.
 
-        While more than one order is left, the best may be the wrong one.
+        While more than one order is left, the best one may be wrong.
         """
         last = self._item
         if last is None or not (self.has_shifted or self._counts.have_moved):
             return ()
         unread = [item for item in items if not self._holds(item)]
         self.has_dropped |= bool(unread)
-        doubtful = [item for item in unread if self._candidates.may_be_behind(item, last)]
-        self.is_prefix &= not doubtful
-        return doubtful
+        ambiguous = [item for item in unread if self._candidates.may_be_behind(item, last)]
+        self.is_prefix &= not ambiguous
+        return ambiguous
 
     def take(self, items: Sequence[T], ids: Sequence[int] | None = None) -> tuple[T, ...]:
-        """Return those of *items* that were not delivered before, and remember them.
+        """Record *items* as delivered; return those that were not delivered before.
 
         Args:
             items: the items.
-            ids: their ids, where these are at hand.
+            ids: their ids; None to read them from the items.
         """
         flags = self._seen.add(list(map(self._identity, items)) if ids is None else ids)
         new = tuple(items)
@@ -267,6 +272,6 @@ class Frontier(Generic[T]):
         return self._seen.holds(self._identity(item))
 
 
-def read_page(page: Page[T], keys: Sequence[Key], *, is_last_asked: bool = False) -> ReadPage[T]:
+def read_page(page: Page[T], keys: Sequence[Key], *, is_sequential: bool = False) -> ReadPage[T]:
     """Return *page* with its keys; its offset is what the server states."""
-    return ReadPage(page, keys, offset_of(page.pagination), is_last_asked)
+    return ReadPage(page, keys, offset_of(page.pagination), is_sequential)

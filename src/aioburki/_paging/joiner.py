@@ -1,6 +1,6 @@
-"""Joiner: pages joined at the frontier one behind the other, and the search where one is missing.
+"""Joiner: pages joined at the frontier one after the other, and probes where a seam is open.
 
-A page that does not join waits, and a probe is sent before anything else. Probes look for the
+A page that does not join waits, and a probe is sent before anything else. Probes search for the
 frontier further left or right until everything before the page that waits has been read.
 """
 
@@ -22,34 +22,34 @@ from .windows import WindowPlan
 
 T = TypeVar("T")
 
-# Requests for probes and further sweeps, beside as many as the list has pages.
+# The budget for probes and further sweeps: one request for each page of the list, and so many more.
 SPARE_REQUESTS = 40
 
-# Pages in a row that contradict the order, and the list has another one.
+# After so many pages in a row that contradict the order, the list has another one.
 MAX_CONTRADICTIONS = 3
 
 Joined = tuple[ReadPage[T], tuple[T, ...]]
-"""A page that has joined, and what is new on it."""
+"""A page that has joined, and its new items."""
 
 
 class Joiner(Generic[T]):
-    """Join pages in the order in which they were asked for, and close the seams between them.
+    """Join pages in the order in which they were requested, and close the seams between them.
 
     Args:
         orders: the orders that the list may have, the preferred one first.
         identity: returns the id of an item.
-        seen: the ids that were delivered.
+        seen: the ids of the items that were delivered.
         bounds: the part of the list that is read.
-        plan: plans probes, and learns from seams how far windows must overlap.
-        counts: what the server counts.
+        plan: plans probes; its overlap grows with the seams that were open.
+        counts: the lengths that the server states.
 
     Attributes:
         candidates: the orders that all pages so far satisfy.
         frontier: the key up to which everything has been read.
         probes: requests sent to close seams, and to read page 1 once more.
-        had_seams: whether a page did not join the one before.
-        is_consecutive: whether the keys of page 1 leave no room for others between them.
-        is_exhausted: whether a seam is open and no more probes may be sent.
+        had_seams: whether a seam has been open.
+        is_consecutive: whether the keys of page 1 are consecutive numbers.
+        is_exhausted: whether a seam is open and the budget for probes is spent.
     """
 
     def __init__(
@@ -78,22 +78,22 @@ class Joiner(Generic[T]):
 
     @property
     def is_stuck(self) -> bool:
-        """Whether there is no order to go by, or a seam is open that may not be searched."""
+        """Whether no order is usable, or a seam is open and the budget for probes is spent."""
         return self.candidates.best is None or self.is_exhausted
 
     @property
     def is_seam_open(self) -> bool:
-        """Whether a probe is to be sent before anything else, or is under way."""
+        """Whether a probe is pending, or is to be sent before anything else."""
         return self._seam is not None
 
     @property
     def has_held(self) -> bool:
-        """Whether pages have come that are not delivered yet."""
+        """Whether pages wait that are not delivered yet."""
         return bool(self._held) or self._seam is not None
 
     @property
     def has_dropped(self) -> bool:
-        """Whether items may have been left out that were not delivered."""
+        """Whether items may have been left out that are unread."""
         return bool(self._left_out) or self.frontier.has_dropped
 
     @property
@@ -134,10 +134,10 @@ class Joiner(Generic[T]):
                 self._open_seam(head.offset, None)
             else:
                 # The probes are read later than the page that waits.
-                self._open_seam(head.offset, attrs.evolve(head, is_last_asked=False))
+                self._open_seam(head.offset, attrs.evolve(head, is_sequential=False))
 
     def join_probe(self, read: ReadPage[T]) -> Iterator[Joined[T]]:
-        """Use the page of a probe, and join the page that waits if the seam is closed by it."""
+        """Record the page of a probe; if it closes the seam, join the page that waits."""
         seam, order = self._seam, self.candidates.best
         assert seam is not None
         assert order is not None
@@ -153,32 +153,31 @@ class Joiner(Generic[T]):
                 seam.count_skipped(order, read, frontier.key)
                 yield self._advance(read)
                 seam.go_right(read.end - self._plan.overlap, read, frontier.key)
-                if self._seam is not None and not self.is_stuck:
-                    yield from self._close(seam)
+                yield from () if self.is_stuck else self._close(seam)
             case Join.CONTRADICTION:
                 seam.contradict(read)
                 self._contradict(read)
             case Join.BEYOND:
                 seam.go_left(read.offset, read, frontier.key)
-            case Join.EMPTY:
+            case _:  # it has no items
                 seam.go_left(min(read.offset, self._counts.latest), read, None)
         if self._seam is not None and not self._may_search:
-            self._give_up(seam)
+            self._stop_search(seam)
 
     def clear(self) -> None:
         """Forget the pages that wait."""
         self._held.clear()
         self._seam = None
 
-    def surrender(self) -> list[Page[T]]:
-        """Return the pages that wait or were left out, once the list has no usable order."""
+    def drain(self) -> list[Page[T]]:
+        """Remove and return the pages that wait or were left out."""
         waiting = [*self._left_out, *(read.page for read in self._held)]
         self.clear()
         return waiting
 
     @property
     def _has_started(self) -> bool:
-        """Whether the start of the part of the list that is read has been found."""
+        """Whether the start of the part that is read has been found."""
         return not self._is_part or self.frontier.was_read
 
     @property
@@ -197,21 +196,21 @@ class Joiner(Generic[T]):
         self._seam = Seam(offset, self._plan.probe_size, waiting)
 
     def _close(self, seam: Seam[T]) -> Iterator[Joined[T]]:
-        """Close the seam, if a page that has just joined reaches the page that waits."""
+        """Close the seam if the frontier has come to the page that waits."""
         if seam.waiting is None:
             self._seam = None
-        elif self.frontier.reaches(seam.waiting):
+        elif self.frontier.was_read and self.frontier.reaches(seam.waiting):
             self._seam = None
             self._plan.widen(2 * seam.items)
             yield self._advance(seam.waiting)
 
-    def _give_up(self, seam: Seam[T]) -> None:
+    def _stop_search(self, seam: Seam[T]) -> None:
         self._seam, self.is_exhausted = None, True
         if seam.waiting is not None:
             self._held.appendleft(seam.waiting)
 
     def _contradict(self, read: ReadPage[T]) -> None:
-        """Record that *read* contradicts the order; too many in a row disprove it."""
+        """Leave out *read*, which contradicts the order; drop the order after too many of them."""
         self._left_out.append(read.page)
         self._contradictions += 1
         if self._contradictions >= MAX_CONTRADICTIONS:

@@ -1,4 +1,4 @@
-"""Order: what a list is sorted by, found from its pages and checked by each of them."""
+"""Order: the key that a list is sorted by, found from its pages and checked on each of them."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import attrs
 
 T = TypeVar("T")
 
-# Keys that fill so much of their span are consecutive: then neighbouring pages need not overlap to
-# be joined.
+# Keys are consecutive if they fill so much of their span: then neighbouring pages can be joined
+# without an overlap.
 CONSECUTIVE_SHARE = 0.995
 
 Key = Any
@@ -31,7 +31,7 @@ class SortOrder(Generic[T]):
         columns: return the values that the list is sorted by; the second, if any, is a number and
             orders items whose first values are equal.
         is_falling: whether keys fall from item to item.
-        is_mixed: whether the second value goes the other way than the first.
+        is_mixed: whether the second value falls where the first rises, or rises where it falls.
         is_dense: whether no key lies between two that differ by 1, as with whole numbers.
     """
 
@@ -60,7 +60,7 @@ class SortOrder(Generic[T]):
         return self.is_dense and bool(key - other == (-1 if self.is_falling else 1))
 
     def is_consecutive(self, keys: Sequence[Key]) -> bool:
-        """Return whether sorted *keys* leave next to no room between them for others."""
+        """Return whether sorted *keys* are whole numbers with next to none missing between them."""
         if not self.is_dense or not keys:
             return False
         return bool(len(keys) >= CONSECUTIVE_SHARE * (abs(keys[-1] - keys[0]) + 1))
@@ -86,14 +86,14 @@ class SortOrder(Generic[T]):
 
 
 class OrderCandidates(Generic[T]):
-    """The orders that all pages so far satisfy, the preferred one first."""
+    """Hold the orders that all pages so far satisfy, the preferred one first."""
 
     def __init__(self, orders: Sequence[SortOrder[T]]) -> None:
         self._orders = list(orders)
 
     @property
     def best(self) -> SortOrder[T] | None:
-        """The order to go by, or None if the list has no usable order."""
+        """The preferred order, or None if the list has no usable order."""
         return self._orders[0] if self._orders else None
 
     def check(self, items: Sequence[T]) -> list[Key]:

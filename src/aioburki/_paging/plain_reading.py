@@ -84,7 +84,9 @@ class PlainReading(Generic[T]):
         rows = new if is_second_reading else length
         self._drift.record_page(window, page.pagination, length=length, rows=rows)
         self._urgent = self._planner.record_page(page, new=new, delivered=self.delivered)
-        said = page.pagination
-        self._is_single_page = said.page == 1 and not said.has_next and said.total_items <= length
-        self._missing = max(0, said.total_items - self.delivered)
-        return [page if items is page.items else Page(items, said)]
+        pagination = page.pagination
+        self._is_single_page = (
+            pagination.page == 1 and not pagination.has_next and pagination.total_items <= length
+        )
+        self._missing = max(0, pagination.total_items - self.delivered)
+        return [page if items is page.items else Page(items, pagination)]

@@ -40,7 +40,7 @@ class PullOptions(Generic[T]):
         orders: the orders that the list may have, the preferred one first; empty for a plain
             pull, which proves nothing.
         bounds: the part of the list to read; None for all of it.
-        matches: returns whether an item passes the filter that was asked for; None for no filter.
+        matches: returns whether an item passes the filter that was requested; None for no filter.
     """
 
     name: str
@@ -154,8 +154,12 @@ class Pull(Generic[T]):
         self.progress.items += len(page.items)
         return page
 
+    def request_more(self) -> None:
+        """Request further pages, if more may be requested now."""
+        self._prefetch.top_up()
+
     def fail(self, failure: Exception) -> None:
-        """Stop; `next_page` raises *failure* after the pages that had come."""
+        """Stop; `next_page` raises *failure* after the pages that were fetched before."""
         self._prefetch.fail(failure)
 
     async def aclose(self) -> None:
@@ -177,29 +181,23 @@ class Pull(Generic[T]):
         """Whether items may have been missed so far."""
         return self._reading.has_gaps
 
-    def position(self, item: T | None, untaken: int) -> tuple[str, Bounds] | None:
+    def position(self, item: T, untaken: int) -> tuple[str, Bounds] | None:
         """Return the order of the list, and the part of it that is behind *item*.
 
         None where the list has no usable order.
 
         Args:
-            item: the last item that the consumer has taken; None if it has taken none.
+            item: the last item that the consumer has taken.
             untaken: items of the page that was delivered last that the consumer has not taken.
         """
-        reading, bounds = self._reading, self._options.bounds or Bounds()
-        order = reading.order
-        if order is None and (item is not None or self._options.bounds is not None):
+        order = self._reading.order
+        keys = None if order is None else order.keys([item])
+        if order is None or keys is None:
             return None
-        if item is None or order is None:
-            return "" if order is None or bounds.after is None else order.name, bounds
-        keys = order.keys([item])
         untaken += sum(len(page.items) for page in self._ready)
-        offset = max(0, reading.offset - untaken)
-        return (
-            None
-            if keys is None
-            else (order.name, attrs.evolve(bounds, after=keys[0], offset=offset))
-        )
+        bounds = Bounds() if self._options.bounds is None else self._options.bounds
+        offset = max(0, self._reading.offset - untaken)
+        return order.name, attrs.evolve(bounds, after=keys[0], offset=offset)
 
     def _record(self, window: PageWindow, page: Page[T] | None) -> None:
         reading, progress = self._reading, self.progress
@@ -230,13 +228,13 @@ class Pull(Generic[T]):
             if changes:
                 logger.warning("%s moved while it was read: %s", name, changes)
             return
-        doubt = "it is not proved that everything was read"
+        unproved = "it is not proved that everything was read"
         if progress.missing:
-            doubt += f": the server counts {progress.missing:,} more"
+            unproved += f": the server counts {progress.missing:,} more"
         if changes:
-            logger.warning("%s moved while it was read, and %s: %s", name, doubt, changes)
+            logger.warning("%s moved while it was read, and %s: %s", name, unproved, changes)
         else:
-            logger.warning("of %s %s", name, doubt)
+            logger.warning("of %s %s", name, unproved)
 
 
 def _reading(options: PullOptions[T], drift: DriftDetector) -> Reading[T]:

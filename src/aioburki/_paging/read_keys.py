@@ -7,8 +7,8 @@ from typing import Any
 
 from .order import Key, SortOrder
 
-# Of so many pages all keys are kept: the next page overlaps the latest ones, and page 1, which is
-# read once more at the end, the first ones. Of the others the last key is kept.
+# All keys are kept of the latest pages, which the next page overlaps, and of the first pages, which
+# are compared with page 1 when it is read once more. Of the others only the last key is kept.
 LATEST_PAGES = 4
 FIRST_PAGES = 2
 
@@ -42,9 +42,10 @@ class ReadKeys:
             self._keys[old] = ()
 
     def place_of_first(self, order: SortOrder[Any], keys: Sequence[Key]) -> int:
-        """Return how many of sorted *keys* come before the first that has been read."""
-        if self._first is None:
-            return 0
+        """Return how many of sorted *keys* come before the first that has been read.
+
+        At least one has been read.
+        """
         place = order.first_behind(keys, self._first)
         return place - (place > 0 and keys[place - 1] == self._first)
 

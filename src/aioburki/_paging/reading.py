@@ -1,4 +1,4 @@
-"""Reading: what a pull asks of the two ways to read a list, plain and complete."""
+"""Reading: the interface of the two ways to read a list, plain and complete."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Proof = Literal["single page", "coverage", "count", "none"]
 
 
 class Reading(Protocol[T]):
-    """Decide what to read next, and what of it is new; sends nothing."""
+    """Decide which window to read next, and which items are new; sends nothing."""
 
     @property
     def duplicates(self) -> int:
@@ -27,12 +27,12 @@ class Reading(Protocol[T]):
 
     @property
     def proof(self) -> Proof:
-        """How it is proved that nothing was missed; none before the reading is done."""
+        """How it is proved that nothing was missed; ``"none"`` before the reading is done."""
         ...
 
     @property
     def missing(self) -> int:
-        """How many more items the server counts than were delivered; 0 where proved."""
+        """How many more items the server counts than were delivered; 0 if complete."""
         ...
 
     @property
@@ -47,7 +47,7 @@ class Reading(Protocol[T]):
 
     @property
     def reached_end(self) -> bool:
-        """Whether every item of the list has been delivered, so that they can be counted."""
+        """Whether, at the end of a pull, its items can be compared with the server's count."""
         ...
 
     @property
@@ -57,7 +57,7 @@ class Reading(Protocol[T]):
 
     @property
     def order(self) -> SortOrder[T] | None:
-        """The order in which items were delivered; None if it was none, or more than one."""
+        """The order in which items were delivered; None if there was none, or more than one."""
         ...
 
     @property

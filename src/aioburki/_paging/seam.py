@@ -9,20 +9,20 @@ from .order import Key, SortOrder
 
 T = TypeVar("T")
 
-# A probe starts so far before the page that waits, as a share of a page: most of it looks left,
-# where the items of the seam have moved to, and the rest reaches the page that waits.
+# The first probe starts so many pages before the page that waits: most of it lies to the left,
+# where the items of the seam have moved to, and the rest overlaps the page that waits.
 LOOK_LEFT = 0.75
 
-# A probe is placed so that the frontier should be a quarter of a page behind its start.
+# Further probes start so many pages before the offset where the frontier is expected.
 MARGIN = 0.25
 
 
 class Seam(Generic[T]):
     """Search for the frontier by offset.
 
-    Where keys are numbers, its offset is extrapolated from the keys of the last probe; else the
-    search goes left in steps that double. Both stay between the last probe that lay left of the
-    frontier and the last that lay right of it, unless the list has moved past one of them.
+    Where keys are whole numbers, the offset is extrapolated from the keys of the last probe;
+    otherwise the search moves left in steps that double. Both stay between the last probe left of
+    the frontier and the last one right of it, unless the list has moved past one of them.
 
     Args:
         offset: where the page that does not join starts.
@@ -39,8 +39,8 @@ class Seam(Generic[T]):
         self._size = size
         self._step = float(size)
         self._margin = MARGIN * size
-        self._left: float | None = None  # everything before was read
-        self._right: float | None = None  # nothing behind was read
+        self._left: float | None = None  # everything before it was read
+        self._right: float | None = None  # nothing behind it was read
         self.waiting = waiting
         self.start = offset - LOOK_LEFT * size
         self.items = 0
@@ -68,7 +68,7 @@ class Seam(Generic[T]):
     def skip_right(self, offset: float, read: ReadPage[T], key: Key) -> None:
         """Record that all of *read*, and all before *offset*, comes up to *key*.
 
-        Nothing of it is wanted, so that the next probe need not follow *read* at once.
+        Its items are not wanted, so the next probe need not follow *read* without a gap.
         """
         expected = _extrapolate(read, key)
         if expected is None:
@@ -95,7 +95,7 @@ class Seam(Generic[T]):
 
 
 def _extrapolate(read: ReadPage[Any], key: Key) -> float | None:
-    """Return the offset where *key* would be if keys went on as they do on *read*."""
+    """Return the offset of *key* if keys continue as on *read*; None if that is not known."""
     if len(read.keys) < 2 or not isinstance(key, int):
         return None
     first: int = read.keys[0]

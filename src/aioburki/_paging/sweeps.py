@@ -1,4 +1,4 @@
-"""Sweeps: a list without a usable order, read by pages as often as its counts ask for it."""
+"""Sweeps: a list without a usable order, read page by page until as many as it counts are found."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ T = TypeVar("T")
 # the items that an unstable order hides there.
 SIZE_STEP = 7
 
-# Sweeps in a row that bring nothing new, and what is missing is not in the list.
+# After so many sweeps in a row without a new item, the missing items are taken not to exist.
 MAX_FRUITLESS_SWEEPS = 3
 
 
@@ -27,16 +27,16 @@ class Sweeps(Generic[T]):
         seen: the ids that were delivered.
         delivered: how many these are.
         start: the offset where the first sweep begins.
-        under_way: pages that were requested before; they may overlap.
+        pending: pages that were requested before the first sweep; they may overlap.
         total: how many items the server counted last.
         counts_moved: whether its counts have differed.
         budget: maximum number of requests of further sweeps.
 
     Attributes:
-        under_way: pages that are requested and not recorded.
+        pending: pages that are requested and not recorded yet.
         further: requests sent for sweeps after the first.
         duplicates: items that the first sweep had more than once.
-        is_done: whether nothing is missing, or nothing more can be done.
+        is_done: whether nothing is missing, or no further sweep is allowed.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Sweeps(Generic[T]):
         *,
         delivered: int,
         start: int,
-        under_way: int,
+        pending: int,
         total: int,
         counts_moved: bool,
         budget: int,
@@ -56,7 +56,7 @@ class Sweeps(Generic[T]):
         self._size = self._first_size = per_page
         self._seen = seen
         self._next = start // per_page + 1
-        self.under_way = self._earlier = under_way
+        self.pending = self._earlier = pending
         self._budget = budget
         self._sweep = 1
         self._is_fruitful = True
@@ -80,20 +80,18 @@ class Sweeps(Generic[T]):
 
     def next_window(self) -> PageWindow | None:
         """Return the next window to read, or None if none is known or wanted now."""
-        if self.is_done:
-            return None
         is_allowed = self._sweep == 1 or self.further < self._budget
         has_more = is_allowed and (self._next - 1) * self._size < self.total
-        if not has_more and (self.under_way or not self._begin_sweep()):
+        if not has_more and (self.pending or not self._begin_sweep()):
             return None
         self._next += 1
-        self.under_way += 1
+        self.pending += 1
         self.further += self._sweep > 1
         return PageWindow(self._next - 1, self._size)
 
     def record(self, page: Page[T] | None) -> list[Page[T]]:
         """Record a page that was requested; return it without repeats, or nothing."""
-        self.under_way -= 1
+        self.pending -= 1
         is_earlier, self._earlier = self._earlier > 0, max(0, self._earlier - 1)
         if page is None:
             return []
@@ -120,8 +118,8 @@ class Sweeps(Generic[T]):
 
     def _begin_sweep(self) -> bool:
         self._fruitless = 0 if self._is_fruitful else self._fruitless + 1
-        is_hopeless = self._fruitless >= MAX_FRUITLESS_SWEEPS or self.further >= self._budget
-        if not self.missing or is_hopeless:
+        is_spent = self._fruitless >= MAX_FRUITLESS_SWEEPS or self.further >= self._budget
+        if not self.missing or is_spent:
             self.is_done = True
             return False
         self._sweep += 1

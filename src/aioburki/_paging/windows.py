@@ -10,11 +10,11 @@ from functools import lru_cache
 
 from .._page import PageWindow, Pagination
 
-# Neighbouring windows share one item in so many of a page: 33 of 1,000 cost 4 % more requests and
-# join pages between which as many items left.
+# Neighbouring windows share a thirtieth of a page: 33 items of 1,000. They cost 4 % more requests,
+# and pages still join if at most as many items have left between their requests.
 OVERLAP_DIVISOR = 30
 
-# Probes are at least so large, if the server allows it: seams of small pages are found at once.
+# Minimum page size of a probe, if the server allows it: small probes would search too long.
 MIN_PROBE = 20
 
 
@@ -52,11 +52,11 @@ def offset_of(window: PageWindow | Pagination) -> int:
 
 
 class WindowPlan:
-    """Windows one behind the other, which overlap where the list asks for it.
+    """Plan windows one after the other, which overlap by as much as the seams before needed.
 
     Args:
         size: maximum page size.
-        start: the offset behind which reading begins.
+        start: the offset at which reading begins.
 
     Attributes:
         size: maximum page size; smaller if the server allows no larger pages.
@@ -75,7 +75,7 @@ class WindowPlan:
 
     @property
     def least_overlap(self) -> int:
-        """How many items windows share at least if they overlap."""
+        """Minimum number of items that windows share if they overlap."""
         return max(1, self.size // OVERLAP_DIVISOR)
 
     def first(self) -> PageWindow:
@@ -84,11 +84,17 @@ class WindowPlan:
         return self._move_to(self.head() if start <= 0 else self.near(start))
 
     def next(self, overlap: int = 0) -> PageWindow:
-        """Return the next window; *overlap* is a minimum."""
+        """Return the next window.
+
+        Args:
+            overlap: minimum of items that it shares with what lies before it; a window that must
+                share some may be larger than the others, like a probe.
+        """
+        size = self.probe_size if overlap else self.size
         start = max(0, self.end - max(self.overlap, overlap))
-        window = window_from(start, self.size, self._least)
+        window = window_from(start, size, self._least_of(size))
         if offset_of(window) + window.per_page <= self.end:  # one page size cannot overlap
-            window = window_from(self.end, self.size, self._least)
+            window = window_from(self.end, size, self._least_of(size))
         return self._move_to(window)
 
     def near(self, start: float) -> PageWindow:
@@ -119,15 +125,15 @@ class WindowPlan:
         if not self.can_overlap:
             self.overlap = 0
 
-    def fit(self, window: PageWindow, said: Pagination, *, is_first: bool) -> None:
-        """Follow the page size that the server states for *window*."""
-        if said.per_page == window.per_page:
+    def fit(self, window: PageWindow, pagination: Pagination, *, is_first: bool) -> None:
+        """Use the page size that the server states for *window*, if it is another one."""
+        if pagination.per_page == window.per_page:
             return
         self.is_limited = True
-        self.is_fixed |= said.per_page > window.per_page
-        self.size = said.per_page if self.is_fixed else min(self.size, said.per_page)
+        self.is_fixed |= pagination.per_page > window.per_page
+        self.size = pagination.per_page if self.is_fixed else min(self.size, pagination.per_page)
         if is_first:
-            self.end = offset_of(said) + said.per_page
+            self.end = offset_of(pagination) + pagination.per_page
         if not self.can_overlap:
             self.overlap = 0
 

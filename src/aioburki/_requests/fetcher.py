@@ -135,6 +135,7 @@ class Fetcher:
             self._report(request, outcome, decision)
             stats.waiting += 1
             try:
+                stats.on_wait()
                 await anyio.sleep(decision.delay)
             finally:
                 stats.waiting -= 1

@@ -99,7 +99,7 @@ class Drift:
         self._rates = rates
         self._due = dict.fromkeys(rates, 0.0)
         self._draw = random.Random(f"{seed} drift")  # noqa: S311 - reproducible, not secret
-        self._asked: Counter[str | None] = Counter()
+        self._requests: Counter[str | None] = Counter()
         self._removed: list[tuple[int, str]] = []
         self._moves: dict[str, Callable[[str | None], None]] = {
             "leave": self._leave,
@@ -114,8 +114,8 @@ class Drift:
         """Move the list once, for a request of contacts of *status*, or of all contacts."""
         if not self._rates:
             return
-        self._asked[status] += 1
-        wanted = max(self._asked, key=lambda each: self._asked[each])
+        self._requests[status] += 1
+        wanted = max(self._requests, key=lambda each: self._requests[each])
         for name, rate in self._rates.items():
             whole, self._due[name] = divmod(self._due[name] + rate, 1)
             for _ in range(int(whole)):
