@@ -341,7 +341,8 @@ async def test_other_sources_are_refused(tmp_path: Path, write: Any) -> None:
     """A source that is neither contacts nor pages is refused by its type, before any request."""
     server = FailingServer(MANY)
     async with client(server) as burki:
-        for source in ([], burki.contacts(42).stream(), 42):
+        others: list[Any] = [[], burki.contacts(42).stream(), 42]
+        for source in others:
             with pytest.raises(ConfigurationError, match=f"not {type(source).__name__}$"):
                 await write(source, tmp_path / "contacts")
     assert server.asked == []
