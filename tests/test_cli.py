@@ -434,7 +434,7 @@ def test_sandbox_is_not_taken_for_the_server(
     asyncio.run(begin(folder, None))
     assert cli.run(["contacts", "42", "--sandbox", "-o", "x.csv", "--resume"]) == 2
     err = capsys.readouterr().err
-    assert "holds contacts of another pull, of campaign 42, on https://api.burki.dev" in err
+    assert "of another pull, of campaign 42, all statuses, without a limit, on https://api" in err
     assert "delete the file to start anew" in err
 
 

@@ -60,6 +60,14 @@ def encoded(fields: object) -> str:
     return f"aioburki-range-1.{text}.{hashlib.sha256(body).hexdigest()[:12]}"
 
 
+def test_repr_tells_a_range_from_the_whole_list() -> None:
+    """The repr of the contacts of a range says where the range begins and ends."""
+    part = ContactRange(**WHOLE, order="id", after=7, until=12)
+    assert repr(BurkiClient(KEY).contacts(part, limit=3)) == (
+        "<Contacts of campaign 42, after=7, until=12, limit=3: await or async for>"
+    )
+
+
 @pytest.mark.parametrize("part", RANGES)
 def test_text_and_pickle_keep_a_range(part: ContactRange) -> None:
     """A range survives its text and a pickle, equal and with the same hash."""

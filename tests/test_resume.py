@@ -287,9 +287,9 @@ async def test_spool_of_another_version_is_refused(tmp_path: Path) -> None:
 
 
 OTHERS: list[tuple[dict[str, Any], str]] = [
-    ({"limit": 50}, "of campaign 42, status busy, on https://api.burki.dev, begun "),
-    ({"status": None}, "campaign 42, status busy, on"),
-    ({"campaign": 43}, "campaign 42, status busy, on"),
+    ({"limit": 50}, "of campaign 42, status busy, without a limit, on https://api.burki.dev, be"),
+    ({"status": None}, "campaign 42, status busy, without a limit, on"),
+    ({"campaign": 43}, "campaign 42, status busy, without a limit, on"),
     ({"base_url": "https://other.example"}, "on https://api.burki.dev"),
 ]
 
@@ -334,6 +334,19 @@ async def test_spools_are_described(tmp_path: Path, text: str | None, described:
     spool.close()
     with pytest.raises(ConfigurationError, match=described):
         await run(server, target)
+
+
+@pytest.mark.parametrize("write", EXPORTS)
+async def test_other_sources_are_refused(tmp_path: Path, write: Any) -> None:
+    """A source that is neither contacts nor pages is refused by its type, before any request."""
+    server = FailingServer(MANY)
+    async with client(server) as burki:
+        others: list[Any] = [[], burki.contacts(42).stream(), 42]
+        for source in others:
+            with pytest.raises(ConfigurationError, match=f"not {type(source).__name__}$"):
+                await write(source, tmp_path / "contacts")
+    assert server.asked == []
+    assert os.listdir(tmp_path) == []
 
 
 async def test_spool_without_contacts_is_replaced(tmp_path: Path) -> None:

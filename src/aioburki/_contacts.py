@@ -157,16 +157,20 @@ class Contacts:
             raise ConfigurationError(f"a range has no {what}: ask the contacts of the campaign")
 
     def __repr__(self) -> str:
-        query, limit = self._list.query, self._list.limit
-        filters = "".join(f", {name}={value!r}" for name, value in query.filters)
-        limited = "" if limit is None else f", limit={limit}"
-        return f"<Contacts of campaign {query.campaign_id}{filters}{limited}: await or async for>"
+        shown = ", ".join(f"{name}={value!r}" for name, value in self._arguments()[1:])
+        of = f"campaign {self._list.query.campaign_id}{shown and ', '}{shown}"
+        return f"<Contacts of {of}: await or async for>"
 
     def __rich_repr__(self) -> Iterator[tuple[str, object, object]]:
-        yield "campaign_id", self._list.query.campaign_id, None
-        for name, value in self._list.query.filters:
+        for name, value in self._arguments():
             yield name, value, None
-        yield "limit", self._list.limit, None
+
+    def _arguments(self) -> list[tuple[str, object]]:
+        """Return what is read, by name; what is None or the default is left out."""
+        query, part, limit = self._list.query, self._range, self._list.limit
+        given = {"after": part.after, "until": part.until, "limit": limit}
+        shown = [(name, value) for name, value in given.items() if value is not None]
+        return [("campaign_id", query.campaign_id), *query.filters, *shown]
 
     async def _collect(self) -> ContactList:
         contacts = ContactList()

@@ -66,6 +66,11 @@ async def export(
         async with source.stream() as stream:
             await _export_pages(stream.pages(), target, file_format, tally)
         return stream.report
+    if not isinstance(source, AsyncGenerator):
+        raise ConfigurationError(
+            "an export takes contacts, such as burki.contacts(42), or their pages(), not "
+            f"{type(source).__name__}"
+        )
     async with aclosing(source):
         if flag("resume", resume):
             raise ConfigurationError("resume=True needs contacts, not pages of them")

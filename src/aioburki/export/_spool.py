@@ -265,10 +265,10 @@ def _described(header: dict[str, Any]) -> str:
         part = ContactRange.parse(header["range"])
     except ConfigurationError:
         return "another version of aioburki"
-    status = "" if part.status is None else f", status {part.status}"
-    limit = "" if header["limit"] is None else f", limit {header['limit']:,}"
+    status = ", all statuses" if part.status is None else f", status {part.status}"
+    limit = "without a limit" if header["limit"] is None else f"limit {header['limit']:,}"
     inside = ", a range of it" if _is_part(part) else ""
-    return f"campaign {part.campaign_id}{status}{limit}{inside}, on {part.server}"
+    return f"campaign {part.campaign_id}{status}, {limit}{inside}, on {part.server}"
 
 
 def _is_part(part: ContactRange) -> bool:
