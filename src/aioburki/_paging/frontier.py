@@ -13,7 +13,7 @@ from .counts import TURNOVER_DIVISOR, Counts
 from .order import Key, OrderCandidates, SortOrder
 from .read_keys import ReadKeys
 from .seen_ids import SeenIds
-from .windows import offset_of
+from .windows import WindowPlan, offset_of
 
 T = TypeVar("T")
 
@@ -97,11 +97,14 @@ class Frontier(Generic[T]):
         seen: SeenIds,
         bounds: Bounds,
         counts: Counts,
+        *,
+        plan: WindowPlan,
     ) -> None:
         self._candidates = candidates
         self._identity = identity
         self._seen = seen
         self._counts = counts
+        self._plan = plan
         self._after = bounds.after
         self._is_whole = bounds.after is None
         self._until = bounds.until
@@ -263,9 +266,10 @@ class Frontier(Generic[T]):
         """Return whether no item can lie between the frontier and *key*.
 
         Where the list has moved and may be in another order, in which keys are not whole numbers,
-        an item may.
+        an item may; then only pages that cannot share items are joined by such keys.
         """
-        is_certain = self._candidates.are_dense or not self._counts.have_moved
+        has_one_order = self._candidates.are_dense or not self._counts.have_moved
+        is_certain = has_one_order or not self._plan.can_overlap
         return is_certain and self._order.is_next(key, self.key)
 
     @property

@@ -63,7 +63,7 @@ class Joiner(Generic[T]):
         counts: Counts,
     ) -> None:
         self.candidates = OrderCandidates(orders)
-        self.frontier = Frontier(self.candidates, identity, seen, bounds, counts)
+        self.frontier = Frontier(self.candidates, identity, seen, bounds, counts, plan=plan)
         self._is_part = bounds.after is not None
         self._plan = plan
         self._counts = counts
