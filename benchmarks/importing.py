@@ -12,6 +12,7 @@ EXTRAS = ("cyclopts", "docstring_parser", "rich_rst", "tqdm", "uvicorn")
 USED_BY_HTTPX = ("click", "pygments", "rich")
 
 if "plain" in sys.argv:
+    # None in place of a module makes its import fail, which its type does not say.
     sys.modules.update(dict.fromkeys((*EXTRAS, *USED_BY_HTTPX)))  # type: ignore[arg-type]
 
 start = time.perf_counter()

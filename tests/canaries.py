@@ -65,8 +65,9 @@ CANARIES: dict[str, set[str]] = {
 # Of whatever contact, in tests and in the sandbox; but no fraction, and no part of a number.
 _PHONE_NUMBER = re.compile(r"1555\d{7}(?<![\d.]\d{11})(?!\d)")
 _ADDRESS = re.compile(r"\b0x[0-9a-f]+")
-# A moment or a duration: seventeen digits, among them any eight once in a few thousand runs.
-_FRACTION = re.compile(r"(?<![\w.+])-?\d+\.\d+(?:e[+-]?\d+)?(?![\w.])")
+# A time in seconds has up to 17 digits, and eight of them may be those of a secret by chance. A
+# phone number that became a float has more digits before its point, and is found.
+_FRACTION = re.compile(r"(?<![\w.+])-?\d{1,7}\.\d+(?:e-\d+)?(?![\w.])")
 _ESCAPE = re.compile(r"(?:\\x|\\u00|%|&#x)([0-9A-Fa-f]{2});?")
 _SEAM = re.compile(r"""["']\)?[\s,+]*(?:bytearray\()?b?["']|[^0-9A-Za-z]+""")
 

@@ -68,7 +68,7 @@ class FaultServer:
         """Wait up to 2 s for all connections to be closed; return how many are still open."""
         until = time.monotonic() + 2
         while self.state().get("open", 0) and time.monotonic() < until:
-            time.sleep(0.01)
+            time.sleep(0.01)  # the server is another process, whose clock cannot be skipped
         count: int = self.state().get("open", 0)
         return count
 

@@ -89,7 +89,7 @@ def _wait_for(port: int) -> None:
         try:
             socket.create_connection(("127.0.0.1", port)).close()
         except OSError:
-            time.sleep(0.05)
+            time.sleep(0.05)  # nginx does not say when it accepts connections
         else:
             return
     sys.exit("nginx did not accept connections within 5 s")

@@ -46,6 +46,7 @@ DISGUISES: dict[str, str] = {
     "cut at its start": PHONE[3:],
     "written for people": f"{PHONE[:2]} ({PHONE[2:5]}) {PHONE[5:8]}-{PHONE[8:]}",
     "with dots": f"{PHONE[:2]}.{PHONE[2:5]}.{PHONE[5:8]}.{PHONE[8:]}",
+    "as a float": f"{float(PHONE)}, {float(PHONE):.10e}",
     "at the end of a sentence": f"no answer from {PHONE}.",
     "somebody in the sandbox": "+15553943735",
     "a name": "{'name': 'John Smith'}",

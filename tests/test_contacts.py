@@ -162,6 +162,7 @@ async def test_count_and_page_take_one_request(burki: BurkiClient, sandbox: Sand
     assert len(await burki.contacts(42).page(99)) == 0
     for number in (0, -1, True, "3"):
         with pytest.raises(ConfigurationError, match="page must be a whole number"):
+            # "3" is no number: users without a type checker get an error before any request.
             await burki.contacts(42).page(number)  # type: ignore[arg-type]
     assert sandbox.requests == 5
 

@@ -171,12 +171,12 @@ class TolerantReader(Generic[T]):
 
 def fields_hook(converter: cattrs.Converter, cl: type[T], **hooks: Hook[Any]) -> Hook[T]:
     """Return the hook that structures an object as *cl*, with *hooks* for the fields they name."""
-    # cattrs types its overrides together with its switches, which are bool.
     overrides = {name: override(struct_hook=hook) for name, hook in hooks.items()}
     by_field = make_dict_structure_fn(
         cl,
         converter,
         _cattrs_detailed_validation=converter.detailed_validation,
+        # cattrs types its overrides together with its switches, which are bool.
         **overrides,  # type: ignore[arg-type]
     )
     return lambda value, cl: by_field(read_object(value), cl)
