@@ -27,11 +27,10 @@ class MeasuringError(Exception):
 @contextmanager
 def run_server(total: int, scenarios: Iterable[Scenario]) -> Iterator[Mapping[str, str]]:
     """Serve a list of *total* contacts; yield the base URL of each server mode."""
-    per_pages = sorted({str(each.per_page) for each in scenarios} | {"50"})
     modes = sorted({each.server_mode for each in scenarios})
     command = [sys.executable, str(HERE / "server.py"), "--contacts", str(total)]
     with subprocess.Popen(
-        [*command, "--per-page", *per_pages, "--modes", *modes], stdout=subprocess.PIPE, text=True
+        [*command, "--modes", *modes], stdout=subprocess.PIPE, text=True
     ) as server:
         assert server.stdout is not None
         try:

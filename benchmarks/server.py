@@ -1,7 +1,8 @@
 """Serve a made-up campaign from memory, in its own process and as fast as possible in Python.
 
-The benchmarks start it. It renders every response in advance, prints one line of JSON with its
-ports (one for each mode, which is a latency and a rate of faults) and serves until it is killed.
+The benchmarks start it. It renders all contacts in advance, so that a response of any page size is
+a copy of a part of them, prints one line of JSON with its ports (one for each mode, which is a
+latency and a rate of faults) and serves until it is killed.
 ``/stats`` returns and resets the counters of a port; ``/ids`` returns the checksum of the ids of
 the first contacts. The ids ascend with gaps from a random seed, so that no client can guess them.
 """
@@ -15,9 +16,10 @@ import json
 import random
 import re
 import secrets
-from collections.abc import Iterable, Iterator
+from array import array
 from dataclasses import dataclass
 from functools import partial
+from itertools import accumulate
 
 from ids import Ids
 
@@ -26,6 +28,11 @@ PAGE = re.compile(rb"[?&]page=(\d+)")
 PER_PAGE = re.compile(rb"[?&]per_page=(\d+)")
 FIRST = re.compile(rb"[?&]first=(\d+)")
 KEY = re.compile(rb"\r\nauthorization: bearer \S", re.IGNORECASE)
+MAX_PER_PAGE = 1000
+PAGINATION = (
+    b'{"page":%d,"per_page":%d,"total_items":%d,"total_pages":%d,"has_next":%b,"has_prev":%b}'
+)
+BOOLEANS = (b"false", b"true")
 STATUSES = (
     "pending", "in_progress", "completed", "failed", "skipped", "no_answer", "busy", "voicemail"
 )  # fmt: skip
@@ -34,29 +41,44 @@ COMPANIES = ("Acme Corporation", "Tech Inc", "Globex International", "Initech", 
 
 
 class Campaign:
-    """The responses for one list of contacts, rendered once for each page size."""
+    """One list of contacts, rendered in advance.
 
-    def __init__(self, total: int, per_pages: Iterable[int]) -> None:
-        self.seed = secrets.randbits(64)
-        draw = random.Random(self.seed)  # noqa: S311 - repeatable, not secret
+    Attributes:
+        ids: the ids of the contacts, in order.
+    """
+
+    def __init__(self, total: int) -> None:
+        draw = random.Random(secrets.randbits(64))  # noqa: S311 - not secret
         self.ids: list[int] = []
         last = 100
         for _ in range(total):
             last += draw.randint(1, 9)
             self.ids.append(last)
         contacts = [contact(number, draw).encode() for number in self.ids]
-        self._pages = {per_page: list(pages(contacts, per_page)) for per_page in per_pages}
+        self._rendered = memoryview(b",".join(contacts))
+        ends = accumulate(len(each) + 1 for each in contacts)
+        self._starts = array("q", [0, *ends])
 
     def respond(self, head: bytes) -> bytes:
         """Return the complete response to a request."""
         if not KEY.search(head):
             return response(b'{"detail":"Not authenticated"}', b"401 Unauthorized")
         page, per_page = PAGE.search(head), PER_PAGE.search(head)
-        rendered = self._pages.get(int(per_page[1]) if per_page else 50)
-        number = int(page[1]) if page else 1
-        if rendered is None or not 0 < number <= len(rendered):
-            return response(b'{"detail":"not rendered"}', b"404 Not Found")
-        return rendered[number - 1]
+        number, size = int(page[1]) if page else 1, int(per_page[1]) if per_page else 50
+        if number < 1 or not 1 <= size <= MAX_PER_PAGE:
+            return response(b'{"detail":"page or per_page out of range"}', b"400 Bad Request")
+        return self._page(number, size)
+
+    def _page(self, number: int, size: int) -> bytes:
+        total = len(self.ids)
+        first = min((number - 1) * size, total)
+        end = min(first + size, total)
+        rows = self._rendered[self._starts[first] : max(0, self._starts[end] - 1)]
+        pages = -(-total // size)
+        pagination = PAGINATION % (
+            number, size, total, pages, BOOLEANS[number < pages], BOOLEANS[number > 1]
+        )  # fmt: skip
+        return response(b'{"contacts":[%b],"pagination":%b}' % (rows, pagination))
 
     def checksum(self, head: bytes) -> dict[str, object]:
         """Return the checksum of the ids of the first contacts."""
@@ -79,23 +101,6 @@ def contact(number: int, draw: random.Random) -> str:
         f'"status":"{status}","attempts":{attempts},'
         f'"created_at":"2024-02-{day}T10:30:00Z","last_attempt_at":{last_attempt}}}'
     )
-
-
-def pages(contacts: list[bytes], per_page: int) -> Iterator[bytes]:
-    """Yield the response for each page of *per_page* contacts."""
-    total = -(-len(contacts) // per_page)
-    for page in range(1, total + 1):
-        content = {
-            "page": page,
-            "per_page": per_page,
-            "total_items": len(contacts),
-            "total_pages": total,
-            "has_next": page < total,
-            "has_prev": page > 1,
-        }
-        rows = b",".join(contacts[(page - 1) * per_page : page * per_page])
-        pagination = json.dumps(content, separators=(",", ":")).encode()
-        yield response(b'{"contacts":[%b],"pagination":%b}' % (rows, pagination))
 
 
 def response(body: bytes, status: bytes = b"200 OK") -> bytes:
@@ -172,18 +177,17 @@ class Connection(asyncio.Protocol):
             self._transport.write(content)
 
 
-async def serve(total: int, per_pages: list[int], modes: list[str]) -> None:
+async def serve(total: int, modes: list[str]) -> None:
     """Print the ports and serve until killed.
 
     Args:
         total: contacts in the list.
-        per_pages: page sizes to render.
         modes: one for each port, as ``latency:n``: the latency in milliseconds, and that every nth
             request fails (0 for none), such as ``20:0``.
     """
-    campaign = Campaign(total, per_pages)
+    campaign = Campaign(total)
     gc.collect()
-    gc.freeze()  # the responses stay alive as long as the process
+    gc.freeze()  # the contacts stay alive as long as the process
     loop = asyncio.get_running_loop()
     ports: dict[str, int] = {}
     servers = []
@@ -201,7 +205,6 @@ async def serve(total: int, per_pages: list[int], modes: list[str]) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--contacts", type=int, required=True)
-    parser.add_argument("--per-page", type=int, nargs="+", required=True)
     parser.add_argument("--modes", nargs="+", required=True)
     options = parser.parse_args()
-    asyncio.run(serve(options.contacts, options.per_page, options.modes))
+    asyncio.run(serve(options.contacts, options.modes))

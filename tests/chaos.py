@@ -19,7 +19,7 @@ import ssl
 import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import aclosing
 
 import attrs
@@ -50,6 +50,8 @@ from aioburki import (
 
 FAULT_SHARE = 0.2
 DAY = 86_400.0  # seconds
+WINDOW = 10_000  # more than any page number
+
 MAX_CHANGES = 20  # a list of small pages could grow faster than it is read
 STATUSES = [status.value for status in ContactStatus]
 DATE = "Mon, 01 Jan 2024 00:00:0{} GMT"
@@ -241,9 +243,10 @@ class Scenario:
     end_after: float
     changes: str
     has_permanent: bool
+    complete: bool = False
 
     @classmethod
-    def from_seed(cls, seed: int, *, on_sockets: bool) -> Scenario:
+    def from_seed(cls, seed: int, *, on_sockets: bool, complete: bool = False) -> Scenario:
         draw = random.Random(f"scenario {seed}")
         per_page = draw.choice([1, 2, 7, 10, 25, 50])
         max_pages = 10 if on_sockets else 40
@@ -266,6 +269,7 @@ class Scenario:
                 ["none"] if on_sockets else ["none", "none", "grows", "shrinks", "churns"]
             ),
             has_permanent=draw.random() < 0.05,
+            complete=complete,
         )
 
     def fault(self, page: int, attempt: int) -> str | None:
@@ -355,22 +359,24 @@ class Server:
 
     async def handle(self, request: httpx.Request) -> httpx.Response:
         """Return the response to *request*, in process."""
-        number = int(request.url.params["page"])
+        page, per_page = (int(request.url.params[name]) for name in ("page", "per_page"))
+        # The windows of a complete pull have any size; each has faults of its own.
+        number = page + WINDOW * per_page if self.scenario.complete else page
         self.requests[number] += 1
         attempt = self.requests[number]
         self._record(f"GET {number}")
-        if number in self.in_flight:
+        if number in self.in_flight and not self.scenario.complete:
             self.problems.append(f"page {number} was requested twice at the same time")
         self.in_flight.add(number)
         try:
             await asyncio.sleep(self.scenario.latency(number, attempt))
-            return self._respond(number, attempt, int(request.url.params["per_page"]))
+            return self._respond(number, attempt, per_page)
         finally:
             self.in_flight.discard(number)
 
     def _respond(self, number: int, attempt: int, per_page: int) -> httpx.Response:
         self._change_list()
-        ids, total, content = self.page(number, per_page)
+        ids, total, content = self.page(number % WINDOW, per_page)
         name = self.scenario.fault(number, attempt)
         self._record(f"{number}: {name}")
         if name is not None:
@@ -564,21 +570,10 @@ def _report_problems(
 
 def problems_by_history(scenario: Scenario, outcome: Outcome, server: Server) -> list[str]:
     """Return what is wrong with a pull, compared with the responses that the server sent."""
-    wrong: list[str] = []
     responses = [response for page in sorted(server.sent) for response in server.sent[page]]
     sent = list(dict.fromkeys(number for ids, _, _ in responses for number in ids))
-    if len(set(outcome.delivered)) != len(outcome.delivered):
-        wrong.append("a contact was delivered twice")
-    if not set(outcome.delivered) <= set(sent):
-        wrong.append("a contact was delivered that the server never sent")
-    failing: dict[int, tuple[int, str | None]] = {}
-    for page, requests in server.requests.items():
-        first, name = 1, None
-        while first <= requests:
-            tries, name = scenario.outcome_of(page, first)
-            if first + tries - 1 <= requests and name is not None:
-                failing[page] = (tries, name)
-            first += tries
+    wrong = _repeats(outcome, sent)
+    failing = _failing(scenario, server.requests)
     error = outcome.error
     if outcome.was_left_early or _is_planned_ending(scenario, error):
         return wrong
@@ -599,6 +594,59 @@ def problems_by_history(scenario: Scenario, outcome: Outcome, server: Server) ->
         last_total = max((total for _, total, _ in responses), default=0)
         if outcome.delivered != server.ids()[:last_total][: scenario.limit]:
             wrong.append("a contact is missing that the total of some page includes")
+    return wrong
+
+
+def _repeats(outcome: Outcome, sent: Collection[int]) -> list[str]:
+    wrong: list[str] = []
+    if len(set(outcome.delivered)) != len(outcome.delivered):
+        wrong.append("a contact was delivered twice")
+    if not set(outcome.delivered) <= set(sent):
+        wrong.append("a contact was delivered that the server never sent")
+    return wrong
+
+
+def _failing(
+    scenario: Scenario, requests_by_page: Mapping[int, int]
+) -> dict[int, tuple[int, str | None]]:
+    """Return the pages whose requests have failed for good: after how many, and by which fault."""
+    failing: dict[int, tuple[int, str | None]] = {}
+    for page, requests in requests_by_page.items():
+        first, name = 1, None
+        while first <= requests:
+            tries, name = scenario.outcome_of(page, first)
+            if first + tries - 1 <= requests and name is not None:
+                failing[page] = (tries, name)
+            first += tries
+    return failing
+
+
+def problems_of_claim(scenario: Scenario, outcome: Outcome, server: Server) -> list[str]:
+    """Return what is wrong with a complete pull: what it delivered, and what it claims."""
+    sent = {number for page in server.sent.values() for ids, _, _ in page for number in ids}
+    wrong, error = _repeats(outcome, sent), outcome.error
+    failing = _failing(scenario, server.requests)
+    if outcome.was_left_early or _is_planned_ending(scenario, error):
+        return wrong
+    kinds = {FAULTS[name].error for _, name in failing.values() if name is not None}
+    if error is not None:
+        return wrong if type(error) in kinds else [*wrong, f"no fault ends the pull: {error!r}"]
+    lasting = set(expected_ids(scenario)) & set(server.ids())
+    lost = lasting - set(outcome.delivered)
+    if scenario.limit is not None and len(outcome.delivered) < min(scenario.limit, len(lasting)):
+        wrong.append(f"{len(outcome.delivered)} contacts were delivered, fewer than the limit")
+    if scenario.limit is not None:
+        return wrong
+    # A page that is not found is no failure where the list may have become shorter.
+    if lost and scenario.changes == "none" and not failing:
+        wrong.append(f"{len(lost)} contacts of a list that stood still are lost")
+    report = outcome.report
+    if report is not None and report.complete and lost:
+        wrong.append(f"the pull claims to be complete, and {len(lost)} contacts are lost")
+    ids = expected_ids(scenario)
+    is_ordered = scenario.changes == "none" and sorted(ids) in (ids, ids[::-1])
+    if report is not None and not failing and is_ordered and not report.complete:
+        wrong.append(f"a list that stood still, in order, is not proved complete: {report}")
     return wrong
 
 
@@ -627,10 +675,17 @@ async def pull_in_process(scenario: Scenario) -> tuple[list[str], list[str]]:
         max_wait=DAY,
     ) as burki:
         contacts = burki.contacts(
-            42, status=scenario.status, per_page=scenario.per_page, limit=scenario.limit
+            42,
+            status=scenario.status,
+            per_page=scenario.per_page,
+            limit=scenario.limit,
+            complete=scenario.complete,
         )
         await run_to_ending(scenario, contacts, outcome)
         wrong = await leftovers(server)
+    if scenario.complete:
+        wrong += problems_of_claim(scenario, outcome, server) + server.problems
+        return wrong, [*server.history, repr(outcome)]
     if scenario.changes == "none":
         wrong += problems_by_seed(scenario, outcome, server.requests)
     wrong += problems_by_history(scenario, outcome, server) + server.problems
@@ -660,7 +715,11 @@ async def pull_over_sockets(scenario: Scenario, faults: FaultServer) -> list[str
     ) as burki:
         await connection_pool_of(burki)._tls_context()  # or the first attempt would load it
         contacts = burki.contacts(
-            42, status=scenario.status, per_page=scenario.per_page, limit=scenario.limit
+            42,
+            status=scenario.status,
+            per_page=scenario.per_page,
+            limit=scenario.limit,
+            complete=scenario.complete,
         )
         await run_to_ending(scenario, contacts, outcome)
         wrong = await leftovers()
@@ -672,16 +731,17 @@ async def pull_over_sockets(scenario: Scenario, faults: FaultServer) -> list[str
     return wrong + problems_by_seed(scenario, outcome, requests)
 
 
-def replay_command(seed: int, *, on_sockets: bool) -> str:
+def replay_command(seed: int, *, on_sockets: bool, complete: bool = False) -> str:
     """Return the command that runs the pull of *seed* again."""
-    option = " --sockets" if on_sockets else ""
+    option = " --sockets" if on_sockets else " --complete" if complete else ""
     return f"{sys.executable} tests/chaos.py --pulls 1 --seed {seed}{option}"
 
 
-def run_in_process(seed: int) -> tuple[list[str], list[str]]:
+def run_in_process(seed: int, *, complete: bool = False) -> tuple[list[str], list[str]]:
     """Run the pull of *seed* on its own virtual clock."""
+    scenario = Scenario.from_seed(seed, on_sockets=False, complete=complete)
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
-        return runner.run(pull_in_process(Scenario.from_seed(seed, on_sockets=False)))
+        return runner.run(pull_in_process(scenario))
 
 
 def run_over_sockets(seed: int, faults: FaultServer) -> list[str]:
@@ -690,7 +750,7 @@ def run_over_sockets(seed: int, faults: FaultServer) -> list[str]:
 
 
 def failures(
-    seeds: range, *, on_sockets: bool, faults: FaultServer | None = None
+    seeds: range, *, on_sockets: bool, faults: FaultServer | None = None, complete: bool = False
 ) -> dict[int, list[str]]:
     """Run a pull for each seed; return the problems of those that have any."""
     wrong: dict[int, list[str]] = {}
@@ -699,7 +759,7 @@ def failures(
             assert faults is not None
             found = run_over_sockets(seed, faults)
         else:
-            found, _ = run_in_process(seed)
+            found, _ = run_in_process(seed, complete=complete)
         if found:
             wrong[seed] = found
     return wrong
@@ -710,19 +770,22 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--pulls", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--sockets", action="store_true")
+    kind = parser.add_mutually_exclusive_group()
+    kind.add_argument("--sockets", action="store_true")
+    kind.add_argument("--complete", action="store_true", help="read windows, prove completeness")
     options = parser.parse_args()
     # Each list that changes is logged as a warning.
     logging.getLogger("aioburki").setLevel(logging.ERROR)
     faults = FaultServer() if options.sockets else None
     start, failed = time.monotonic(), 0
     for seed in range(options.seed, options.seed + options.pulls):
-        found = failures(range(seed, seed + 1), on_sockets=options.sockets, faults=faults)
+        how = {"on_sockets": options.sockets, "complete": options.complete}
+        found = failures(range(seed, seed + 1), faults=faults, **how)
         for problem in found.get(seed, []):
-            print(f"{Scenario.from_seed(seed, on_sockets=options.sockets)}\n  {problem}")
+            print(f"{Scenario.from_seed(seed, **how)}\n  {problem}")
         if found:
             failed += 1
-            print(f"  replay: {replay_command(seed, on_sockets=options.sockets)}", flush=True)
+            print(f"  replay: {replay_command(seed, **how)}", flush=True)
     if faults is not None:
         faults.end()
     took = time.monotonic() - start

@@ -17,6 +17,14 @@ def test_thousand_pulls_with_seeded_faults(first: int, caplog: pytest.LogCapture
     assert not wrong, _failure_text(wrong, on_sockets=False)
 
 
+@pytest.mark.parametrize("first", range(0, 500, 100))
+def test_complete_pulls_with_seeded_faults(first: int, caplog: pytest.LogCaptureFixture) -> None:
+    """What a complete pull claims is true, whatever faults and changes its seed implies."""
+    caplog.set_level("ERROR")
+    wrong = failures(range(first, first + 100), on_sockets=False, complete=True)
+    assert not wrong, _failure_text(wrong, on_sockets=False, complete=True)
+
+
 def test_hundred_pulls_with_seeded_faults_over_sockets(
     faults: FaultServer, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -33,10 +41,11 @@ def test_seeded_faults_are_deterministic(caplog: pytest.LogCaptureFixture) -> No
         assert run_in_process(seed) == run_in_process(seed)
 
 
-def _failure_text(wrong: dict[int, list[str]], *, on_sockets: bool) -> str:
+def _failure_text(wrong: dict[int, list[str]], *, on_sockets: bool, complete: bool = False) -> str:
     lines = []
     for seed, problems in wrong.items():
-        lines.append(str(Scenario.from_seed(seed, on_sockets=on_sockets)))
+        scenario = Scenario.from_seed(seed, on_sockets=on_sockets, complete=complete)
+        lines.append(str(scenario))
         lines += [f"  {problem}" for problem in problems]
-        lines.append(f"  replay: {replay_command(seed, on_sockets=on_sockets)}")
+        lines.append(f"  replay: {replay_command(seed, on_sockets=on_sockets, complete=complete)}")
     return "\n".join(lines)

@@ -7,18 +7,38 @@ import csv
 import io
 import json
 import os
+import re
+import resource
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pages import KEY
 
-from aioburki import PageFetched, PauseStarted, RetryScheduled, __main__, cli
+from aioburki import (
+    BurkiClient,
+    ConnectionFailedError,
+    Event,
+    PageFetched,
+    PauseStarted,
+    PullReport,
+    RetryScheduled,
+    __main__,
+    cli,
+)
+from aioburki.cli._contacts import SANDBOX_URL
+from aioburki.cli._printing import printable, report_line
+from aioburki.cli._progress import Progress
+from aioburki.export import export_csv
+from aioburki.export._spool_file import SpoolFile
+from aioburki.sandbox import Sandbox
 
 
 @pytest.fixture(autouse=True)
@@ -35,8 +55,10 @@ def test_main_job(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert len(list(csv.DictReader(file))) == 10_000
     lines = [line.split() for line in out.splitlines()]
     assert lines[0][0] == "completed"
-    assert lines[-1] == ["total", "10,000"]
-    assert sum(int(count.replace(",", "")) for _, count in lines[:-1]) == 10_000
+    assert lines[-2] == ["total", "10,000"]
+    assert sum(int(count.replace(",", "")) for _, count in lines[:-2]) == 10_000
+    report = "10,000 contacts, complete (coverage), 10 requests, "
+    assert re.fullmatch(re.escape(report) + r"\d\.\d s", out.splitlines()[-1])
     assert err == ""
 
 
@@ -46,7 +68,9 @@ def test_jsonl_and_filters(folder: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert cli.run([*arguments, "--output", "contacts.jsonl"]) == 0
     lines = (folder / "contacts.jsonl").read_text().splitlines()
     assert [json.loads(line)["status"] for line in lines] == ["failed"] * 7
-    assert capsys.readouterr().out == "failed             7\ntotal              7\n"
+    table, report = capsys.readouterr().out.split("7 contacts, ")
+    assert table == "failed             7\ntotal              7\n"
+    assert report.startswith("complete (single page), 1 request, ")
 
 
 @pytest.mark.may_show("output", why="the contacts are what was asked for")
@@ -56,12 +80,13 @@ def test_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
     out, err = capsys.readouterr()
     assert [json.loads(line)["id"] for line in out.splitlines()] == [101, 102, 103]
     assert "total" in err
+    assert "3 contacts, complete (single page), 1 request, " in err
 
 
 def test_no_output_is_a_table(capsys: pytest.CaptureFixture[str]) -> None:
     """Without -o the statuses are counted and no file is written."""
     assert cli.run(["contacts", "42", "--sandbox", "--per-page", "500", "--concurrency", "2"]) == 0
-    assert capsys.readouterr().out.split()[-2:] == ["total", "10,000"]
+    assert capsys.readouterr().out.splitlines()[-2].split() == ["total", "10,000"]
 
 
 def test_progress_is_shown_when_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
@@ -88,7 +113,7 @@ def test_progress_is_shown_on_a_terminal(
 
 def test_pauses_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
     """A pause for a 429 is shown while it lasts and counted afterwards."""
-    with cli._Progress(True, None) as bar:
+    with Progress(True, None) as bar:
         bar.show(PauseStarted(campaign_id=42, page=3, seconds=2.0, retry_after=2.0))
         assert "paused for 2.0 s, HTTP 429" in capsys.readouterr().err
         bar.show(RetryScheduled(campaign_id=42, page=3, attempt=1, delay=1, reason="HTTP 503"))
@@ -114,12 +139,23 @@ def test_pauses_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
         (["contacts", "42", "--sandbox", "--limit", "-1"], "limit must be"),
         (["contacts", "42", "--sandbox", "-o", "contacts.xml"], "must end in .csv or .jsonl"),
         (["contacts", "42", "--sandbox", "-o", "no/folder.csv"], "there is no folder"),
+        (["contacts", "42", "--sandbox", "-o", "no/x.csv", "--resume"], "there is no folder"),
+        (["contacts", "42", "--sandbox", "--resume"], "--resume needs a file: add --output"),
+        (["contacts", "42", "--sandbox", "--resume", "-o", "-"], "--resume needs a file"),
+        (["contacts", "42", "-o", "x.csv", "--resume", "--no-complete"], "leave out --no-complete"),
+        (["contacts", "42", "--no-complete", "--require-complete"], "--no-complete proves nothing"),
         (["contacts", "x"], "unable to convert"),
         (["contacts"], "requires an argument"),
         (["contacts", "42", "--frobnicate"], "Unknown option"),
         (["frobnicate"], "Unknown command"),
         (["sandbox", "--port", "99999"], "port must be"),
         (["sandbox", "--contacts", "-1"], "contacts must be"),
+        (["sandbox", "--order", "newest"], 'Choose from: "id", "-id", "touched"'),
+        (["sandbox", "--drift", "leave"], "must be written as NAME=NUMBER, such as leave=4"),
+        (["sandbox", "--drift", "go=4"], "drift may name leave, delete, import, append, touch,"),
+        (["sandbox", "--drift", "leave=-1"], "a number per request from 0 to 10,000"),
+        (["sandbox", "--drift", "leave=1, leave=2"], "may name 'leave' only once"),
+        (["sandbox", "--order", "-id", "--drift", "append=1"], "cannot append to a list"),
     ],
 )
 def test_wrong_usage_ends_with_two(
@@ -151,7 +187,8 @@ def test_unwritable_file_ends_with_one(
 
     monkeypatch.setattr(os, "fsync", full)
     assert cli.run(["contacts", "42", "--sandbox", "-o", "contacts.jsonl"]) == 1
-    assert capsys.readouterr().err == "aioburki: No space left on device: output\n"
+    file = folder / "contacts.jsonl"
+    assert capsys.readouterr().err == f"aioburki: No space left on device: {file}\n"
     assert os.listdir(folder) == []
 
 
@@ -202,7 +239,7 @@ def test_missing_extras_are_named(
 ) -> None:
     """If an extra is missing, the message says what to install."""
     for name in [*sys.modules]:
-        if name in ("aioburki.cli", "aioburki.sandbox._http_server"):
+        if name.startswith(("aioburki.cli", "aioburki.sandbox._http_server")):
             monkeypatch.delitem(sys.modules, name)
     monkeypatch.delattr("aioburki.cli", raising=False)
     monkeypatch.setitem(sys.modules, missing, None)
@@ -213,17 +250,18 @@ def test_missing_extras_are_named(
 
 def test_other_missing_modules_are_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     """A missing module that is not of an extra raises ModuleNotFoundError."""
-    monkeypatch.delitem(sys.modules, "aioburki.cli", raising=False)
+    for name in [name for name in sys.modules if name.startswith("aioburki.cli")]:
+        monkeypatch.delitem(sys.modules, name)
     monkeypatch.delattr("aioburki.cli", raising=False)
     monkeypatch.setitem(sys.modules, "aioburki.export", None)
     with pytest.raises(ModuleNotFoundError):
         __main__.main()
 
 
-@pytest.fixture
-def served() -> Iterator[str]:
+@contextmanager
+def serving(*arguments: str) -> Iterator[str]:
     """Run `aioburki sandbox` in a process of its own; yield the line with its URL."""
-    command = [sys.executable, "-m", "aioburki", "sandbox", "--port", "0", "--latency", "0.2"]
+    command = [sys.executable, "-m", "aioburki", "sandbox", "--port", "0", *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         yield process.stdout.readline()
@@ -231,12 +269,75 @@ def served() -> Iterator[str]:
         assert process.wait(10) == 0
 
 
+@pytest.fixture
+def served() -> Iterator[str]:
+    with serving("--latency", "0.2") as line:
+        yield line
+
+
+def use(served: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let commands in this process ask the served sandbox."""
+    monkeypatch.setenv("BURKI_BASE_URL", served.split(" on ")[1].split(";", maxsplit=1)[0])
+    monkeypatch.setenv("BURKI_API_KEY", "any")
+
+
 def test_sandbox_is_served(served: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """`aioburki sandbox` serves real HTTP on loopback until Ctrl-C."""
     assert "http://127.0.0.1:" in served
-    monkeypatch.setenv("BURKI_BASE_URL", served.split(" on ")[1].split(";", maxsplit=1)[0])
-    monkeypatch.setenv("BURKI_API_KEY", "any")
+    use(served, monkeypatch)
     assert cli.run(["contacts", "42", "-o", "contacts.csv"]) == 0
+
+
+@pytest.mark.may_show("output", why="the contacts are what was asked for")
+def test_sandbox_has_an_order(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """--order and --id-gaps say what the ids of the served list are."""
+    with serving("--contacts", "500", "--order", "-id", "--id-gaps") as served:
+        use(served, monkeypatch)
+        assert cli.run(["contacts", "42", "-o", "-"]) == 0
+    ids = [json.loads(line)["id"] for line in capsys.readouterr().out.splitlines()]
+    assert ids == Sandbox(500, order="-id", id_gaps=True).ids()
+
+
+@pytest.mark.parametrize(
+    ("is_complete", "report"),
+    [
+        (True, r"[\d,]+ contacts, complete \(coverage\), \d+ requests, \d+ probes?, "),
+        (False, r"1,9\d\d contacts, not proved complete \(none\), 20 requests, "),
+    ],
+)
+def test_served_list_moves(
+    is_complete: bool,
+    report: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """With --drift contacts leave while the list is read; a plain pull does not see all others."""
+    with serving("--contacts", "2000", "--drift", "leave=4, touch=0.5") as served:
+        use(served, monkeypatch)
+        plain = [] if is_complete else ["--no-complete"]
+        arguments = ["contacts", "42", "--per-page", "100", "-o", "x.csv", *plain]
+        assert cli.run([*arguments, "--concurrency", "1"]) == 0
+    line = capsys.readouterr().out.splitlines()[-1]
+    assert re.match(report, line), line
+
+
+def start(served: str, *arguments: str, per_page: int = 10) -> subprocess.Popen[str]:
+    """Start `aioburki contacts 42` against the served sandbox."""
+    url = served.split(" on ")[1].split(";", maxsplit=1)[0]
+    command = [sys.executable, "-m", "aioburki", "contacts", "42", "--per-page", str(per_page)]
+    environment = os.environ | {"BURKI_BASE_URL": url, "BURKI_API_KEY": "any"}
+    pipe = subprocess.PIPE
+    return subprocess.Popen(
+        [*command, *arguments], env=environment, stdout=pipe, stderr=pipe, text=True
+    )
+
+
+def wait_for_file(folder: Path, suffix: str, size: int = 0) -> None:
+    """Wait until *folder* has a file of so many bytes whose name ends with *suffix*."""
+    while not any(each.stat().st_size >= size for each in folder.glob(f".*{suffix}")):
+        time.sleep(0.02)  # the other process has no clock that could be skipped
 
 
 @pytest.mark.parametrize(
@@ -247,30 +348,253 @@ def test_signals_leave_no_file(
     served: str, folder: Path, name: str, code: int, message: str
 ) -> None:
     """A signal during a pull ends it within two seconds, without a file or a traceback."""
-    url = served.split(" on ")[1].split(";", maxsplit=1)[0]
-    command = [
-        sys.executable,
-        "-m",
-        "aioburki",
-        "contacts",
-        "42",
-        "--per-page",
-        "10",
-        "-o",
-        "x.CSV",
-    ]
-    environment = os.environ | {"BURKI_BASE_URL": url, "BURKI_API_KEY": "any"}
-    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
-        while not any(entry.endswith(".part") for entry in os.listdir(folder)):
-            time.sleep(0.02)  # the other process has no clock that could be skipped
+    with start(served, "-o", "x.CSV") as process:
+        wait_for_file(folder, ".part")
         time.sleep(0.3)  # the signal is to arrive during the pull
-        start = time.monotonic()
+        before = time.monotonic()
         process.send_signal(getattr(signal, name))
         _, err = process.communicate(timeout=10)
-    assert time.monotonic() - start < 2
+    assert time.monotonic() - before < 2
     assert process.returncode == code
     assert err == f"aioburki: {message}\n"
     assert os.listdir(folder) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "message"),
+    [("SIGINT", 130, "interrupted"), ("SIGTERM", 143, "terminated"), ("SIGHUP", 143, "terminated")],
+)
+def test_signals_keep_what_has_come_with_resume(
+    served: str, folder: Path, name: str, code: int, message: str
+) -> None:
+    """With --resume a signal keeps what has come and says where; the same command goes on."""
+    spool = folder / ".x.csv.aioburki-resume"
+    with start(served, "-o", "x.csv", "--resume") as process:
+        wait_for_file(folder, "-resume", 10_000)
+        process.send_signal(getattr(signal, name))
+        _, err = process.communicate(timeout=10)
+    assert process.returncode == code
+    kept = (
+        rf"aioburki: ([\d,]+) contacts are kept in {spool}: the same command goes on behind them\n"
+    )
+    found = re.fullmatch(kept + f"aioburki: {message}\n", err)
+    assert found
+    assert os.listdir(folder) == [spool.name]
+    with start(served, "-o", "x.csv", "--resume", per_page=1000) as process:
+        out, err = process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert err.startswith(f"aioburki: going on behind {found[1]} contacts that are kept in {spool}")
+    assert "10,000 contacts, complete (coverage), " in out
+    assert len(rows_of(folder / "x.csv")) == 10_000
+    assert os.listdir(folder) == ["x.csv"]
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with open(path, encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+async def begin(folder: Path, base_url: str | None) -> int:
+    """Leave what a process keeps that ends early; return the number of contacts."""
+    sandbox = Sandbox()
+
+    def stop(event: object) -> None:
+        sandbox.is_down = isinstance(event, PageFetched) and event.page == 4
+
+    async with BurkiClient(
+        "any", base_url=base_url, transport=sandbox.transport, on_event=stop, attempts=1,
+        concurrency=1,
+    ) as burki:  # fmt: skip
+        with pytest.raises(ConnectionFailedError):
+            await export_csv(burki.contacts(42), folder / "x.csv", resume=True)
+    return 4_000
+
+
+def test_resumed_export_shows_all_its_contacts(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Progress begins with what is kept, and the table and the report speak of all contacts."""
+    asyncio.run(begin(folder, SANDBOX_URL))
+    arguments = ["contacts", "42", "--sandbox", "-o", "x.csv", "--resume", "--progress"]
+    assert cli.run(arguments) == 0
+    out, err = capsys.readouterr()
+    assert out.splitlines()[0].split() == ["completed", "3,851"]
+    assert out.splitlines()[-2].split() == ["total", "10,000"]
+    assert out.splitlines()[-1].startswith("10,000 contacts, complete (coverage), ")
+    assert "going on behind 4,000 contacts" in err
+    assert "10.0k/10.0k" in err
+    assert not re.search(r"[^\d.][123]\.\d\dk/", err)
+    assert len(rows_of(folder / "x.csv")) == 10_000
+
+
+def test_sandbox_is_not_taken_for_the_server(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is kept of a server is not gone on with from the embedded sandbox."""
+    asyncio.run(begin(folder, None))
+    assert cli.run(["contacts", "42", "--sandbox", "-o", "x.csv", "--resume"]) == 2
+    err = capsys.readouterr().err
+    assert "of another pull, of campaign 42, all statuses, without a limit, on https://api" in err
+    assert "delete the file to start anew" in err
+
+
+def test_limit_of_a_resumed_export_is_the_same(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Another --limit or --status than the one begun exits with 2."""
+    asyncio.run(begin(folder, SANDBOX_URL))
+    arguments = ["contacts", "42", "--sandbox", "-o", "x.csv", "--resume"]
+    assert cli.run([*arguments, "--limit", "5000"]) == 2
+    assert cli.run([*arguments, "--status", "busy"]) == 2
+    assert cli.run(arguments) == 0
+
+
+def test_unordered_list_starts_anew(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A list without a usable order starts anew, which is said, and is not proved complete."""
+    asyncio.run(begin(folder, SANDBOX_URL))
+    monkeypatch.setattr("aioburki.cli._contacts.Sandbox", lambda: Sandbox(order="ties"))
+    arguments = ["contacts", "42", "--sandbox", "-o", "x.csv", "--resume", "--progress"]
+    assert cli.run([*arguments, "--require-complete"]) == 3
+    out, err = capsys.readouterr()
+    assert "10,000 contacts, not proved complete (count), " in out
+    assert "the same command goes on" not in err
+    assert "going on behind 4,000 contacts" in err
+    assert "aioburki: it is not proved that these are all contacts" in err
+    assert {len(rows_of(folder / "x.csv")), len(ids_of(folder / "x.csv"))} == {10_000}
+    assert os.listdir(folder) == ["x.csv"]
+
+
+def ids_of(path: Path) -> set[str]:
+    return {row["id"] for row in rows_of(path)}
+
+
+def test_one_process_at_a_time(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """While one process writes what is kept, another one with --resume exits with 2."""
+    asyncio.run(begin(folder, SANDBOX_URL))
+    arguments = ["contacts", "42", "--sandbox", "-o", "x.csv", "--resume"]
+    path = folder / ".x.csv.aioburki-resume"
+    with closing(SpoolFile(path)):
+        assert cli.run(arguments) == 2
+        assert capsys.readouterr().err == (
+            f"aioburki: another process is writing to {path}: wait until it has ended\n"
+        )
+    assert cli.run(arguments) == 0
+
+
+def test_damaged_spool_is_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A file in the place of what is kept that cannot be read exits with 2, and says what to do."""
+    path = folder / ".x.csv.aioburki-resume"
+    path.write_bytes(b"random")
+    path.chmod(0o600)
+    assert cli.run(["contacts", "42", "--sandbox", "-o", "x.csv", "--resume"]) == 2
+    assert capsys.readouterr().err == (
+        f"aioburki: {path} cannot be read: delete it to start anew\n"
+    )
+    assert os.listdir(folder) == [path.name]
+
+
+def test_full_disk_keeps_what_has_come(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A full disk exits with 1, names the file, and the same command goes on when there is room."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    arguments = ["contacts", "42", "--sandbox", "-o", "x.csv", "--resume"]
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_200_000, before[1]))
+    try:
+        assert cli.run(arguments) == 1
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    path = folder / ".x.csv.aioburki-resume"
+    assert re.fullmatch(
+        rf"aioburki: \d,000 contacts are kept in {path}: .*\naioburki: File too large: {path}\n",
+        capsys.readouterr().err,
+    )
+    assert cli.run(arguments) == 0
+    assert len(rows_of(folder / "x.csv")) == 10_000
+
+
+def test_nothing_is_said_of_contacts_that_cannot_be_gone_on_with(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """If the pull of a list without a usable order fails, it is not said that it can go on."""
+    sandbox, show = Sandbox(order="ties"), Progress.show
+
+    def stop(bar: Progress, event: Event) -> None:
+        show(bar, event)
+        if isinstance(event, PageFetched) and event.page == 4:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("aioburki.cli._contacts.Sandbox", lambda: sandbox)
+    monkeypatch.setattr(Progress, "show", stop)
+    arguments = ["contacts", "42", "--sandbox", "-o", "x.csv", "--resume", "--per-page", "500"]
+    assert cli.run([*arguments, "--concurrency", "1"]) == 130
+    err = capsys.readouterr().err
+    assert err.endswith("aioburki: interrupted\n")
+    assert "are kept" not in err
+
+
+def test_nothing_is_said_of_a_folder_that_is_gone(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """If the folder is removed during the pull, it is not said that contacts are kept there."""
+    (folder / "gone").mkdir()
+
+    def remove(*_: object) -> None:
+        shutil.rmtree(folder / "gone", ignore_errors=True)
+
+    monkeypatch.setattr(Progress, "show", remove)
+    arguments = ["contacts", "42", "--sandbox", "-o", "gone/x.csv", "--resume"]
+    assert cli.run(arguments) == 2
+    assert capsys.readouterr().err == f"aioburki: there is no folder {folder / 'gone'}\n"
+
+
+def test_pull_that_fails_without_resume_keeps_nothing(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A pull with --resume that fails before the first contact leaves nothing and says nothing."""
+    assert cli.run(["contacts", "7", "--sandbox", "-o", "x.csv", "--resume"]) == 1
+    assert "are kept" not in capsys.readouterr().err
+    assert os.listdir(folder) == []
+
+
+def test_plain_pull_proves_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    """--no-complete pulls pages of one size, and the report says that nothing is proved."""
+    assert cli.run(["contacts", "42", "--sandbox", "--no-complete"]) == 0
+    assert "10,000 contacts, not proved complete (none), 10 requests, " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("is_complete", [True, False])
+def test_proof_can_be_required(
+    folder: Path,
+    is_complete: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """With --require-complete a pull that is not proved complete is written, and exits with 3."""
+    if not is_complete:
+        monkeypatch.setattr("aioburki._paging.complete_reading.CompleteReading.proof", "none")
+    arguments = ["contacts", "42", "--sandbox", "-o", "x.csv", "--require-complete"]
+    assert cli.run(arguments) == (0 if is_complete else 3)
+    out, err = capsys.readouterr()
+    assert ("not proved complete" in out) == (not is_complete)
+    expected = "" if is_complete else "aioburki: it is not proved that these are all contacts\n"
+    assert err == expected
+    assert len(rows_of(folder / "x.csv")) == 10_000
+
+
+def test_report_is_one_line() -> None:
+    """The report's line says what is proved, what is missing and what it took."""
+    proved = PullReport(contacts=30_000, requests=33, probes=2, proof="coverage", elapsed=4.06)
+    assert report_line(proved) == (
+        "30,000 contacts, complete (coverage), 33 requests, 2 probes, 4.1 s"
+    )
+    missing = PullReport(contacts=1, requests=1, probes=1, missing=1_200)
+    assert report_line(missing) == (
+        "1 contact, not proved complete (none; the server counts 1,200 more), 1 request, 1 probe, "
+        "0.0 s"
+    )
 
 
 def test_interruption_has_an_exit_code(
@@ -313,7 +637,7 @@ def test_port_in_use_is_named(served: str, capsys: pytest.CaptureFixture[str]) -
 
 def test_status_cannot_control_the_terminal() -> None:
     """Control characters and surrogates in a status are escaped."""
-    assert cli._printable("\x1b[2Jx\ntotal 99\ud800") == "\\x1b[2Jx\\ntotal 99\\ud800"
+    assert printable("\x1b[2Jx\ntotal 99\ud800") == "\\x1b[2Jx\\ntotal 99\\ud800"
 
 
 @pytest.mark.may_show("output", why="the contacts are what was asked for")

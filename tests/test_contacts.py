@@ -134,20 +134,21 @@ async def test_status_is_sent_with_every_page() -> None:
     assert statuses == ["completed"] * 10
 
 
+@pytest.mark.parametrize("complete", [True, False])
 @pytest.mark.parametrize(
     ("limit", "requests"), [(0, 0), (1, 1), (99, 1), (100, 1), (101, 2), (2500, 25), (9999, 25)]
 )
 async def test_limit_is_a_number_of_contacts(
-    burki: BurkiClient, sandbox: Sandbox, limit: int, requests: int
+    burki: BurkiClient, sandbox: Sandbox, limit: int, requests: int, complete: bool
 ) -> None:
     """At most `limit` contacts are delivered, and no unneeded page is requested."""
-    contacts = await burki.contacts(42, per_page=100, limit=limit)
+    contacts = await burki.contacts(42, per_page=100, limit=limit, complete=complete)
     assert ids(contacts) == list(range(101, 2601))[:limit]
     assert contacts.report.contacts == min(limit, 2500)
     assert contacts.report.consistent
     assert sandbox.requests == requests
-    pages = [len(page) async for page in burki.contacts(42, per_page=100, limit=limit).pages()]
-    assert sum(pages) == min(limit, 2500)
+    limited = burki.contacts(42, per_page=100, limit=limit, complete=complete)
+    assert sum([len(page) async for page in limited.pages()]) == min(limit, 2500)
 
 
 async def test_count_and_page_take_one_request(burki: BurkiClient, sandbox: Sandbox) -> None:
@@ -205,7 +206,7 @@ async def test_growing_list_is_read_to_its_new_end(
 
     server = ListServer(range(1, 31), grow)
     async with BurkiClient(KEY, transport=server.transport, concurrency=1) as burki:
-        contacts = await burki.contacts(42, per_page=10)
+        contacts = await burki.contacts(42, per_page=10, complete=False)
     assert ids(contacts) == list(range(1, 61))
     assert server.asked == [1, 2, 3, 4, 5, 6]
     assert not contacts.report.consistent
@@ -235,7 +236,7 @@ async def test_last_page_that_filled_up_is_read_again() -> None:
 
     grown: list[bool] = []
     async with BurkiClient(KEY, transport=httpx.MockTransport(handler)) as burki:
-        contacts = await burki.contacts(42, per_page=100)
+        contacts = await burki.contacts(42, per_page=100, complete=False)
     assert ids(contacts) == list(range(1, 651))
     assert contacts.report.requests == 8
     assert contacts.report.duplicates == 0
@@ -256,7 +257,7 @@ async def test_contact_appended_to_the_last_page_is_delivered() -> None:
 
     start = asyncio.get_running_loop().time()
     async with BurkiClient(KEY, transport=httpx.MockTransport(handler)) as burki:
-        contacts = await burki.contacts(42, per_page=10)
+        contacts = await burki.contacts(42, per_page=10, complete=False)
     assert ids(contacts) == list(range(1, 27))
     assert contacts.report.requests == 4
 
@@ -276,7 +277,7 @@ async def test_page_with_fewer_rows_than_its_total_is_read_again() -> None:
         return httpx.Response(200, json=page(number, 100, range(1, 501 if grown else 241)))
 
     async with BurkiClient(KEY, transport=httpx.MockTransport(handler), concurrency=1) as burki:
-        contacts = await burki.contacts(42, per_page=100)
+        contacts = await burki.contacts(42, per_page=100, complete=False)
     assert ids(contacts) == list(range(1, 501))
     assert sorted(requests) == [1, 2, 3, 3, 4, 5]
 
@@ -327,12 +328,14 @@ async def test_contacts_repeated_on_the_next_page_are_delivered_once() -> None:
 
     server = ListServer(range(30, 0, -1), insert)
     async with BurkiClient(KEY, transport=server.transport, concurrency=1) as burki:
-        contacts = await burki.contacts(42, per_page=10)
+        contacts = await burki.contacts(42, per_page=10, complete=False)
         assert ids(contacts) == list(range(30, 0, -1))
         assert contacts.report.duplicates == 1
         assert "1 duplicate contact left out" in contacts.report.drift
         server.ids = list(range(30, 0, -1))
-        pages = [len(page) async for page in burki.contacts(42, per_page=10).pages()]
+        pages = [
+            len(page) async for page in burki.contacts(42, per_page=10, complete=False).pages()
+        ]
     assert pages == [10, 9, 10, 1]
 
 
@@ -345,7 +348,7 @@ async def test_removed_contacts_are_reported(caplog: pytest.LogCaptureFixture) -
 
     server = ListServer(range(1, 31), remove)
     async with BurkiClient(KEY, transport=server.transport, concurrency=1) as burki:
-        contacts = await burki.contacts(42, per_page=10)
+        contacts = await burki.contacts(42, per_page=10, complete=False)
     assert 11 not in ids(contacts)
     assert not contacts.report.consistent
     assert caplog.text.count("campaign 42 moved while it was read") == 1
@@ -376,7 +379,7 @@ async def test_empty_page_in_the_middle_is_not_the_end() -> None:
         return httpx.Response(200, json=content)
 
     async with BurkiClient(KEY, transport=httpx.MockTransport(handler)) as burki:
-        contacts = await burki.contacts(42, per_page=10)
+        contacts = await burki.contacts(42, per_page=10, complete=False)
     assert ids(contacts) == [*range(1, 11), *range(21, 41)]
     assert "page 2 did not hold as many contacts as announced" in contacts.report.drift
 
@@ -450,7 +453,7 @@ async def test_404_on_a_later_page_raises() -> None:
     async with BurkiClient(KEY, transport=httpx.MockTransport(handler)) as burki:
         got = []
         with pytest.raises(NotFoundError, match="page 3"):
-            async for each in burki.contacts(42, per_page=10):
+            async for each in burki.contacts(42, per_page=10, complete=False):
                 got.append(each.id)
     assert got == list(range(1, 21))
 
@@ -662,3 +665,22 @@ async def test_closed_client_sends_nothing_over_an_open_http_client() -> None:
         with pytest.raises(ClientClosedError):
             burki.contacts(42)
     assert server.asked == []
+
+
+async def test_page_that_waits_of_an_abandoned_pull_requests_nothing() -> None:
+    """A page that begins to wait when its pull is gone requests no other page."""
+    async with BurkiClient(KEY, transport=Sandbox(10).transport) as burki:
+        started = burki.contacts(42)._list.start()
+        stats = started.stats
+        del started
+        gc.collect()
+        stats.on_wait()
+        assert stats.requests == 0
+
+
+async def test_pages_of_an_empty_stream() -> None:
+    """An empty list has one page without contacts, of which nothing is left to be taken."""
+    async with BurkiClient(KEY, transport=Sandbox(0).transport) as burki:
+        async with burki.contacts(42).stream() as stream:
+            assert [len(page) async for page in stream.pages()] == [0]
+        assert stream.rest is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from typing import Literal
 
 import pytest
 
@@ -12,6 +13,8 @@ from aioburki import (
     AuthenticationError,
     BurkiError,
     ConfigurationError,
+    IncompletePullError,
+    PullReport,
     RateLimitError,
     RequestTimeoutError,
     ResponseDecodeError,
@@ -54,3 +57,23 @@ def test_every_error_can_be_pickled(name: str) -> None:
     assert type(again) is kind
     assert str(again) == str(error)
     assert vars(again) == vars(error)
+
+
+@pytest.mark.parametrize("proof", ["single page", "coverage"])
+def test_proved_report_is_complete(proof: Literal["single page", "coverage"]) -> None:
+    """A report that has a proof is complete, and does not raise."""
+    report = PullReport(contacts=3, proof=proof)
+    assert report.complete
+    report.raise_if_incomplete()
+
+
+@pytest.mark.parametrize("proof", ["count", "none"])
+def test_report_without_proof_raises(proof: Literal["count", "none"]) -> None:
+    """A report without a proof raises IncompletePullError, with the report and what is missing."""
+    for missing, words in ((0, f"proof: {proof}\\)"), (1_200, "the server counts 1,200 more")):
+        report = PullReport(contacts=3, proof=proof, missing=missing)
+        assert not report.complete
+        with pytest.raises(IncompletePullError, match=words) as caught:
+            report.raise_if_incomplete()
+        assert caught.value.report is report
+        assert pickle.loads(pickle.dumps(caught.value)).report == report

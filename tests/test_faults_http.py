@@ -11,9 +11,10 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import pytest
 from faults import TOTAL, FaultServer, Steps, page_body, respond, response_head, send_raw
-from pages import KEY
+from pages import KEY, page
 
 from aioburki import (
     APIError,
@@ -39,9 +40,10 @@ CAPTIVE_PORTAL = respond(200, HTML, content_type="text/html")
 
 async def pull(url: str, **settings: Any) -> ContactList:
     """Pull the two pages one after the other."""
-    settings = {"concurrency": 1, "timeout": 5, "attempts": 3} | settings
+    settings = {"concurrency": 1, "timeout": 5, "attempts": 3, "complete": True} | settings
+    complete = settings.pop("complete")
     async with BurkiClient(KEY, base_url=url, **settings) as burki:
-        return await burki.contacts(42, per_page=10)
+        return await burki.contacts(42, per_page=10, complete=complete)
 
 
 @pytest.mark.parametrize("status", [408, 425, 500, 502, 503, 504, *range(520, 531)])
@@ -92,8 +94,8 @@ async def test_other_responses_end_the_pull_at_once(
 ) -> None:
     """After one attempt an error of the expected class names the page and quotes no HTML."""
     faults.listen({2: [response]})
-    with pytest.raises(kind) as caught:
-        await pull(faults.url)
+    with pytest.raises(kind) as caught:  # a complete pull looks for the page further left
+        await pull(faults.url, complete=status != 404)
     assert type(caught.value) is kind
     assert getattr(caught.value, "status_code", 200) == status
     assert (caught.value.page, caught.value.attempts) == (2, 1)
@@ -152,16 +154,36 @@ async def test_key_revoked_during_a_pull_stops_all_requests(faults: FaultServer)
     assert len(faults.state()["heads"]) == sent
 
 
-async def test_404_on_a_later_page_raises(faults: FaultServer) -> None:
-    """A campaign deleted during a pull raises after the contacts of the pages before it."""
+async def test_404_on_a_later_page_of_a_plain_pull_raises(faults: FaultServer) -> None:
+    """A 404 raises after the contacts of the pages before it."""
     faults.listen({3: [respond(404)]}, total=100)
     got = []
     async with BurkiClient(KEY, base_url=faults.url, concurrency=1) as burki:
         with pytest.raises(NotFoundError, match="page 3"):
-            async for contact in burki.contacts(42, per_page=10):
+            async for contact in burki.contacts(42, per_page=10, complete=False):
                 got.append(contact.id)
     assert got == list(range(1, 21))
     assert faults.events == ["connect", "GET 1", "200", "GET 2", "200", "GET 3", "404"]
+
+
+async def test_campaign_that_is_deleted_during_a_pull_raises() -> None:
+    """If page 1 is 404 as well, NotFoundError is raised after the contacts that had come."""
+    requests: list[str] = []
+
+    def serve(request: httpx.Request) -> httpx.Response:
+        requests.append(request.url.params["page"])
+        if len(requests) > 2:
+            return httpx.Response(404, json={"detail": "Campaign not found"})
+        return httpx.Response(200, json=page(int(request.url.params["page"]), 10, range(100)))
+
+    got = []
+    transport = httpx.MockTransport(serve)
+    async with BurkiClient(KEY, transport=transport, concurrency=1) as burki:
+        with pytest.raises(NotFoundError, match=r"Campaign not found .*page 1,"):
+            async for contact in burki.contacts(42, per_page=10):
+                got.append(contact.id)
+    assert got == list(range(20))
+    assert len(requests) < 20
 
 
 async def test_problems_of_a_422_omit_the_input(faults: FaultServer) -> None:

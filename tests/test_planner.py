@@ -182,3 +182,14 @@ def test_last_page_that_is_short_of_its_own_count_is_read_again() -> None:
     again = pages.record_page(page(2, 2, 40, total_items=145), new=40, delivered=140)
     assert again == PageWindow(page=2, per_page=100)
     assert pages.record_page(page(2, 2, 45, total_items=150), new=5, delivered=145) is None
+
+
+def test_thousand_pages_without_new_items_end_the_list() -> None:
+    """A server that counts ever more pages, and sends none but repeats, is not followed."""
+    planner = plan()
+    for number in range(1, 1100):
+        window = planner.next_window()
+        if window is None:
+            break
+        planner.record_page(page(number, number + 1), new=number == 1, delivered=100)
+    assert number == 1002

@@ -27,8 +27,9 @@ def test_all_is_sorted_and_complete() -> None:
 def test_contract_names_are_there() -> None:
     """Every name of the public interface can be imported from the package."""
     names = """
-        BurkiClient ContactStatus Contact ContactData ContactList ContactPage Pagination PullReport
-        to_dict BurkiError ConfigurationError ClientClosedError TransportError
+        BurkiClient ContactStatus Contact ContactData ContactList ContactPage ContactRange
+        Contacts ContactStream Pagination PullReport to_dict IncompletePullError
+        UnorderedListError BurkiError ConfigurationError ClientClosedError TransportError
         ConnectionFailedError RequestTimeoutError APIError BadRequestError AuthenticationError
         PermissionDeniedError NotFoundError UnprocessableError RateLimitError ServerError
         UnexpectedResponseError ResponseDecodeError ResponseTooLargeError

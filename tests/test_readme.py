@@ -14,7 +14,7 @@ from pages import KEY
 
 import aioburki
 from aioburki import BurkiClient, _errors, cli
-from aioburki.sandbox import FAULTS, Sandbox, serve
+from aioburki.sandbox import DRIFTS, FAULTS, Sandbox, serve
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = Path(aioburki.__file__).parent
@@ -47,6 +47,9 @@ async def test_python_blocks_run(
     await asyncio.gather(server, return_exceptions=True)
     out = capsys.readouterr().out
     assert "794 PullReport(contacts=794" in out
+    plain, complete = re.findall(r"\d+ lost, \d+ requests, proof: \w+", out)
+    assert f"It prints `{plain}`, then `{complete}`." in README
+    assert "9999 [1250, 1250, 1250, 1250, 1250, 1250, 1250, 1250]" in out
     assert "HTTP 404: Campaign not found (campaign 7, page 1, 1 attempt). Check" in out
 
 
@@ -61,7 +64,8 @@ def test_commands_run(
         if arguments[0] == "contacts":
             assert cli.run([*arguments, "--sandbox"]) == 0
     assert (tmp_path / "failed.csv").exists()
-    assert len(COMMANDS) == 4
+    assert (tmp_path / "all.csv").exists()
+    assert len(COMMANDS) == 5
 
 
 def test_sandbox_command_uses_its_port(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,11 +101,11 @@ def test_settings_are_all_described() -> None:
         assert rows[name].strip() == str(parameters[name].default)
 
 
-def test_errors_and_faults_are_all_described() -> None:
-    """Each error and each fault is in the README."""
+def test_errors_faults_and_drifts_are_all_described() -> None:
+    """Each error, each fault and each kind of drift is in the README."""
     names = [name for name in vars(_errors) if name.endswith("Error")]
     assert not [name for name in names if f"`{name}`" not in README]
-    assert not [name for name in FAULTS if f"`{name}`" not in README]
+    assert not [name for name in (*FAULTS, *DRIFTS) if f"`{name}`" not in README]
 
 
 def test_readme_is_short() -> None:

@@ -15,6 +15,7 @@ RECIPES = sorted((ROOT / "tests" / "recipes").glob("*.py"))
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 OUTPUT = {
+    "divide_among_processes": ["8 ranges, each proved complete", "all lasting contacts: True"],
     "export_to_csv": ["794 rows with the columns id, phone_number, status,"],
     "mock_with_respx": ["1 contact, 1 request", "HTTP 401: Invalid key (campaign 42, page 1,"],
     "notebook_cells": [
@@ -28,6 +29,11 @@ OUTPUT = {
         "page 9: HTTP 429, waiting for 1.",
         "page 9 of 10, attempts: 3",
         "1000 contacts in 13 requests",
+    ],
+    "resume_after_a_crash": [
+        "crashed after 1000",
+        "crashed after 1750",
+        "0 contacts are missing",
     ],
     "test_your_code": ["3 passed"],
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from aioburki import Pagination
-from aioburki._page import Page
+from aioburki._page import Page, PageWindow
 from aioburki._paging.drift import DriftDetector
 
 
@@ -28,7 +28,9 @@ def sentences(*pages: Page[int], duplicates: int = 0) -> tuple[str, ...]:
     drift = DriftDetector("contact")
     for each in pages:
         length = len(each.items)
-        drift.record_page(each.pagination, length=length, rows=length)
+        drift.record_page(
+            PageWindow(each.pagination.page, 10), each.pagination, length=length, rows=length
+        )
     drift.record_end()
     return drift.sentences(duplicates)
 
@@ -87,7 +89,7 @@ def test_changed_page_size_is_reported() -> None:
 def test_totals_are_compared_only_at_the_end_of_the_list() -> None:
     """A pull that stops early reports no missing contacts."""
     drift = DriftDetector("contact")
-    drift.record_page(page(1, 10, 25).pagination, length=10, rows=10)
+    drift.record_page(PageWindow(1, 10), page(1, 10, 25).pagination, length=10, rows=10)
     assert drift.sentences(0) == ()
 
 

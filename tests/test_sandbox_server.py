@@ -80,3 +80,15 @@ async def test_port_in_use_is_an_error() -> None:
     async with BurkiClient(KEY, base_url=url, attempts=1) as burki:
         with pytest.raises(TransportError):
             await burki.contacts(42)
+
+
+async def test_moving_list_over_http() -> None:
+    """A list that drains, over HTTP and with faults, is pulled completely."""
+    sandbox = Sandbox(
+        2_000, order="-id", id_gaps=True, drift={"delete": 3}, faults={"reset": 0.1, "503": 0.1}
+    )
+    before = set(sandbox.ids())
+    async with served(sandbox) as url, BurkiClient(KEY, base_url=url, attempts=20) as burki:
+        contacts = await burki.contacts(42, per_page=50)
+    assert contacts.report.complete
+    assert not before.intersection(sandbox.ids()) - {each.id for each in contacts}

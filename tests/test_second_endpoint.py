@@ -14,8 +14,8 @@ from pages import KEY
 
 from aioburki import BurkiClient, NotFoundError, PageFetched, PullReport, ResponseDecodeError
 from aioburki._decoding import PageDecoder
+from aioburki._endpoint import Endpoint, ListQuery
 from aioburki._list_reader import ListReader
-from aioburki._requests import Endpoint, ListQuery
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.usefixtures("nothing_left")]
 
@@ -40,7 +40,7 @@ EXECUTIONS = Endpoint(
 
 def executions_of(burki: BurkiClient, campaign_id: int, per_page: int) -> ListReader[Execution]:
     return ListReader(
-        ListQuery(EXECUTIONS, campaign_id), per_page, None, burki._fetcher, burki._running
+        ListQuery(EXECUTIONS, campaign_id), per_page, None, True, burki._fetcher, burki._running
     )
 
 
@@ -92,10 +92,12 @@ async def test_second_endpoint_is_pulled_whole() -> None:
         assert await executions_of(burki, 7, 10).count() == 35
     assert [execution.id for execution in executions] == list(range(35, 0, -1))
     assert executions[0] == Execution(35, "done")
-    assert (report.contacts, report.pages, report.requests, report.retries) == (35, 4, 5, 1)
+    assert (report.contacts, report.pages, report.requests, report.retries) == (35, 4, 6, 1)
+    assert report.complete
+    assert report.probes == 1  # page 1 once more, because ids fall
     assert report.consistent
     assert server.asked[0] == "/api/v1/campaigns/7/executions?page=1&per_page=10"
-    assert sum(isinstance(event, PageFetched) for event in events) == 5
+    assert sum(isinstance(event, PageFetched) for event in events) == 6
 
 
 async def test_second_endpoint_has_the_same_errors() -> None:
@@ -114,7 +116,7 @@ async def test_second_endpoint_has_the_same_errors() -> None:
 
 
 async def test_second_endpoint_reports_what_moved(caplog: pytest.LogCaptureFixture) -> None:
-    """Its repeats are left out, and the drift names its own noun."""
+    """Its repeats are left out, and what moved is told in its own noun."""
     server = Server(5)
     server.change = {"id": 3}
     async with BurkiClient(KEY, transport=httpx.MockTransport(server)) as burki:

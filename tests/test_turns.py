@@ -13,9 +13,9 @@ import pytest
 import pytest_asyncio
 from pages import KEY, page
 
-from aioburki import BurkiClient, NotFoundError, ResponseDecodeError
-from aioburki._contacts import MAX_PER_TURN
+from aioburki import BurkiClient, PermissionDeniedError, ResponseDecodeError
 from aioburki._list_contacts import CONTACTS
+from aioburki._stream import MAX_PER_TURN
 
 pytestmark = [
     pytest.mark.asyncio,
@@ -37,7 +37,7 @@ class SimultaneousPages:
         if number > 1:
             await asyncio.sleep(1)
         if number == self.missing:
-            return httpx.Response(404)
+            return httpx.Response(403)
         return httpx.Response(200, json=page(number, 10, IDS))
 
     def client(self) -> BurkiClient:
@@ -188,7 +188,7 @@ async def test_pages_before_a_failed_page_are_delivered() -> None:
     """Pages before a failed page are delivered, even if they arrive in the same turn."""
     got: list[int] = []
     async with SimultaneousPages(missing=5).client() as burki:
-        with pytest.raises(NotFoundError, match="page 5"):
+        with pytest.raises(PermissionDeniedError, match="page 5"):
             async for contact in burki.contacts(42, per_page=10):
                 got.append(contact.id)
     assert got == list(range(1, 41))

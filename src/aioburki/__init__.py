@@ -1,7 +1,7 @@
 """The asyncio SDK that pulls every contact of a Burki campaign."""
 
 from ._client import BurkiClient
-from ._contacts import ContactList, Contacts, ContactStream
+from ._contacts import ContactList, Contacts
 from ._errors import (
     APIError,
     AuthenticationError,
@@ -10,6 +10,7 @@ from ._errors import (
     ClientClosedError,
     ConfigurationError,
     ConnectionFailedError,
+    IncompletePullError,
     NotFoundError,
     PermissionDeniedError,
     RateLimitError,
@@ -19,13 +20,16 @@ from ._errors import (
     ServerError,
     TransportError,
     UnexpectedResponseError,
+    UnorderedListError,
     UnprocessableError,
 )
 from ._events import Event, PageFetched, PauseStarted, RetryScheduled
 from ._models import Contact, ContactData, ContactPage, ContactStatus
 from ._page import Pagination
+from ._range import ContactRange
 from ._report import PullReport
 from ._serialize import to_dict
+from ._stream import ContactStream
 from ._version import __version__
 
 __all__ = [
@@ -41,10 +45,12 @@ __all__ = [
     "ContactData",
     "ContactList",
     "ContactPage",
+    "ContactRange",
     "ContactStatus",
     "ContactStream",
     "Contacts",
     "Event",
+    "IncompletePullError",
     "NotFoundError",
     "PageFetched",
     "Pagination",
@@ -59,6 +65,7 @@ __all__ = [
     "ServerError",
     "TransportError",
     "UnexpectedResponseError",
+    "UnorderedListError",
     "UnprocessableError",
     "__version__",
     "to_dict",

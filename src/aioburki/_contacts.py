@@ -5,53 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Generator, Iterable, Iterator
 from contextlib import aclosing
-from types import TracebackType
-from typing import Any, Self, SupportsIndex
+from typing import SupportsIndex
 
 import attrs
 
-from ._list_contacts import CONTACTS, MAX_PER_PAGE, known_status
-from ._list_reader import ListReader, StartedPull
-from ._models import Contact, ContactPage, ContactStatus
-from ._page import Page
-from ._paging import Prefetch
+from ._errors import ConfigurationError
+from ._list_reader import ListReader
+from ._models import Contact, ContactPage
+from ._range import ContactRange, bounds_of
 from ._report import PullReport
-from ._requests import Fetcher, ListQuery
+from ._stream import MAX_PER_TURN, ContactStream, contact_page
 from ._validation import whole_number
 
-# Contacts that are delivered before other tasks of the event loop run. Delivering so many takes a
-# small part of the time that decoding their page takes.
-MAX_PER_TURN = 100
-
-
-def contacts_of(
-    fetcher: Fetcher,
-    running: set[Prefetch[Any]],
-    campaign_id: SupportsIndex,
-    *,
-    status: ContactStatus | str | None,
-    per_page: SupportsIndex,
-    limit: SupportsIndex | None,
-) -> Contacts:
-    """Return the contacts of a campaign, for these arguments of `BurkiClient.contacts`.
-
-    Raises:
-        ConfigurationError: an argument is out of range or of the wrong type.
-    """
-    number = whole_number("campaign_id", campaign_id, low=1)
-    wanted = None if status is None else known_status(status)
-    return Contacts(
-        ListReader(
-            query=ListQuery(
-                CONTACTS, number, () if wanted is None else (("status", wanted.value),)
-            ),
-            per_page=whole_number("per_page", per_page, low=1, high=MAX_PER_PAGE),
-            limit=None if limit is None else whole_number("limit", limit, low=0),
-            fetcher=fetcher,
-            running=running,
-            matches=None if wanted is None else lambda contact: contact.status == wanted,
-        )
-    )
+MAX_PARTS = 10_000
 
 
 class ContactList(list[Contact]):
@@ -87,6 +53,8 @@ class Contacts:
     """
 
     _list: ListReader[Contact] = attrs.field(repr=False)
+    _range: ContactRange
+    _is_range: bool = attrs.field(default=False, kw_only=True, alias="is_range")
 
     def __await__(self) -> Generator[object, None, ContactList]:
         return self._collect().__await__()
@@ -109,14 +77,39 @@ class Contacts:
         """
         async with aclosing(self._list.start().pull) as pull:
             while (page := await pull.next_page()) is not None:
-                yield _contact_page(page)
+                yield contact_page(page)
+
+    @property
+    def range(self) -> ContactRange:
+        """What is read, as a range; that of a whole campaign has no bounds."""
+        return self._range
+
+    @property
+    def limit(self) -> int | None:
+        """Maximum number of contacts that a pull delivers; None for all."""
+        return self._list.limit
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether a pull reads until nothing can have been missed (``complete=True``)."""
+        return self._list.is_complete
+
+    def behind(self, rest: ContactRange, limit: int | None) -> Contacts:
+        """Return *rest*, a `ContactStream.rest` of these contacts, read with the same settings."""
+        reader = attrs.evolve(self._list, bounds=bounds_of(rest), order=rest.order, limit=limit)
+        return Contacts(reader, rest, is_range=True)
 
     def stream(self) -> ContactStream:
         """Return an ``async with`` block to iterate in; after it no task or request is left."""
-        return ContactStream(self._list.start())
+        return ContactStream(self._list.start(), self._range)
 
     async def count(self) -> int:
-        """Return how many contacts there are, at most ``limit``; one request of one contact."""
+        """Return how many contacts there are, at most ``limit``; one request of one contact.
+
+        Raises:
+            ConfigurationError: these are the contacts of a range, which has no count.
+        """
+        self._check_whole("count()")
         return await self._list.count()
 
     async def page(self, number: SupportsIndex) -> ContactPage:
@@ -126,21 +119,58 @@ class Contacts:
         sandbox returns an empty page.
 
         Raises:
-            ConfigurationError: *number* is no whole number of at least 1.
+            ConfigurationError: *number* is no whole number of at least 1, or these are the
+                contacts of a range, which has no pages of its own.
         """
-        return _contact_page(await self._list.page(whole_number("page", number, low=1)))
+        self._check_whole("page()")
+        return contact_page(await self._list.page(whole_number("page", number, low=1)))
+
+    async def split(self, n: SupportsIndex) -> list[ContactRange]:
+        """Return at most *n* ranges that together are the list, to be read by other workers.
+
+        They do not overlap, and each is read completely by itself, so that together they are
+        complete however the list moves meanwhile. A list of less than two pages is one range.
+        Sends *n* requests. ``limit`` does not apply.
+
+        Args:
+            n: maximum number of ranges, 1 … 10,000.
+
+        Raises:
+            ConfigurationError: *n* is out of range, or ``complete=False`` was given.
+            UnorderedListError: the list has no usable order.
+        """
+        parts = whole_number("n", n, low=1, high=MAX_PARTS)
+        if not self._list.is_complete:
+            raise ConfigurationError("split() needs complete=True")
+        order, places = await self._list.boundaries(parts)
+        whole = attrs.evolve(self._range, order=order)
+        if not places:
+            return [self._range]
+        ranges: list[ContactRange] = []
+        for key, offset in places:
+            ranges.append(attrs.evolve(whole, until=key, end=offset))
+            whole = attrs.evolve(whole, after=key, offset=offset)
+        return [*ranges, whole]
+
+    def _check_whole(self, what: str) -> None:
+        if self._is_range:
+            raise ConfigurationError(f"a range has no {what}: ask the contacts of the campaign")
 
     def __repr__(self) -> str:
-        query, limit = self._list.query, self._list.limit
-        filters = "".join(f", {name}={value!r}" for name, value in query.filters)
-        limited = "" if limit is None else f", limit={limit}"
-        return f"<Contacts of campaign {query.campaign_id}{filters}{limited}: await or async for>"
+        shown = ", ".join(f"{name}={value!r}" for name, value in self._arguments()[1:])
+        of = f"campaign {self._list.query.campaign_id}{shown and ', '}{shown}"
+        return f"<Contacts of {of}: await or async for>"
 
     def __rich_repr__(self) -> Iterator[tuple[str, object, object]]:
-        yield "campaign_id", self._list.query.campaign_id, None
-        for name, value in self._list.query.filters:
+        for name, value in self._arguments():
             yield name, value, None
-        yield "limit", self._list.limit, None
+
+    def _arguments(self) -> list[tuple[str, object]]:
+        """Return what is read, by name; what is None or the default is left out."""
+        query, part, limit = self._list.query, self._range, self._list.limit
+        given = {"after": part.after, "until": part.until, "limit": limit}
+        shown = [(name, value) for name, value in given.items() if value is not None]
+        return [("campaign_id", query.campaign_id), *query.filters, *shown]
 
     async def _collect(self) -> ContactList:
         contacts = ContactList()
@@ -150,74 +180,3 @@ class Contacts:
                 contacts.extend(page.items)
         contacts.report = started.report()
         return contacts
-
-
-def _contact_page(page: Page[Contact]) -> ContactPage:
-    return ContactPage(page.items, page.pagination)
-
-
-class ContactStream:
-    """Iterate over a pull inside ``async with``; after the block no task or request is left.
-
-    A stream is one pull: a second loop continues where the first ended, and several tasks that
-    iterate over it get each contact once between them. A failure is raised again by every further
-    call, and a deadline around a single `anext` loses no contact. `report` can be read at any time.
-    Iterating outside the block raises RuntimeError: ending at once would look like an empty list.
-    """
-
-    def __init__(self, started: StartedPull[Contact]) -> None:
-        self._started = started
-        self._pull = started.pull
-        self._rest: Iterator[Contact] = iter(())
-        self._asked_for = 0
-        self._refilling = asyncio.Lock()
-        self._is_open = False
-        self._was_open = False
-
-    @property
-    def report(self) -> PullReport:
-        """What the pull has done so far."""
-        return self._started.report()
-
-    async def __aenter__(self) -> Self:
-        if self._was_open:
-            raise RuntimeError("this stream has ended: call `stream()` for another one")
-        self._is_open = self._was_open = True
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._is_open = False
-        self._pull.fail(RuntimeError("the `async with` block of this stream was left"))
-        await self._pull.aclose()
-
-    def __aiter__(self) -> Self:
-        self._check_open()
-        return self
-
-    async def __anext__(self) -> Contact:
-        self._asked_for += 1
-        if self._asked_for % MAX_PER_TURN == 0:
-            await asyncio.sleep(0)  # here, where no contact is taken that a cancellation could lose
-        while True:
-            self._check_open()
-            for contact in self._rest:
-                return contact
-            async with self._refilling:  # several tasks may share a stream
-                for contact in self._rest:
-                    return contact
-                page = await self._pull.next_page()
-                if page is None:
-                    raise StopAsyncIteration
-                self._rest = iter(page.items)
-
-    def _check_open(self) -> None:
-        if not self._is_open:
-            raise RuntimeError("iterate over a stream inside its `async with` block")
-
-    def __repr__(self) -> str:
-        return f"<ContactStream: {self.report.contacts:,} contacts so far>"

@@ -5,6 +5,8 @@ They are raised as plain exceptions, never in an ``ExceptionGroup``.
 BurkiError
 ├── ConfigurationError (also ValueError)
 ├── ClientClosedError
+├── IncompletePullError
+├── UnorderedListError
 ├── TransportError
 │   ├── ConnectionFailedError
 │   └── RequestTimeoutError (also TimeoutError)
@@ -87,6 +89,42 @@ class ClientClosedError(BurkiError):
     """
 
     advice = "Make a new BurkiClient, or keep the work inside its `async with` block."
+
+
+class IncompletePullError(BurkiError):
+    """A pull is not proved complete; raised by `PullReport.raise_if_incomplete`.
+
+    Attributes:
+        report: the report of the pull.
+    """
+
+    advice = (
+        "Pull with complete=True, and again when the list moves less; a list without a usable "
+        "order is never proved complete."
+    )
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        report: Any = None,
+        campaign_id: int | None = None,
+        page: int | None = None,
+        attempts: int | None = None,
+    ) -> None:
+        super().__init__(message, campaign_id=campaign_id, page=page, attempts=attempts)
+        self.report = report
+
+
+class UnorderedListError(BurkiError):
+    """This list has no usable order, so no range of it can be made.
+
+    Raised by `ContactStream.rest` and `Contacts.split` if the contacts of a list are in the order
+    neither of their ids nor of their creation times, as where many share the time that the list is
+    sorted by.
+    """
+
+    advice = "Read it in one pull, without a range."
 
 
 class TransportError(BurkiError):

@@ -33,9 +33,10 @@ from ._decoding import (
     read_optional_text,
     read_text,
 )
+from ._endpoint import Endpoint, id_orders
 from ._errors import ConfigurationError
 from ._models import Contact, ContactData, ContactStatus
-from ._requests import Endpoint
+from ._paging import Column, SortOrder
 from ._validation import shown
 
 # The API's reference page: per_page is 50 by default and 1,000 at most.
@@ -238,9 +239,23 @@ def _make_aware(row: _Row | _LooseRow[Any]) -> None:
 _read_rows = msgspec.json.Decoder(list[_Row]).decode
 _read_naive_rows = msgspec.json.Decoder(list[_NaiveRow]).decode
 
+
+_id, _created_at = attrgetter("id"), attrgetter("created_at")
+_CREATED: tuple[Column[Contact], ...] = (_created_at, _id)
+
+# The API states no order. These are what such lists are sorted by.
+_ORDERS: tuple[SortOrder[Contact], ...] = (
+    *id_orders(_id),
+    SortOrder("created_at,id", _CREATED),
+    SortOrder("-created_at,-id", _CREATED, is_falling=True),
+    SortOrder("created_at,-id", _CREATED, is_mixed=True),
+    SortOrder("-created_at,id", _CREATED, is_falling=True, is_mixed=True),
+)
+
 CONTACTS = Endpoint(
     path="/api/v1/campaigns/{campaign_id}/contacts",
     noun="contact",
     decoder=PageDecoder("contacts", Contact, hook=_contact_hook, rows=_ContactRowReader()),
-    key=attrgetter("id"),
+    key=_id,
+    orders=_ORDERS,
 )

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import aclosing
 from functools import partial
 from typing import Any, Generic, TypeVar
 
 import attrs
 
+from ._endpoint import ListQuery
+from ._errors import NotFoundError, UnorderedListError
 from ._page import Page, PageWindow
-from ._paging import Prefetch, Pull, PullOptions
+from ._paging import Bounds, Key, Prefetch, Pull, PullOptions, SortOrder, window_near
 from ._report import PullReport
-from ._requests import Fetcher, ListQuery, RequestStats
+from ._requests import Fetcher, RequestStats
 
 T = TypeVar("T")
+Fetched = TypeVar("Fetched")
 
 # Enough that one slow page does not leave the other slots without work before it is delivered.
 PAGES_AHEAD_PER_SLOT = 4
+
+# A complete pull fixes a window when its request starts, so that few may wait for a slot. In an
+# outage each page has so many attempts; the trials of a minute are shared by four pages.
+MIN_REQUESTED = 4
 
 
 @attrs.frozen
@@ -26,6 +34,7 @@ class StartedPull(Generic[T]):
 
     pull: Pull[T]
     stats: RequestStats
+    is_complete: bool
 
     def report(self) -> PullReport:
         """Return what the pull has done so far."""
@@ -40,6 +49,9 @@ class StartedPull(Generic[T]):
             elapsed=progress.elapsed,
             waited=stats.waited,
             drift=progress.changes(),
+            proof=progress.proof,
+            probes=progress.probes,
+            missing=progress.missing,
         )
 
 
@@ -51,32 +63,52 @@ class ListReader(Generic[T]):
         query: the list to read.
         per_page: items in one request.
         limit: maximum number of items; None for all.
+        is_complete: whether a pull reads until nothing can have been missed.
         fetcher: sends the requests.
         running: the pulls of the client, so that it can end them.
         matches: returns whether an item passes the query's filter; None for no filter.
+        bounds: the part of the list to read; None for all of it.
+        order: the name of the order that *bounds* are in; empty for any order.
     """
 
     query: ListQuery[T]
     per_page: int
     limit: int | None
+    is_complete: bool
     fetcher: Fetcher
     running: set[Prefetch[Any]]
     matches: Callable[[T], bool] | None = None
+    bounds: Bounds | None = None
+    order: str = ""
+
+    @property
+    def orders(self) -> Sequence[SortOrder[T]]:
+        """The orders that the list may have; of a range, its own."""
+        orders = self.query.endpoint.orders
+        return [each for each in orders if not self.order or each.name == self.order]
 
     def start(self) -> StartedPull[T]:
         """Return a new pull; nothing is sent before its first page is asked for."""
         endpoint, stats = self.query.endpoint, RequestStats()
+        slots, ahead = self.fetcher.concurrency, PAGES_AHEAD_PER_SLOT * self.fetcher.concurrency
         options = PullOptions(
             name=f"campaign {self.query.campaign_id}",
             noun=endpoint.noun,
             key=endpoint.key,
             per_page=self.per_page,
             limit=self.limit,
-            ahead=PAGES_AHEAD_PER_SLOT * self.fetcher.concurrency,
+            ahead=ahead,
+            requested=max(slots, MIN_REQUESTED) if self.is_complete else ahead,
+            waiting=lambda: stats.waiting,
+            orders=self.orders if self.is_complete else (),
+            bounds=self.bounds,
             matches=self.matches,
         )
-        fetch = partial(self.fetcher.fetch, self.query, stats=stats)
-        return StartedPull(Pull(options, fetch, self.running), stats)
+        # A page past the end of a list that shrinks may be 404.
+        fetch = partial(self._fetch_or_none if self.is_complete else self._fetch, stats)
+        pull = Pull(options, fetch, self.running)
+        stats.on_wait = partial(_request_more, weakref.ref(pull))
+        return StartedPull(pull, stats, self.is_complete)
 
     async def count(self) -> int:
         """Return how many items there are, at most `limit`; one request of one item."""
@@ -88,17 +120,129 @@ class ListReader(Generic[T]):
         """Return page *number*, from 1, as the server has it now; one request."""
         return await self._fetch_one(PageWindow(page=number, per_page=self.per_page))
 
+    async def boundaries(self, parts: int) -> tuple[str, list[tuple[Key, int]]]:
+        """Return an order of the list, and keys that divide it into *parts* of about equal size.
+
+        Sends *parts* requests: page 1, or the first page of a range, and one of one item for each
+        boundary. Returns fewer keys, down to none, for a list that is short or has moved. Any keys
+        divide the list; where they were read only says how large the parts are.
+
+        Raises:
+            UnorderedListError: the list has no usable order.
+        """
+        bounds = Bounds() if self.bounds is None else self.bounds
+        fetch = partial(self._fetch_or_none, RequestStats())
+        window = window_near(bounds.offset, self.per_page, 1)
+        [first] = await self._fetch_all([window], fetch)
+        items = () if first is None else first.items
+        if self.bounds is None and first is not None and first.pagination.total_items <= len(items):
+            return "", []  # one page is complete in any order
+        offsets: list[int] = []
+        if first is not None:
+            pagination = first.pagination
+            # The server may allow only smaller pages.
+            size = pagination.per_page if pagination.per_page < window.per_page else self.per_page
+            offsets = _offsets(bounds, pagination.total_items, size, parts)
+        windows = [PageWindow(page=offset, per_page=1) for offset in offsets]
+        pages = await self._fetch_all(windows, fetch)
+        found = [
+            (page.items[0], offset)
+            for page, offset in zip(pages, offsets, strict=True)
+            if page is not None and page.items
+        ]
+        for order in self.orders:
+            keys = order.keys(items)
+            places = order.keys([item for item, _ in found])
+            if keys is None or places is None or not order.is_sorted(keys):
+                continue
+            # A range has its order already; it may be shorter than the list moves between reads.
+            if self.bounds is not None or _is_mostly_rising(order, [*keys[:1], *places]):
+                places_at = [(key, at) for key, (_, at) in zip(places, found, strict=True)]
+                return order.name, _in_order(order, places_at, bounds)
+        raise UnorderedListError(
+            f"the list of campaign {self.query.campaign_id} is in no order that its "
+            f"{self.query.endpoint.noun}s show",
+            campaign_id=self.query.campaign_id,
+        )
+
+    async def _fetch(self, stats: RequestStats, window: PageWindow) -> Page[T]:
+        return await self.fetcher.fetch(self.query, window, stats=stats)
+
+    async def _fetch_or_none(self, stats: RequestStats, window: PageWindow) -> Page[T] | None:
+        """Return a page; None if it is 404 and not page 1."""
+        try:
+            return await self._fetch(stats, window)
+        except NotFoundError:
+            if window.page == 1:
+                raise
+            return None
+
     async def _fetch_one(self, window: PageWindow) -> Page[T]:
-        # In a task of its own, so that closing the client ends it like any pull.
-        windows = iter((window,))
-        fetch = partial(self.fetcher.fetch, self.query, stats=RequestStats())
-        prefetch = Prefetch(fetch, lambda: next(windows, None), 1)
+        [page] = await self._fetch_all([window], partial(self._fetch, RequestStats()))
+        return page
+
+    async def _fetch_all(
+        self,
+        wanted: Sequence[PageWindow],
+        fetch: Callable[[PageWindow], Coroutine[Any, Any, Fetched]],
+    ) -> list[Fetched]:
+        """Return the pages at these windows, in tasks, so that closing the client ends them."""
+
+        async def fetch_in_tuple(window: PageWindow) -> tuple[Fetched]:
+            return (await fetch(window),)
+
+        windows = iter(wanted)
+        prefetch = Prefetch(fetch_in_tuple, lambda: next(windows, None), max(1, len(wanted)))
+        pages: list[Fetched] = []
         self.running.add(prefetch)
         try:
             async with aclosing(prefetch):
                 prefetch.top_up()
-                page = await prefetch.next()
+                while (fetched := await prefetch.next()) is not None:
+                    pages += fetched
         finally:
             self.running.discard(prefetch)
-        assert page is not None
-        return page
+        return pages
+
+
+def _offsets(bounds: Bounds, total: int, size: int, parts: int) -> list[int]:
+    """Return the offsets that divide a list of *total* items, or its part, into *parts*.
+
+    It is not divided if it is no longer than a page of *size*.
+    """
+    end = min(bounds.end, total) if bounds.end else total
+    length = end - bounds.offset
+    if length <= size:
+        return []
+    parts = min(parts, length)
+    return [bounds.offset + part * length // parts for part in range(1, parts)]
+
+
+def _is_mostly_rising(order: SortOrder[Any], keys: Sequence[Key]) -> bool:
+    """Return whether *keys*, read one by one from a list, rise as a whole.
+
+    Neighbours may have changed places, because the list moves between two reads. So each key is
+    compared with the one half of the list later; of these, less than a quarter may come before it.
+    """
+    later = keys[max(1, len(keys) // 2) :]
+    early = sum(order.is_behind(one, other) for one, other in zip(keys, later, strict=False))
+    return not early or 4 * early < len(later)
+
+
+def _in_order(
+    order: SortOrder[Any], places: Sequence[tuple[Key, int]], bounds: Bounds
+) -> list[tuple[Key, int]]:
+    """Return *places*, keys and their offsets, sorted, without repeats, and inside *bounds*."""
+    offsets = dict(places)
+    return [
+        (key, offsets[key])
+        for key in sorted(offsets, reverse=order.is_falling)
+        if (bounds.after is None or order.is_behind(key, bounds.after))
+        and (bounds.until is None or order.is_behind(bounds.until, key))
+    ]
+
+
+def _request_more(pull: weakref.ref[Pull[Any]]) -> None:
+    """Request further pages of *pull*, unless it is gone; the reference is weak against cycles."""
+    if (alive := pull()) is not None:
+        alive.request_more()

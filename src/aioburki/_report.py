@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import attrs
+
+from ._errors import IncompletePullError
 
 
 @attrs.frozen(kw_only=True)
@@ -22,6 +26,13 @@ class PullReport:
         drift: the changes of the list that were seen, one sentence each.
         consistent: whether `drift` is empty. True is no proof: a removal plus an addition
             between two pages leaves the counts unchanged.
+        complete: whether it is proved that no contact that was in the list throughout is missing
+            (with ``limit``: from those delivered). False before the end of a pull.
+        proof: what proves it: ``"single page"``, the list was one answer; ``"coverage"``, every
+            interval of the list's sort key was read; ``"count"``, as many distinct contacts as
+            the server counts, which never changed (no proof, `complete` is False); ``"none"``.
+        probes: requests sent to find contacts between two pages, or to read the list again.
+        missing: how many more contacts the server counts than were delivered; 0 where proved.
     """
 
     contacts: int = 0
@@ -33,6 +44,29 @@ class PullReport:
     elapsed: float = 0.0
     waited: float = 0.0
     drift: tuple[str, ...] = ()
+    proof: Literal["single page", "coverage", "count", "none"] = "none"
+    probes: int = 0
+    missing: int = 0
     consistent: bool = attrs.field(
         init=False, default=attrs.Factory(lambda report: not report.drift, takes_self=True)
     )
+    complete: bool = attrs.field(
+        init=False,
+        default=attrs.Factory(
+            lambda report: report.proof in ("single page", "coverage"), takes_self=True
+        ),
+    )
+
+    def raise_if_incomplete(self) -> None:
+        """Return if `complete` is True.
+
+        Raises:
+            IncompletePullError: it is not proved that every contact was delivered.
+        """
+        if not self.complete:
+            missing = f"; the server counts {self.missing:,} more" if self.missing else ""
+            raise IncompletePullError(
+                f"{self.contacts:,} contacts were delivered, but it is not proved that these are "
+                f"all (proof: {self.proof}{missing})",
+                report=self,
+            )

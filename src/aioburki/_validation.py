@@ -54,6 +54,13 @@ def requests_per_second(name: str, value: float | None) -> float | None:
     )
 
 
+def flag(name: str, value: bool) -> bool:
+    """Return *value* if it is True or False, or raise `ConfigurationError`."""
+    if isinstance(value, bool):
+        return value
+    raise ConfigurationError(f"{name} must be True or False, not {shown(value)}")
+
+
 def shown(value: object) -> str:
     """Return the text for a refused value in an error message: a number itself, else the type."""
     if value is None or isinstance(value, int | float):

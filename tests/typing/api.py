@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from datetime import datetime
-from typing import Any, assert_type
+from typing import Any, Literal, assert_type
 
 from aioburki import (
     BurkiClient,
@@ -12,14 +12,17 @@ from aioburki import (
     ContactData,
     ContactList,
     ContactPage,
+    ContactRange,
     Contacts,
     ContactStatus,
     Event,
+    IncompletePullError,
     Pagination,
     PullReport,
     RateLimitError,
     to_dict,
 )
+from aioburki.sandbox import Sandbox, parse_drift
 
 
 def listen(event: Event) -> None:
@@ -42,8 +45,15 @@ async def pull(burki: BurkiClient) -> None:
         async for contact in stream:
             assert_type(contact, Contact)
         assert_type(stream.report, PullReport)
+        assert_type(stream.rest, ContactRange | None)
     assert_type(await contacts.count(), int)
     assert_type(await contacts.page(3), ContactPage)
+    parts = await contacts.split(8)
+    assert_type(parts, list[ContactRange])
+    assert_type(burki.contacts(parts[0], per_page=500, limit=10), Contacts)
+    assert_type(burki.contacts(str(parts[0])), Contacts)
+    assert_type(ContactRange.parse(str(parts[0])), ContactRange)
+    burki.contacts(42, complete=False)
 
 
 def look(contact: Contact, page: ContactPage, report: PullReport, error: RateLimitError) -> None:
@@ -59,6 +69,12 @@ def look(contact: Contact, page: ContactPage, report: PullReport, error: RateLim
     assert_type(page.pagination, Pagination)
     assert_type(report.drift, tuple[str, ...])
     assert_type(report.consistent, bool)
+    assert_type(report.complete, bool)
+    assert_type(report.proof, Literal["single page", "coverage", "count", "none"])
+    assert_type(report.missing, int)
+    assert_type(report.probes, int)
+    report.raise_if_incomplete()
+    assert_type(IncompletePullError("all?", report=report).campaign_id, int | None)
     assert_type(error.retry_after, float | None)
     assert_type(error.page, int | None)
     assert_type(to_dict(contact), dict[str, Any])
@@ -77,3 +93,6 @@ def make() -> None:
         on_event=listen,
     )
     BurkiClient("key", concurrency="8")  # type: ignore[arg-type]
+    Sandbox(100, order="touched", id_gaps=True, drift={"leave": 4, "delete": 0.5})
+    Sandbox(100, order="-id", drift=parse_drift("leave=4"))
+    Sandbox(100, order="name")  # type: ignore[arg-type]

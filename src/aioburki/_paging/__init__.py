@@ -1,13 +1,33 @@
 """What to read next, and when everything has been read.
 
-`pull` delivers the pages of one list in order, `planner` decides which windows to ask for,
-`prefetch` fetches them concurrently, `seen_ids` finds repeats, `drift` finds changes of the list.
-Knows no HTTP, and of an item only its key.
+`pull` delivers the pages of one list in order, through `prefetch`, which fetches them concurrently.
+There are two ways to read: `plain_reading` (`planner`: pages 1 … total_pages), and
+`complete_reading` (`coverage`: pages joined in the order of their keys at the `frontier`, `seam`s
+closed by probes, `order` found from the pages, `windows` of free size; `sweeps` where a list has no
+usable order). `seen_ids` finds repeats, `drift` describes what moved. Knows no HTTP, and of an item
+only its keys.
 """
 
 from __future__ import annotations
 
+from .frontier import Bounds
+from .order import Column, Key, SortOrder
 from .prefetch import Prefetch
 from .pull import Pull, PullOptions, PullProgress
+from .reading import Proof
+from .seen_ids import SeenIds
+from .windows import window_near
 
-__all__ = ["Prefetch", "Pull", "PullOptions", "PullProgress"]
+__all__ = [
+    "Bounds",
+    "Column",
+    "Key",
+    "Prefetch",
+    "Proof",
+    "Pull",
+    "PullOptions",
+    "PullProgress",
+    "SeenIds",
+    "SortOrder",
+    "window_near",
+]

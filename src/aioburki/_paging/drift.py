@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .._page import Pagination
+from .._page import PageWindow, Pagination
 
 MAX_NAMED_PAGES = 5
 
@@ -20,31 +20,42 @@ class DriftDetector:
         self._lowest = self._highest = self._latest = 0
         self._most_pages = 0
         self._rows = 0
+        self._largest = 0
         self._uneven: list[int] = []  # the first `MAX_NAMED_PAGES` of them
         self._uneven_count = 0
         self._resized = False
         self._complete = False
         self.status_mismatches = 0
         """Items whose status is not the requested one."""
+        self.has_shifted = False
+        """Whether neighbouring pages shared more or fewer items than planned."""
 
-    def record_page(self, pagination: Pagination, *, length: int, rows: int) -> None:
+    def record_page(
+        self, window: PageWindow, pagination: Pagination, *, length: int, rows: int
+    ) -> None:
         """Record the next page in order.
 
         Args:
+            window: the window that was requested.
             pagination: its pagination.
             length: its number of items.
-            rows: how many of them count for the sum of all pages.
+            rows: how many of them are added to the sum of all pages.
         """
         if self._first is None:
             self._first = pagination
             self._lowest = self._highest = pagination.total_items
+            if pagination.per_page < window.per_page:  # the server allows no larger pages
+                self._largest = pagination.per_page
         first = self._first
         self._lowest = min(self._lowest, pagination.total_items)
         self._highest = max(self._highest, pagination.total_items)
         self._latest = pagination.total_items
-        self._most_pages = max(self._most_pages, pagination.total_pages)
+        if pagination.per_page == first.per_page:
+            self._most_pages = max(self._most_pages, pagination.total_pages)
         self._rows += rows
-        self._resized = self._resized or pagination.per_page != first.per_page
+        self._resized |= pagination.per_page != min(
+            window.per_page, self._largest or window.per_page
+        )
         before = (pagination.page - 1) * pagination.per_page
         if length != max(0, min(pagination.per_page, pagination.total_items - before)):
             self._uneven_count += 1
@@ -60,9 +71,10 @@ class DriftDetector:
         Args:
             duplicates: items that were left out because they had been delivered already.
         """
-        if self._first is None:
-            return ()
-        first, noun = self._first, self._noun
+        return () if self._first is None else tuple(self._changes(self._first, duplicates))
+
+    def _changes(self, first: Pagination, duplicates: int) -> list[str]:
+        noun = self._noun
         changes: list[str] = []
         fitting = -(-first.total_items // first.per_page)
         if first.total_pages not in (fitting, max(1, fitting)):
@@ -91,13 +103,15 @@ class DriftDetector:
             changes.append(f"{pages} did not hold as many {noun}s as announced")
         if self._resized:
             changes.append("the server changed its page size between pages")
-        if self._complete and self._rows - duplicates != self._latest:
-            received = self._rows - duplicates
+        received = self._rows - duplicates
+        if self._complete and received != self._latest:
             were = "was" if received == 1 else "were"
             changes.append(
                 f"{_count(received, noun)} {were} received, the server counted {self._latest:,}"
             )
-        return tuple(changes)
+        if self.has_shifted and not changes:
+            changes.append(f"{noun}s left or entered between pages, and the count stayed the same")
+        return changes
 
 
 def _count(number: int, noun: str) -> str:

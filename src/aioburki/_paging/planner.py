@@ -32,7 +32,7 @@ class Planner:
         self._end_of_need = 1 if limit is None or limit > 0 else 0
         self._fruitless = 0  # pages in a row without a new item
         self._most_items = 0
-        self._items_when_asked: dict[int, int] = {}
+        self._items_when_requested: dict[int, int] = {}
         self._second_readings: set[int] = set()
 
     def next_window(self) -> PageWindow | None:
@@ -54,35 +54,40 @@ class Planner:
             new: items on it that no page before had.
             delivered: items delivered so far.
         """
-        said = page.pagination
-        items_when_asked = self._items_when_asked.pop(said.page)
-        self._most_items = max(self._most_items, said.total_items)
+        pagination = page.pagination
+        items_when_requested = self._items_when_requested.pop(pagination.page)
+        self._most_items = max(self._most_items, pagination.total_items)
         self._fruitless = 0 if new else self._fruitless + 1
         if self._fruitless < MAX_FRUITLESS_PAGES:
-            self._end_of_list = max(self._end_of_list, said.total_pages)
-        if said.has_next and new:
+            self._end_of_list = max(self._end_of_list, pagination.total_pages)
+        if pagination.has_next and new:
             # `new` ends the pull of a server that always announces a next page.
-            self._end_of_list = max(self._end_of_list, said.page + 1)
+            self._end_of_list = max(self._end_of_list, pagination.page + 1)
         missing = None if self._limit is None else self._limit - delivered
         if missing is None:
             self._end_of_need = self._end_of_list
         else:
-            self._end_of_need = said.page + -(-max(0, missing) // said.per_page)
-        if missing != 0 and self._has_filled_up_since(page, items_when_asked):
-            self._second_readings.add(said.page)
-            return self._window(said.page)
+            self._end_of_need = pagination.page + -(-max(0, missing) // pagination.per_page)
+        if missing != 0 and self._has_filled_up_since(page, items_when_requested):
+            self._second_readings.add(pagination.page)
+            return self._window(pagination.page)
         return None
 
-    def _has_filled_up_since(self, page: Page[Any], items_when_asked: int) -> bool:
-        said, length = page.pagination, len(page.items)
-        if said.page in self._second_readings:
+    def _has_filled_up_since(self, page: Page[Any], items_when_requested: int) -> bool:
+        pagination, length = page.pagination, len(page.items)
+        if pagination.page in self._second_readings:
             return False
-        was_end = said.page >= said.total_pages and not said.has_next
-        is_short = length < said.per_page
-        others_count_more = self._most_items > max(items_when_asked, said.total_items)
+        was_end = pagination.page >= pagination.total_pages and not pagination.has_next
+        is_short = length < pagination.per_page
+        others_count_more = self._most_items > max(items_when_requested, pagination.total_items)
         # Rows and count may come from two statements, with an import between them.
-        announced = min(said.per_page, said.total_items - (said.page - 1) * said.per_page)
-        itself_counts_more = length < announced and 0 < items_when_asked < said.total_items
+        announced = min(
+            pagination.per_page,
+            pagination.total_items - (pagination.page - 1) * pagination.per_page,
+        )
+        itself_counts_more = (
+            length < announced and 0 < items_when_requested < pagination.total_items
+        )
         return (was_end and is_short and others_count_more) or itself_counts_more
 
     def is_second_reading(self, page: int) -> bool:
@@ -95,5 +100,5 @@ class Planner:
         return self._next > self._end_of_list
 
     def _window(self, page: int) -> PageWindow:
-        self._items_when_asked[page] = self._most_items
+        self._items_when_requested[page] = self._most_items
         return PageWindow(page=page, per_page=self._per_page)

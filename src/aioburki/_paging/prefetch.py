@@ -28,6 +28,9 @@ class Prefetch(Generic[T]):
         fetch: returns the page at a window.
         next_window: returns the next window, or None if none is known now.
         ahead: maximum number of pages that are requested or waiting to be delivered.
+        requested: maximum number of pages that are requested; *ahead* by default. A window is
+            fixed when its request starts, so that less than *ahead* lets it follow the list.
+        waiting: returns how many of these wait until they are requested again; they do not count.
     """
 
     def __init__(
@@ -35,16 +38,27 @@ class Prefetch(Generic[T]):
         fetch: Callable[[PageWindow], Coroutine[Any, Any, T]],
         next_window: Callable[[], PageWindow | None],
         ahead: int,
+        requested: int | None = None,
+        waiting: Callable[[], int] = lambda: 0,
     ) -> None:
         self._fetch = fetch
         self._next_window = next_window
         self._ahead = ahead
+        self._max_requested = ahead if requested is None else requested
+        self._requested = 0
+        self._waiting = waiting
+        self._is_closed = False
         self._tasks: deque[asyncio.Task[T | None]] = deque()
         self._failure: Exception | None = None
 
     def top_up(self) -> None:
         """Start fetching until *ahead* pages are requested or waiting to be delivered."""
-        while len(self._tasks) < self._ahead and self._failure is None:
+        while (
+            len(self._tasks) < self._ahead
+            and self._requested - self._waiting() < self._max_requested
+            and self._failure is None
+            and not self._is_closed
+        ):
             window = self._next_window()
             if window is None:
                 return
@@ -91,6 +105,7 @@ class Prefetch(Generic[T]):
 
         A cancellation meanwhile is raised afterwards, not before.
         """
+        self._is_closed = True
         self._cancel_tasks()
         interruption: asyncio.CancelledError | None = None
         while unfinished := [task for task in self._tasks if not task.done()]:
@@ -103,8 +118,16 @@ class Prefetch(Generic[T]):
             raise interruption
 
     def _start(self, window: PageWindow) -> asyncio.Task[T | None]:
+        self._requested += 1
         name = f"aioburki page {window.page}"
-        return asyncio.create_task(self._fetch_or_fail(window), name=name)
+        task = asyncio.create_task(self._fetch_or_fail(window), name=name)
+        task.add_done_callback(self._end)
+        return task
+
+    def _end(self, _task: asyncio.Task[T | None]) -> None:
+        self._requested -= 1
+        if self._max_requested < self._ahead:
+            self.top_up()
 
     async def _fetch_or_fail(self, window: PageWindow) -> T | None:
         try:

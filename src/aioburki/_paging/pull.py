@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections import deque
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Generic, TypeVar
 
 import attrs
 
 from .._page import Page, PageWindow
+from .complete_reading import CompleteReading
 from .drift import DriftDetector
-from .planner import Planner
+from .frontier import Bounds
+from .order import SortOrder
+from .plain_reading import PlainReading
 from .prefetch import Prefetch
-from .seen_ids import SeenIds
+from .reading import Proof, Reading
 
 logger = logging.getLogger("aioburki")
 
@@ -31,7 +35,12 @@ class PullOptions(Generic[T]):
         per_page: items in one request.
         limit: maximum number of items to deliver; None for all.
         ahead: maximum number of pages that are requested or waiting to be delivered.
-        matches: returns whether an item passes the filter that was asked for; None for no filter.
+        requested: maximum number of pages that are requested.
+        waiting: returns how many of these wait until they are requested again.
+        orders: the orders that the list may have, the preferred one first; empty for a plain
+            pull, which proves nothing.
+        bounds: the part of the list to read; None for all of it.
+        matches: returns whether an item passes the filter that was requested; None for no filter.
     """
 
     name: str
@@ -40,6 +49,10 @@ class PullOptions(Generic[T]):
     per_page: int
     limit: int | None
     ahead: int
+    requested: int
+    waiting: Callable[[], int]
+    orders: Sequence[SortOrder[T]] = ()
+    bounds: Bounds | None = None
     matches: Callable[[T], bool] | None = None
 
 
@@ -50,6 +63,9 @@ class PullProgress:
         self.items = 0
         self.duplicates = 0
         self.pages = 0
+        self.probes = 0
+        self.proof: Proof = "none"
+        self.missing = 0
         self.drift = DriftDetector(noun)
         self._clock: Callable[[], float] | None = None
         self._started = 0.0
@@ -87,7 +103,7 @@ class Pull(Generic[T]):
 
     Args:
         options: what to read, and how.
-        fetch: returns the page at a window, or raises; called concurrently.
+        fetch: returns the page at a window, None for no such page, or raises; called concurrently.
         running: the pulls of one client, to which this one belongs from its first page until it
             is closed.
     """
@@ -95,15 +111,25 @@ class Pull(Generic[T]):
     def __init__(
         self,
         options: PullOptions[T],
-        fetch: Callable[[PageWindow], Coroutine[Any, Any, Page[T]]],
+        fetch: Callable[[PageWindow], Coroutine[Any, Any, Page[T] | None]],
         running: set[Prefetch[Any]],
     ) -> None:
         self.progress = PullProgress(options.noun)
         self._options = options
         self._running = running
-        self._planner = Planner(options.per_page, options.limit)
-        self._seen = SeenIds()
-        self._prefetch = Prefetch(fetch, self._planner.next_window, options.ahead)
+        self._reading = _reading(options, self.progress.drift)
+        self._ready: deque[Page[T]] = deque()
+
+        async def fetch_window(window: PageWindow) -> tuple[PageWindow, Page[T] | None]:
+            return window, await fetch(window)
+
+        self._prefetch = Prefetch(
+            fetch_window,
+            self._reading.next_window,
+            options.ahead,
+            options.requested,
+            options.waiting,
+        )
 
     async def next_page(self) -> Page[T] | None:
         """Return the next page, or None after the last; may be cancelled and called again.
@@ -115,53 +141,110 @@ class Pull(Generic[T]):
             self.progress.start()
             self._running.add(self._prefetch)
             self._prefetch.top_up()
-        page = await self._prefetch.next()
-        if page is None:
-            if self._planner.reached_end:
-                self.progress.drift.record_end()
-            return None
-        page = self._deliver(page)
-        self._prefetch.top_up()
+        while not self._ready:
+            fetched = None if self._reading.is_done else await self._prefetch.next()
+            if fetched is None:
+                if self._reading.reached_end:
+                    self.progress.drift.record_end()
+                self._update_progress()
+                return None
+            self._record(*fetched)
+        page = self._ready.popleft()
+        self.progress.pages += 1
+        self.progress.items += len(page.items)
         return page
 
+    def request_more(self) -> None:
+        """Request further pages, if more may be requested now."""
+        self._prefetch.top_up()
+
     def fail(self, failure: Exception) -> None:
-        """Stop; `next_page` raises *failure* after the pages that had come."""
+        """Stop; `next_page` raises *failure* after the pages that were fetched before."""
         self._prefetch.fail(failure)
 
     async def aclose(self) -> None:
         """End the pull: warn once if the list moved, return when all tasks have ended."""
         self.progress.end()
-        self._warn_of_drift()
+        self._warn()
         try:
             await self._prefetch.aclose()
         finally:  # all tasks have ended, even if this call was cancelled meanwhile
             self._running.discard(self._prefetch)
 
-    def _deliver(self, page: Page[T]) -> Page[T]:
-        """Record the next page in order; return it without repeats and cut to the limit."""
-        progress, options = self.progress, self._options
-        is_second_reading = self._planner.is_second_reading(page.pagination.page)
-        flags = self._seen.add([options.key(item) for item in page.items])
-        items = page.items
-        if repeats := flags.count(False):
-            items = tuple(item for item, is_new in zip(items, flags, strict=True) if is_new)
-        new = len(items)
-        if options.limit is not None:
-            items = items[: options.limit - progress.items]
-        progress.pages += 1
-        progress.items += len(items)
-        # A second reading repeats items by itself; that is no change of the list.
-        progress.duplicates += 0 if is_second_reading else repeats
-        length = len(page.items)
-        rows = new if is_second_reading else length
-        progress.drift.record_page(page.pagination, length=length, rows=rows)
-        if options.matches is not None:
-            progress.drift.status_mismatches += sum(not options.matches(item) for item in items)
-        again = self._planner.record_page(page, new=new, delivered=progress.items)
-        if again is not None:
-            self._prefetch.fetch_next(again)
-        return page if items is page.items else Page(items, page.pagination)
+    @property
+    def is_finished(self) -> bool:
+        """Whether everything has been delivered, and nothing was left out for a limit."""
+        return not self._ready and self._reading.is_finished
 
-    def _warn_of_drift(self) -> None:
-        if changes := self.progress.changes():
-            logger.warning("%s moved while it was read: %s", self._options.name, "; ".join(changes))
+    @property
+    def has_gaps(self) -> bool:
+        """Whether items may have been missed so far."""
+        return self._reading.has_gaps
+
+    def position(self, item: T, untaken: int) -> tuple[str, Bounds] | None:
+        """Return the order of the list, and the part of it that is behind *item*.
+
+        None where the list has no usable order.
+
+        Args:
+            item: the last item that the consumer has taken.
+            untaken: items of the page that was delivered last that the consumer has not taken.
+        """
+        order = self._reading.order
+        keys = None if order is None else order.keys([item])
+        if order is None or keys is None:
+            return None
+        untaken += sum(len(page.items) for page in self._ready)
+        bounds = Bounds() if self._options.bounds is None else self._options.bounds
+        offset = max(0, self._reading.offset - untaken)
+        return order.name, attrs.evolve(bounds, after=keys[0], offset=offset)
+
+    def _record(self, window: PageWindow, page: Page[T] | None) -> None:
+        reading, progress = self._reading, self.progress
+        ready = reading.record(window, page)
+        self._ready.extend(ready)
+        if self._options.matches is not None:
+            matches = self._options.matches
+            progress.drift.status_mismatches += sum(
+                not matches(item) for each in ready for item in each.items
+            )
+        if (urgent := reading.urgent_window()) is not None:
+            self._prefetch.fetch_next(urgent)
+        if not reading.is_done:
+            self._prefetch.top_up()
+        self._update_progress()
+
+    def _update_progress(self) -> None:
+        reading, progress = self._reading, self.progress
+        progress.duplicates = reading.duplicates
+        progress.probes, progress.proof = reading.probes, reading.proof
+        progress.missing = reading.missing
+
+    def _warn(self) -> None:
+        name, progress = self._options.name, self.progress
+        changes = "; ".join(progress.changes())
+        is_proved = progress.proof in ("single page", "coverage")
+        if not self._options.orders or not self._reading.is_done or is_proved:
+            if changes:
+                logger.warning("%s moved while it was read: %s", name, changes)
+            return
+        unproved = "it is not proved that everything was read"
+        if progress.missing:
+            unproved += f": the server counts {progress.missing:,} more"
+        if changes:
+            logger.warning("%s moved while it was read, and %s: %s", name, unproved, changes)
+        else:
+            logger.warning("of %s %s", name, unproved)
+
+
+def _reading(options: PullOptions[T], drift: DriftDetector) -> Reading[T]:
+    if not options.orders:
+        return PlainReading(options.key, options.per_page, options.limit, drift)
+    return CompleteReading(
+        options.orders,
+        options.key,
+        options.per_page,
+        limit=options.limit,
+        drift=drift,
+        bounds=options.bounds,
+    )

@@ -55,6 +55,11 @@ class SeenIds:
             return [True] * len(keys)
         return self._add_each(keys)
 
+    def holds(self, number: int) -> bool:
+        """Return whether the id *number* has been added."""
+        key = -number if self._sign < 0 else number
+        return key in self._loose or self._in_blocks(key)
+
     def _find_direction(self, ids: Sequence[int]) -> None:
         first = ids[0] if self._last is None else self._last
         other = next((number for number in reversed(ids) if number != first), first)

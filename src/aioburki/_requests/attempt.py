@@ -14,11 +14,11 @@ import httpx
 from anyio import Lock  # by name: anyio imports late, and the first client would wait for it
 
 from .._decoding import PageDecoder, Undecodable, gc_paused
+from .._endpoint import ListQuery
 from .._http import MAX_ERROR_BODY, BodyProblem, RedactedHttpLog, body_if_read, read_body
 from .._page import Page, PageWindow
 from .._settings import Settings
 from .._throttle import QuotaHeaders
-from .endpoint import ListQuery
 from .failures import (
     Failure,
     failure_of_body,

@@ -18,13 +18,13 @@ import attrs
 from anyio import Semaphore  # by name: anyio imports late, and the first client would wait for it
 
 from .._clock import loop_time
+from .._endpoint import ListQuery
 from .._errors import BurkiError, ClientClosedError
 from .._events import Event, PageFetched, PauseStarted, RetryScheduled
 from .._page import Page, PageWindow
 from .._settings import Settings
 from .._throttle import CircuitBreaker, Pacer
 from .attempt import AttemptRunner
-from .endpoint import ListQuery
 from .failures import Failure
 from .retry_policy import Decision, GiveUp, Pause, Retry, RetryPolicy, RetryState
 from .stats import RequestStats
@@ -133,7 +133,12 @@ class Fetcher:
             if isinstance(decision, GiveUp):
                 raise _located(request, decision)
             self._report(request, outcome, decision)
-            await anyio.sleep(decision.delay)
+            stats.waiting += 1
+            try:
+                stats.on_wait()
+                await anyio.sleep(decision.delay)
+            finally:
+                stats.waiting -= 1
             stats.waited += decision.delay
 
     async def _attempt(self, request: PageRequest[T]) -> Page[T] | Failure:

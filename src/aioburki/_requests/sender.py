@@ -8,10 +8,10 @@ from urllib.parse import urlencode
 
 import httpx
 
+from .._endpoint import ListQuery
 from .._page import PageWindow
 from .._settings import Settings
 from .._version import __version__
-from .endpoint import ListQuery
 
 # A new attempt retries a lost SYN packet sooner than TCP does.
 CONNECT_SECONDS = 10.0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import attrs
 
 
@@ -15,9 +17,13 @@ class RequestStats:
         rate_limited: responses of HTTP 429.
         waited: seconds spent in back-off, pauses and pacing, summed over requests that waited
             at the same time.
+        waiting: pages that wait now until they are requested again.
+        on_wait: called when a page begins to wait, so that another may be requested meanwhile.
     """
 
     requests: int = 0
     retries: int = 0
     rate_limited: int = 0
     waited: float = 0.0
+    waiting: int = 0
+    on_wait: Callable[[], None] = lambda: None

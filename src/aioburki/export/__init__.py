@@ -1,17 +1,47 @@
 """Export contacts to CSV and JSON Lines files that are either complete or not there.
 
-The functions take the pages of a pull::
+The functions take contacts, or the pages of a pull::
 
-    await export_csv(burki.contacts(42).pages(), "contacts.csv")
+    report = await export_csv(burki.contacts(42), "contacts.csv")
 
 A file appears under its name when all of it is on the disk. Until then it is a temporary file
 beside it with mode 0600, which is removed after an error or a cancellation.
+
+With ``resume=True`` what has come is kept in a *spool* beside the target, page by page, together
+with what is left to pull: ``.contacts.csv.aioburki-resume``, with mode 0600. The same call goes on
+with it in another process, also after ``kill -9``, and ends with the rows that one pull would have
+had, however the list has moved. Then the spool is removed.
+
+- Nothing to go on with: the export starts. An old target is replaced at the end.
+- ``limit`` counts the contacts that are kept.
+- A spool of another campaign, status, limit or server, one that another process has, and a file of
+  that name that is no spool: `ConfigurationError`, and nothing is changed.
+- A list without a usable order: the next call starts anew, with a warning in the log.
+- A power failure costs about the last second of work; the target is not affected.
+- The spool needs POSIX file locks; without them (Windows) ``resume=True`` is a
+  `ConfigurationError`.
 """
 
 from __future__ import annotations
 
 from ._atomic_file import replacing
-from ._csv import FIELDS, MAPPINGS, export_csv
-from ._jsonl import export_jsonl, write_jsonl
+from ._csv import CSV, FIELDS, MAPPINGS, export_csv
+from ._export import Format, export
+from ._jsonl import JSONL, export_jsonl, write_jsonl
+from ._spool import Spool
+from ._tally import Tally
 
-__all__ = ["FIELDS", "MAPPINGS", "export_csv", "export_jsonl", "replacing", "write_jsonl"]
+__all__ = [
+    "CSV",
+    "FIELDS",
+    "JSONL",
+    "MAPPINGS",
+    "Format",
+    "Spool",
+    "Tally",
+    "export",
+    "export_csv",
+    "export_jsonl",
+    "replacing",
+    "write_jsonl",
+]

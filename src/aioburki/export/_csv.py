@@ -7,17 +7,18 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import AsyncGenerator, Iterable
-from contextlib import aclosing
-from itertools import islice
+from collections.abc import AsyncGenerator, Iterable, Iterator
+from itertools import chain, islice
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal, overload
 
 import anyio.lowlevel
 
+from .._contacts import Contacts
 from .._models import ContactPage
+from .._report import PullReport
 from .._serialize import to_dict
-from ._atomic_file import replacing
+from ._export import ROWS_PER_TURN, Format, Rows, export
 from ._surrogates import replace_surrogates
 
 FIELDS = (
@@ -29,9 +30,6 @@ FIELDS = (
 MAPPINGS = ("variable_values", "custom_fields")
 """The mappings of `ContactData` that get a column for each key that occurs in them."""
 
-# After this many rows other tasks on the event loop run.
-ROWS_PER_TURN = 500
-
 # E.164, https://www.itu.int/rec/T-REC-E.164: the only text with a leading plus that is not escaped.
 _PHONE_NUMBER = re.compile(r"\+[0-9]{6,15}")
 # https://owasp.org/www-community/attacks/CSV_Injection. The last four are the full-width forms of
@@ -41,31 +39,77 @@ _FORMULA_PREFIXES = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "
 _SKIPPED = " \0\x0b\x0c\u00a0\u200b\ufeff"
 
 
-async def export_csv(pages: AsyncGenerator[ContactPage, None], target: Path | str) -> None:
-    """Write the contacts of *pages* to *target* as CSV, in UTF-8.
+@overload
+async def export_csv(
+    source: Contacts, target: Path | str, *, resume: bool = False
+) -> PullReport: ...
+@overload
+async def export_csv(
+    source: AsyncGenerator[ContactPage, None], target: Path | str, *, resume: Literal[False] = False
+) -> None: ...
+async def export_csv(
+    source: Contacts | AsyncGenerator[ContactPage, None],
+    target: Path | str,
+    *,
+    resume: bool = False,
+) -> PullReport | None:
+    """Write the contacts of *source* to *target* as CSV, in UTF-8.
 
     Columns: `FIELDS`, then one for each key of ``variable_values`` and ``custom_fields`` that
     occurs, such as ``custom_fields.customer_id``. Which keys occur is known only at the end, so the
-    rows are kept in an unnamed temporary file beside the target, not in memory. A cell that a
-    spreadsheet would run as a formula gets an apostrophe before it; a phone number in E.164 form is
-    written unchanged. A lone surrogate, which UTF-8 cannot encode, becomes U+FFFD.
+    rows are kept in a file beside the target, not in memory. A cell that a spreadsheet would run as
+    a formula gets an apostrophe before it; a phone number in E.164 form is written unchanged. A
+    lone surrogate, which UTF-8 cannot encode, becomes U+FFFD.
 
     *target* is replaced when the file is complete, and has mode 0600. After an error or a
     cancellation the old file is unchanged, or there is none as before.
 
     Args:
-        pages: what `Contacts.pages` returns. It is closed at the end, also after an error.
+        source: the contacts to pull, or what `Contacts.pages` returns. Pages are closed at the end,
+            also after an error.
         target: path of the file; of a symbolic link the file it points to is replaced.
+        resume: whether to keep what has come where the export ends early, and to go on with what an
+            earlier call for the same contacts has kept; see `aioburki.export`. Needs contacts that
+            are pulled with ``complete=True``.
+
+    Returns:
+        The report of the pull, over all calls if it was resumed; None for pages.
 
     Raises:
-        OSError: the file cannot be written.
-        ConfigurationError: *target* is not a regular file, or its folder does not exist. Raised
-            before a page is requested.
+        OSError: a file cannot be written.
+        ConfigurationError: *target* is not a regular file, or its folder does not exist; or
+            *source* cannot be resumed, or what was kept is of other contacts or used by another
+            process. Raised before a page is requested.
     """
-    async with aclosing(pages):
-        with replacing(target) as file, _spool_beside(target) as spool:
-            columns, rows = await _fill(spool, pages)
-            await _write_table(file, spool, columns, rows)
+    return await export(source, target, CSV, resume=resume)
+
+
+async def _write_pages(
+    pages: AsyncGenerator[ContactPage, None], file: IO[str], target: Path | str
+) -> None:
+    """Write *pages* to *file*; their rows are spooled beside *target*."""
+    with _spool_beside(target) as spool:
+        columns, count = await _fill(spool, pages)
+        spool.seek(0)
+        await _write_table(file, (json.loads(line) for line in spool), columns, count)
+
+
+async def _write_rows(rows: Rows, file: IO[str], count: int) -> None:
+    """Write *count* rows, which are iterated over twice, to *file*."""
+    columns: dict[tuple[str, str], None] = {}
+    found = map(_columns_of, rows())
+    for _ in range(0, count, ROWS_PER_TURN):
+        columns.update(dict.fromkeys(chain.from_iterable(islice(found, ROWS_PER_TURN))))
+        await anyio.lowlevel.checkpoint()
+    await _write_table(file, rows(), columns, count)
+
+
+def _columns_of(row: dict[str, Any]) -> list[tuple[str, str]]:
+    return [(name, key) for name in MAPPINGS for key in row["contact_data"][name]]
+
+
+CSV = Format(_write_pages, _write_rows)
+"""A table with a column for each key that occurs."""
 
 
 def _spool_beside(target: Path | str) -> IO[str]:
@@ -95,15 +139,14 @@ async def _fill(
 
 
 async def _write_table(
-    file: IO[str], spool: IO[str], columns: Iterable[tuple[str, str]], rows: int
+    file: IO[str], rows: Iterator[dict[str, Any]], columns: Iterable[tuple[str, str]], count: int
 ) -> None:
-    """Write the header and the *rows* rows of *spool* to *file*."""
-    spool.seek(0)
+    """Write the header and the *count* rows to *file*."""
     ordered = sorted(columns, key=lambda column: MAPPINGS.index(column[0]))
     writer = csv.writer(file)
     writer.writerow([*FIELDS, *(_cell(f"{name}.{key}") for name, key in ordered)])
-    table = (_cells(json.loads(line), ordered) for line in spool)
-    for _ in range(0, rows, ROWS_PER_TURN):
+    table = (_cells(row, ordered) for row in rows)
+    for _ in range(0, count, ROWS_PER_TURN):
         writer.writerows(islice(table, ROWS_PER_TURN))
         await anyio.lowlevel.checkpoint()
 

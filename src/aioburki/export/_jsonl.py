@@ -4,35 +4,58 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from itertools import islice
 from pathlib import Path
-from typing import IO
+from typing import IO, Any, Literal, overload
 
+import anyio.lowlevel
+
+from .._contacts import Contacts
 from .._models import ContactPage
+from .._report import PullReport
 from .._serialize import to_dict
-from ._atomic_file import replacing
+from ._export import ROWS_PER_TURN, Format, Rows, export
 from ._surrogates import replace_surrogates
 
 
-async def export_jsonl(pages: AsyncGenerator[ContactPage, None], target: Path | str) -> None:
-    """Write the contacts of *pages* to *target*, one JSON object per line, in UTF-8.
+@overload
+async def export_jsonl(
+    source: Contacts, target: Path | str, *, resume: bool = False
+) -> PullReport: ...
+@overload
+async def export_jsonl(
+    source: AsyncGenerator[ContactPage, None], target: Path | str, *, resume: Literal[False] = False
+) -> None: ...
+async def export_jsonl(
+    source: Contacts | AsyncGenerator[ContactPage, None],
+    target: Path | str,
+    *,
+    resume: bool = False,
+) -> PullReport | None:
+    """Write the contacts of *source* to *target*, one JSON object per line, in UTF-8.
 
     Each object is what `to_dict` returns. A lone surrogate, which UTF-8 cannot encode, becomes
     U+FFFD. *target* is replaced when the file is complete, and has mode 0600. After an error or a
     cancellation the old file is unchanged, or there is none as before.
 
     Args:
-        pages: what `Contacts.pages` returns. It is closed at the end, also after an error.
+        source: the contacts to pull, or what `Contacts.pages` returns. Pages are closed at the end,
+            also after an error.
         target: path of the file; of a symbolic link the file it points to is replaced.
+        resume: whether to keep what has come where the export ends early, and to go on with what an
+            earlier call for the same contacts has kept; see `aioburki.export`. Needs contacts that
+            are pulled with ``complete=True``.
+
+    Returns:
+        The report of the pull, over all calls if it was resumed; None for pages.
 
     Raises:
-        OSError: the file cannot be written.
-        ConfigurationError: *target* is not a regular file, or its folder does not exist. Raised
-            before a page is requested.
+        OSError: a file cannot be written.
+        ConfigurationError: *target* is not a regular file, or its folder does not exist; or
+            *source* cannot be resumed, or what was kept is of other contacts or used by another
+            process. Raised before a page is requested.
     """
-    async with aclosing(pages):
-        with replacing(target) as file:
-            await write_jsonl(pages, file)
+    return await export(source, target, JSONL, resume=resume)
 
 
 async def write_jsonl(pages: AsyncGenerator[ContactPage, None], file: IO[str]) -> None:
@@ -44,7 +67,26 @@ async def write_jsonl(pages: AsyncGenerator[ContactPage, None], file: IO[str]) -
         OSError: the file cannot be written.
     """
     async for page in pages:
-        file.writelines(
-            replace_surrogates(json.dumps(to_dict(contact), ensure_ascii=False)) + "\n"
-            for contact in page
-        )
+        file.writelines(_line(to_dict(contact)) for contact in page)
+
+
+async def _write_pages(
+    pages: AsyncGenerator[ContactPage, None], file: IO[str], _target: Path | str
+) -> None:
+    await write_jsonl(pages, file)
+
+
+async def _write_rows(rows: Rows, file: IO[str], count: int) -> None:
+    """Write *count* rows to *file*."""
+    lines = map(_line, rows())
+    for _ in range(0, count, ROWS_PER_TURN):
+        file.writelines(islice(lines, ROWS_PER_TURN))
+        await anyio.lowlevel.checkpoint()
+
+
+def _line(row: dict[str, Any]) -> str:
+    return replace_surrogates(json.dumps(row, ensure_ascii=False)) + "\n"
+
+
+JSONL = Format(_write_pages, _write_rows)
+"""JSON lines, one object each."""

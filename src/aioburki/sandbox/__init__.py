@@ -1,8 +1,8 @@
 """The Burki API in process, or over HTTP on loopback, for demos and for tests. It needs no key.
 
 It answers as the API documents, with 400, 401, 404 and 422 too, and can be slow, rate-limited and
-faulty; its list can change during a pull. The same seed gives the same contacts and the same
-faults::
+faulty; its list can have several orders, and can move during a pull. The same seed gives the same
+contacts, faults and moves::
 
     sandbox = Sandbox(contacts=2_500, faults=0.1)
     async with BurkiClient("any", transport=sandbox.transport) as burki:
@@ -13,10 +13,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from ._drift import DRIFTS, parse_drift
 from ._faults import FAULTS, FAULTS_BY_NAME
 from ._server import Sandbox
 
-__all__ = ["FAULTS", "FAULTS_BY_NAME", "Sandbox", "serve"]
+__all__ = ["DRIFTS", "FAULTS", "FAULTS_BY_NAME", "Sandbox", "parse_drift", "serve"]
 
 
 async def serve(sandbox: Sandbox, port: int, on_ready: Callable[[str], None]) -> None:

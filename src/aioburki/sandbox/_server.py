@@ -7,6 +7,7 @@ import random
 import re
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
+from typing import Literal
 from urllib.parse import parse_qsl
 
 import anyio
@@ -14,8 +15,10 @@ import httpx
 
 from .._list_contacts import MAX_PER_PAGE, known_status
 from .._models import ContactStatus
-from .._validation import requests_per_second, seconds, whole_number
-from ._campaign import STATUSES, Campaign
+from .._validation import flag, requests_per_second, seconds, whole_number
+from ._campaign import Campaign, known_order
+from ._contact import STATUSES
+from ._drift import Drift, drift_rates
 from ._faults import apply_fault, fault_shares
 from ._parameters import integer_or_problem
 from ._response import SandboxResponse, error_response, json_response
@@ -38,6 +41,15 @@ class Sandbox:
         faults: share of requests that fail, 0 … 1, spread evenly over `FAULTS`; or a mapping of
             names in `FAULTS` and `FAULTS_BY_NAME` to shares, such as ``{"503": 0.1}``. None for no
             faults. Which requests fail depends on the page and the attempt, not on timing.
+        order: what the list is sorted by. ``"id"``: the oldest first; ``"-id"``: the newest first;
+            ``"touched"``: the one that changed last first (set_status, an attempt, an import), at
+            first as with ``"-id"``; ``"ties"``: by ``created_at`` alone, and contacts that have
+            the same are in another order in each response.
+        id_gaps: whether numbers are missing between the ids.
+        drift: how the list moves before each response of contacts: a mapping of names in `DRIFTS`
+            to numbers per request, 0 … 10,000, such as ``{"leave": 4, "delete": 0.5}``, where 0.5
+            is one for every second request. None for a list that stands still. The same requests
+            in the same order, with the same seed, move the list in the same way.
 
     Attributes:
         campaign_id: number of the campaign.
@@ -59,13 +71,17 @@ class Sandbox:
         latency: float = 0.0,
         rate: float | None = None,
         faults: float | Mapping[str, float] | None = None,
+        order: Literal["id", "-id", "touched", "ties"] = "id",
+        id_gaps: bool = False,
+        drift: Mapping[str, float] | None = None,
     ) -> None:
         self.campaign_id = whole_number("campaign_id", campaign_id, low=1)
         self._seed = whole_number("seed", seed, low=0)
         self._latency = seconds("latency", latency, low=0, high=3600)
         self._bucket = TokenBucket(requests_per_second("rate", rate))
         self._faults = fault_shares(faults)
-        self._campaign = Campaign(self._seed)
+        self._campaign = Campaign(self._seed, known_order(order), id_gaps=flag("id_gaps", id_gaps))
+        self._drift = Drift(self._campaign, drift_rates(drift), self._seed)
         self._attempts: dict[str, int] = {}  # by path and query
         self.is_down = False
         self.requests = 0
@@ -85,12 +101,22 @@ class Sandbox:
         return f"Sandbox(contacts={len(self)}, campaign_id={self.campaign_id}, seed={self._seed})"
 
     def add(self, count: int = 1) -> None:
-        """Add *count* contacts at the end of the list, as an import during a pull does.
+        """Add *count* contacts with the highest ids, as an import during a pull does.
+
+        They come at the end of the list, or at its head where the newest come first.
 
         Raises:
             ConfigurationError: *count* is not a whole number of at least 0.
         """
         self._campaign.add(whole_number("count", count, low=0))
+
+    def ids(self, status: ContactStatus | str | None = None) -> list[int]:
+        """Return the ids of the contacts, or of those of a status, as the list has them now.
+
+        Raises:
+            ConfigurationError: *status* is not one of the eight documented statuses.
+        """
+        return list(self._campaign.ids(None if status is None else known_status(status).value))
 
     def remove(self, *ids: int) -> None:
         """Remove the contacts with these *ids*; all later contacts move up.
@@ -108,7 +134,7 @@ class Sandbox:
             KeyError: there is no such contact.
             ConfigurationError: *status* is not one of the eight documented statuses.
         """
-        self._campaign.set_status(contact_id, known_status(status))
+        self._campaign.set_status(contact_id, known_status(status).value)
 
     async def answer(
         self, method: str, path: str, query: str, headers: Mapping[str, str]
@@ -162,6 +188,7 @@ class Sandbox:
             return error_response(400, f"Invalid status. Must be one of: {', '.join(STATUSES)}")
         assert isinstance(page, int)
         assert isinstance(per_page, int)
+        self._drift.move(status)
         return json_response(200, self._campaign.page(page, per_page, status))
 
     def _with_fault(self, response: SandboxResponse, url: str) -> SandboxResponse:

@@ -6,13 +6,14 @@ A second endpoint is one new module like `_list_contacts`: an attrs class for it
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
 import attrs
 
-from .._decoding import PageDecoder
-from .._page import PageWindow
+from ._decoding import PageDecoder
+from ._page import PageWindow
+from ._paging import SortOrder
 
 T = TypeVar("T")
 
@@ -26,12 +27,17 @@ class Endpoint(Generic[T]):
         noun: what an item is called in messages; the plural adds an s.
         decoder: decodes the body of a response to a page of items.
         key: returns the id of an item, by which duplicates are found.
+        orders: the orders that the list may have, the preferred one first; by default rising or
+            falling ids.
     """
 
     path: str
     noun: str
     decoder: PageDecoder[T]
     key: Callable[[T], int]
+    orders: Sequence[SortOrder[T]] = attrs.Factory(
+        lambda self: id_orders(self.key), takes_self=True
+    )
 
 
 @attrs.frozen
@@ -51,3 +57,11 @@ class ListQuery(Generic[T]):
         """Return the URL parameters that ask for *window*."""
         paging = {"page": str(window.page), "per_page": str(window.per_page)}
         return paging | dict(self.filters)
+
+
+def id_orders(key: Callable[[T], int]) -> tuple[SortOrder[T], SortOrder[T]]:
+    """Return the orders by rising and by falling ids."""
+    return (
+        SortOrder("id", (key,), is_dense=True),
+        SortOrder("-id", (key,), is_falling=True, is_dense=True),
+    )

@@ -1,0 +1,66 @@
+"""Progress: a bar on standard error, and what is said of a resumed export."""
+
+from __future__ import annotations
+
+import sys
+from typing import Self
+
+from tqdm import tqdm
+
+from .._events import Event, PageFetched, PauseStarted
+from ..export import Spool
+
+
+class Progress:
+    """A progress bar fed by the events of a pull: contacts, rate, time left, pages, pauses.
+
+    Args:
+        enabled: whether to show it.
+        limit: maximum number of contacts; None for all.
+
+    Attributes:
+        spool: what a resumed export keeps; None for others.
+    """
+
+    def __init__(self, enabled: bool, limit: int | None) -> None:
+        self._bar = tqdm(unit=" contacts", unit_scale=True, disable=not enabled)
+        self._limit = limit
+        self._pages = 0
+        self._pauses = 0
+        self.spool: Spool | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
+
+    def resume(self, spool: Spool) -> None:
+        """Begin with the contacts that *spool* keeps, and say so if there are some."""
+        self.spool = spool
+        self._bar.initial = self._bar.n = spool.contacts
+        if spool.contacts:
+            begun = f"{spool.begun:%Y-%m-%d %H:%M} UTC"
+            tqdm.write(
+                f"aioburki: going on behind {spool.contacts:,} contacts that are kept in "
+                f"{spool.path} since {begun}",
+                file=sys.stderr,
+            )
+
+    def show(self, event: Event) -> None:
+        """Update the bar for *event*."""
+        if isinstance(event, PageFetched):
+            self._pages += 1
+            expected = event.total_items
+            if self._limit is not None:
+                expected = min(expected, self._limit)
+            self._bar.total = max(self._bar.total or 0, expected)
+            self._bar.update(min(event.contacts, self._bar.total - self._bar.n))
+            self._bar.set_postfix_str(self._summary(event.total_pages), refresh=False)
+        elif isinstance(event, PauseStarted):
+            self._pauses += 1
+            self._bar.set_postfix_str(f"paused for {event.seconds:.1f} s, HTTP 429")
+
+    def _summary(self, total_pages: int) -> str:
+        pauses = f", {self._pauses} pauses" if self._pauses else ""
+        return f"page {self._pages}/{total_pages}{pauses}"

@@ -1,0 +1,275 @@
+"""Spool: the contacts of an export that have come, and what is left to pull, beside its target.
+
+A file of lines. The first says which contacts they are of. Each further one holds the contacts of
+one page together with the range that is left behind them, so that a process which is killed
+between two lines has neither lost nor doubled a contact. It knows nothing of the target's format.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import anyio.lowlevel
+import attrs
+
+from .._errors import ConfigurationError
+from .._models import Contact, ContactPage
+from .._paging import SeenIds
+from .._range import ContactRange
+from .._report import PullReport
+from .._serialize import to_dict
+from ._spool_file import SpoolFile
+
+# Raised with every change that an older version cannot read.
+VERSION = 1
+_START = '{"aioburki-resume": '
+
+_COUNTERS = (
+    "contacts", "pages", "requests", "retries", "rate_limited", "duplicates", "elapsed", "waited",
+    "drift", "proof", "probes", "missing",
+)  # fmt: skip
+
+
+@attrs.frozen(kw_only=True)
+class Progress:
+    """How far a pull is behind one page.
+
+    Attributes:
+        rest: what is left; None when nothing is, or when it has no order to go on in.
+        has_order: whether the pull could be gone on with.
+        has_gaps: whether contacts may have been missed.
+        is_ended: whether nothing more is to be pulled.
+        report: the report up to here, of all processes that have pulled.
+    """
+
+    rest: ContactRange | None
+    has_order: bool = True
+    has_gaps: bool = False
+    is_ended: bool = False
+    report: PullReport = attrs.Factory(PullReport)
+
+
+class Spool:
+    """The contacts that have come, in a file beside the target of an export.
+
+    Args:
+        target: the file that is exported to; the spool is ``.NAME.aioburki-resume`` beside it.
+        whole: what is exported.
+        limit: maximum number of contacts; None for all.
+
+    Attributes:
+        whole: what is exported.
+        begun: when the first process began.
+        contacts: number of contacts that are kept.
+        statuses: how many of them have each status.
+        progress: how far the pull is.
+
+    Raises:
+        ConfigurationError: another process has the spool, or it is not a private regular file.
+        OSError: it cannot be opened.
+    """
+
+    def __init__(self, target: Path, whole: ContactRange, limit: int | None) -> None:
+        self._file = SpoolFile(target.with_name(f".{target.name}.aioburki-resume"))
+        self.whole = whole
+        self._limit = limit
+        self._is_new = False
+        self._forget()
+
+    def _forget(self) -> None:
+        self.begun = datetime.now(UTC)
+        self.contacts = 0
+        self.statuses: Counter[str] = Counter()
+        self.progress = Progress(rest=self.whole)
+        self._seen = SeenIds()
+        self._has_repeats = False
+
+    @property
+    def path(self) -> Path:
+        """Where the spool is."""
+        return self._file.path
+
+    @property
+    def is_of_a_range(self) -> bool:
+        """Whether a part of a list is exported, not all of it."""
+        return _is_part(self.whole)
+
+    async def load(self) -> None:
+        """Read what an earlier process has kept; begin a new spool if that is nothing.
+
+        Raises:
+            ConfigurationError: the spool is of other contacts, or no spool at all.
+            OSError: it cannot be read.
+        """
+        lines = self._file.load()
+        first = next(lines, None)
+        if first is None:
+            if not self._file.is_torn_before(_START.encode()):
+                raise ConfigurationError(f"{self.path} cannot be read: delete it to start anew")
+            self.begin()
+            return
+        header = self._header(first)
+        is_same = header["range"] == str(self.whole) and header["limit"] == self._limit
+        if not is_same and next(lines, None) is not None:
+            raise ConfigurationError(
+                f"{self.path} holds contacts of another pull, of {_described(header)}, begun "
+                f"{header['begun']}: finish that pull with the arguments that it was begun with, "
+                "or delete the file to start anew"
+            )
+        for line in lines:
+            self._take(line)
+            await anyio.lowlevel.checkpoint()
+        if self.progress.report.pages == 0:
+            self.begin()
+            return
+        self.begun = datetime.fromisoformat(header["begun"])
+        self._file.cut()
+
+    def begin(self) -> None:
+        """Drop all that is kept, and begin a new spool.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        self._forget()
+        self._is_new = True
+        header = {
+            "begun": self.begun.isoformat(timespec="seconds"),
+            "range": str(self.whole),
+            "limit": self._limit,
+        }
+        self._file.clear()
+        self._file.append(f"{_START}{VERSION}, {json.dumps(header)[1:]}".encode())
+        self._file.sync()
+
+    # No row is in a local variable here: error reporters show these when the disk is full.
+    def append(self, page: ContactPage, progress: Progress) -> ContactPage:
+        """Keep *page*, without contacts that are kept already, together with *progress*.
+
+        Returns:
+            The page as it is kept.
+
+        Raises:
+            OSError: it cannot be written; what was kept before is not affected.
+        """
+        flags = self._seen.add([contact.id for contact in page])
+        if not all(flags):
+            # It was taken under another key: the order has not told what was read.
+            news = (each for each, is_new in zip(page, flags, strict=True) if is_new)
+            page = ContactPage(tuple(news), page.pagination)
+            self._has_repeats = True
+        progress = attrs.evolve(progress, has_gaps=progress.has_gaps or self._has_repeats)
+        self._write(page.contacts, progress)
+        self._count([contact.status for contact in page], progress)
+        return page
+
+    def end(self, report: PullReport, counted: int = 0) -> None:
+        """Keep that nothing more is to be pulled, and the *report* of all.
+
+        It is not proved complete where contacts may have been missed in any part.
+
+        Args:
+            report: the report; what it says of missing contacts is kept unless *counted* is given.
+            counted: how many contacts the server counts in all; 0 if that is not known.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        report = attrs.evolve(report, contacts=self.contacts)
+        if report.complete and self.progress.has_gaps:
+            report = attrs.evolve(report, proof="none")
+        if counted and not report.complete:
+            report = attrs.evolve(report, missing=max(0, counted - self.contacts))
+        progress = attrs.evolve(self.progress, is_ended=True, report=report)
+        self._write((), progress)
+        self.progress = progress
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Yield each contact that is kept, as `to_dict` returns it.
+
+        Raises:
+            OSError: the spool cannot be read.
+        """
+        lines = self._file.lines()
+        next(lines)
+        return chain.from_iterable(map(_rows_of, lines))
+
+    def remove(self) -> None:
+        """Delete the spool."""
+        self._file.remove()
+
+    def close(self) -> None:
+        """Close the spool, and delete it if it is new and keeps nothing."""
+        if self._is_new and not self.contacts and not self.progress.is_ended:
+            self._file.remove()
+        self._file.close()
+
+    def _header(self, line: bytes) -> dict[str, Any]:
+        header: dict[str, Any] = json.loads(line)
+        version = header.get("aioburki-resume")
+        if version != VERSION:
+            raise ConfigurationError(
+                f"{self.path} is of another version of aioburki: finish with that one, or delete "
+                "the file to start anew"
+            )
+        return header
+
+    def _take(self, line: bytes) -> None:
+        """Count the contacts of a line of the file."""
+        record = json.loads(line)
+        rest, report = record["rest"], record["report"]
+        progress = Progress(
+            rest=None if rest is None else ContactRange.parse(rest),
+            has_order=record["has_order"],
+            has_gaps=record["has_gaps"],
+            is_ended=record["is_ended"],
+            report=PullReport(**report | {"drift": tuple(report["drift"])}),
+        )
+        self._seen.add([row["id"] for row in record["rows"]])
+        self._count([row["status"] for row in record["rows"]], progress)
+
+    def _count(self, statuses: list[str], progress: Progress) -> None:
+        self.contacts += len(statuses)
+        self.statuses.update(statuses)
+        self.progress = progress
+
+    def _write(self, contacts: tuple[Contact, ...], progress: Progress) -> None:
+        report = to_dict(progress.report)
+        self._file.append(
+            json.dumps(
+                {
+                    "rows": [to_dict(contact) for contact in contacts],
+                    "rest": None if progress.rest is None else str(progress.rest),
+                    "has_order": progress.has_order,
+                    "has_gaps": progress.has_gaps,
+                    "is_ended": progress.is_ended,
+                    "report": {name: report[name] for name in _COUNTERS},
+                }
+            ).encode()
+        )
+
+
+def _rows_of(line: bytes) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = json.loads(line)["rows"]
+    return rows
+
+
+def _described(header: dict[str, Any]) -> str:
+    try:
+        part = ContactRange.parse(header["range"])
+    except ConfigurationError:
+        return "another version of aioburki"
+    status = ", all statuses" if part.status is None else f", status {part.status}"
+    limit = "without a limit" if header["limit"] is None else f"limit {header['limit']:,}"
+    inside = ", a range of it" if _is_part(part) else ""
+    return f"campaign {part.campaign_id}{status}, {limit}{inside}, on {part.server}"
+
+
+def _is_part(part: ContactRange) -> bool:
+    return part.after is not None or part.until is not None

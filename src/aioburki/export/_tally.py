@@ -1,0 +1,44 @@
+"""Tally: how many contacts of each status an export has, for a table and a progress bar."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+
+from .._models import ContactPage
+from ._spool import Spool
+
+
+class Tally:
+    """Count contacts by their status.
+
+    Args:
+        on_resume: called when a pull goes on with a spool, before its first request; and again,
+            with an emptied spool, if it has to start anew.
+
+    Attributes:
+        statuses: how many contacts have each status.
+    """
+
+    def __init__(self, on_resume: Callable[[Spool], object] = lambda _: None) -> None:
+        self.statuses: Counter[str] = Counter()
+        self._on_resume = on_resume
+
+    def resume(self, spool: Spool) -> None:
+        """Begin with the contacts that *spool* keeps."""
+        self.statuses = spool.statuses.copy()
+        self._on_resume(spool)
+
+    def add(self, page: ContactPage) -> None:
+        """Count the contacts of *page*."""
+        self.statuses.update(contact.status for contact in page)
+
+    async def counted(
+        self, pages: AsyncGenerator[ContactPage, None]
+    ) -> AsyncGenerator[ContactPage, None]:
+        """Yield *pages* unchanged and count their contacts; *pages* is closed at the end."""
+        async with aclosing(pages):
+            async for page in pages:
+                self.add(page)
+                yield page
