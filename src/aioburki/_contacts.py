@@ -72,8 +72,9 @@ class Contacts:
         """Return an iterator of the pages, in order, as `ContactPage`.
 
         Contacts that an earlier page had are left out, and the last page is cut where ``limit`` is
-        reached. The last page of the list may be delivered a second time, with the contacts that
-        were added to it meanwhile.
+        reached. Of a complete pull, ``pagination`` is that of the window that was read, and its
+        page size varies. With ``complete=False`` the last page of the list may be delivered a
+        second time, with the contacts that were added to it meanwhile.
         """
         async with aclosing(self._list.start().pull) as pull:
             while (page := await pull.next_page()) is not None:
@@ -81,7 +82,7 @@ class Contacts:
 
     @property
     def range(self) -> ContactRange:
-        """What is read, as a range; that of a whole campaign has no bounds."""
+        """The range that is read; that of a whole campaign has no bounds."""
         return self._range
 
     @property
@@ -91,7 +92,7 @@ class Contacts:
 
     @property
     def is_complete(self) -> bool:
-        """Whether a pull reads until nothing can have been missed (``complete=True``)."""
+        """Whether pulls are made with ``complete=True``."""
         return self._list.is_complete
 
     def behind(self, rest: ContactRange, limit: int | None) -> Contacts:
@@ -128,9 +129,9 @@ class Contacts:
     async def split(self, n: SupportsIndex) -> list[ContactRange]:
         """Return at most *n* ranges that together are the list, to be read by other workers.
 
-        They do not overlap, and each is read completely by itself, so that together they are
-        complete however the list moves meanwhile. A list of less than two pages is one range.
-        Sends *n* requests. ``limit`` does not apply.
+        They do not overlap. Each pull of one is proved complete by itself, so together they are
+        complete however the list moves meanwhile. A list of one page is one range. Sends at most
+        *n* requests; a cancellation cancels them. ``limit`` does not apply.
 
         Args:
             n: maximum number of ranges, 1 … 10,000.
@@ -138,6 +139,7 @@ class Contacts:
         Raises:
             ConfigurationError: *n* is out of range, or ``complete=False`` was given.
             UnorderedListError: the list has no usable order.
+            BurkiError: a request failed.
         """
         parts = whole_number("n", n, low=1, high=MAX_PARTS)
         if not self._list.is_complete:
@@ -154,7 +156,7 @@ class Contacts:
 
     def _check_whole(self, what: str) -> None:
         if self._is_range:
-            raise ConfigurationError(f"a range has no {what}: ask the contacts of the campaign")
+            raise ConfigurationError(f"a range has no {what}: use burki.contacts(campaign_id)")
 
     def __repr__(self) -> str:
         shown = ", ".join(f"{name}={value!r}" for name, value in self._arguments()[1:])

@@ -30,7 +30,7 @@ MIN_REQUESTED = 4
 
 @attrs.frozen
 class StartedPull(Generic[T]):
-    """A pull together with what its requests took."""
+    """A pull together with the statistics of its requests."""
 
     pull: Pull[T]
     stats: RequestStats
@@ -57,13 +57,13 @@ class StartedPull(Generic[T]):
 
 @attrs.frozen(eq=False, repr=False)
 class ListReader(Generic[T]):
-    """Read one list of the API, as often as asked; generic over the endpoint's items.
+    """Read one list of the API, any number of times; generic over the endpoint's items.
 
     Attributes:
         query: the list to read.
         per_page: items in one request.
         limit: maximum number of items; None for all.
-        is_complete: whether a pull reads until nothing can have been missed.
+        is_complete: whether a pull reads until it is proved that nothing was missed.
         fetcher: sends the requests.
         running: the pulls of the client, so that it can end them.
         matches: returns whether an item passes the query's filter; None for no filter.
@@ -88,7 +88,7 @@ class ListReader(Generic[T]):
         return [each for each in orders if not self.order or each.name == self.order]
 
     def start(self) -> StartedPull[T]:
-        """Return a new pull; nothing is sent before its first page is asked for."""
+        """Return a new pull; nothing is sent before `Pull.next_page` is called."""
         endpoint, stats = self.query.endpoint, RequestStats()
         slots, ahead = self.fetcher.concurrency, PAGES_AHEAD_PER_SLOT * self.fetcher.concurrency
         options = PullOptions(
@@ -124,8 +124,8 @@ class ListReader(Generic[T]):
         """Return an order of the list, and keys that divide it into *parts* of about equal size.
 
         Sends *parts* requests: page 1, or the first page of a range, and one of one item for each
-        boundary. Returns fewer keys, down to none, for a list that is short or has moved. Any keys
-        divide the list; where they were read only says how large the parts are.
+        boundary. Returns fewer keys, or none, for a list that is short or has moved. Any keys
+        divide the list; their offsets only decide how large the parts are.
 
         Raises:
             UnorderedListError: the list has no usable order.

@@ -1,4 +1,4 @@
-"""Range: a part of a campaign's list, as a value that another process can go on with."""
+"""Range: a part of a campaign's list, as a value that another process can read."""
 
 from __future__ import annotations
 

@@ -31,8 +31,9 @@ class PullReport:
         proof: what proves it: ``"single page"``, the list was one answer; ``"coverage"``, every
             interval of the list's sort key was read; ``"count"``, as many distinct contacts as
             the server counts, which never changed (no proof, `complete` is False); ``"none"``.
-        probes: requests sent to find contacts between two pages, or to read the list again.
-        missing: how many more contacts the server counts than were delivered; 0 where proved.
+        probes: requests sent to close seams between pages, or to read page 1 or the list again.
+        missing: how many more contacts the server counts than were delivered; 0 if `complete`, of a
+            range, and where ``limit`` was reached.
     """
 
     contacts: int = 0

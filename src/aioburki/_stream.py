@@ -1,4 +1,4 @@
-"""Stream: one pull that is read inside ``async with``, and what it has left."""
+"""Stream: one pull that is read inside ``async with``, and the range that is left of it."""
 
 from __future__ import annotations
 
@@ -54,12 +54,12 @@ class ContactStream:
 
     @property
     def rest(self) -> ContactRange | None:
-        """What has not been taken yet, as a range that can be read later or elsewhere.
+        """The contacts that have not been taken yet, as a range to be read later or elsewhere.
 
-        It begins behind the last contact that was taken, and can be asked for at any time, also
-        after a failure or after the block. A contact is taken when the loop receives it: store the
-        rest when the work on that contact is done. None when everything was taken; what a
-        ``limit`` left out is in it.
+        It begins behind the last contact that was taken, and can be read at any time, also after a
+        failure or after the block. A contact is taken when the loop receives it: store the
+        rest when the work on that contact is done. None when everything was taken. The
+        contacts that a ``limit`` left out are in it.
 
         Raises:
             ConfigurationError: the pull was made with ``complete=False``.
@@ -69,7 +69,7 @@ class ContactStream:
             raise ConfigurationError("a stream has a rest only with complete=True")
         untaken = length_hint(self._rest)
         is_read = not untaken and self.is_finished
-        # The end of a range that is not proved complete may not be its end.
+        # A range that is not proved complete may have ended early.
         if is_read and (self.report.complete or not self._range.order):
             return None
         if self._taken is None:

@@ -228,13 +228,13 @@ class Pull(Generic[T]):
             if changes:
                 logger.warning("%s moved while it was read: %s", name, changes)
             return
-        unproved = "it is not proved that everything was read"
+        unproved = "it is not proved that nothing was missed"
         if progress.missing:
             unproved += f": the server counts {progress.missing:,} more"
         if changes:
             logger.warning("%s moved while it was read, and %s: %s", name, unproved, changes)
         else:
-            logger.warning("of %s %s", name, unproved)
+            logger.warning("%s was read, but %s", name, unproved)
 
 
 def _reading(options: PullOptions[T], drift: DriftDetector) -> Reading[T]:
