@@ -583,10 +583,10 @@ async def test_unordered_list_starts_anew(tmp_path: Path, caplog: pytest.LogCapt
     assert (report.contacts, report.requests, report.complete) == (60, 6, False)
     warnings = [record.getMessage() for record in caplog.records if record.levelno >= 30]
     assert warnings[0] == (
-        "campaign 42 cannot be read on from where it stopped, because its list has no usable "
-        f"order: the 40 contacts in {spool_of(target)} are dropped, and the pull starts anew"
+        "the pull of campaign 42 cannot be resumed, because its list has no usable order: "
+        f"the 40 contacts in {spool_of(target)} are dropped, and the pull starts anew"
     )
-    assert warnings[1:] == ["of campaign 42 it is not proved that everything was read"]
+    assert warnings[1:] == ["campaign 42 was read, but it is not proved that nothing was missed"]
 
 
 async def test_order_that_breaks_behind_what_is_kept_starts_anew(

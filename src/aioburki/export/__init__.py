@@ -7,14 +7,14 @@ The functions take contacts, or the pages of a pull::
 A file appears under its name when all of it is on the disk. Until then it is a temporary file
 beside it with mode 0600, which is removed after an error or a cancellation.
 
-With ``resume=True`` what has come is kept in a *spool* beside the target, page by page, together
-with what is left to pull: ``.contacts.csv.aioburki-resume``, with mode 0600. The same call goes on
-with it in another process, also after ``kill -9``, and ends with the rows that one pull would have
-had, however the list has moved. Then the spool is removed.
+With ``resume=True`` the contacts pulled so far are kept in a *spool* beside the target, page by
+page, together with the range that is left: ``.contacts.csv.aioburki-resume``, with mode 0600. The
+same call in another process continues from it, also after ``kill -9``, and ends with the rows that
+one pull would have had, however the list has moved. Then the spool is removed.
 
-- Nothing to go on with: the export starts. An old target is replaced at the end.
-- ``limit`` counts the contacts that are kept.
-- A spool of another campaign, status, limit or server, one that another process has, and a file of
+- No spool: the export starts. An existing target is replaced at the end.
+- ``limit`` includes the contacts in the spool.
+- A spool of another campaign, status, limit or server, one that another process uses, or a file of
   that name that is no spool: `ConfigurationError`, and nothing is changed.
 - A list without a usable order: the next call starts anew, with a warning in the log.
 - A power failure costs about the last second of work; the target is not affected.

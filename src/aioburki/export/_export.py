@@ -1,4 +1,4 @@
-"""Export: contacts, or pages of them, to a file of any format, also in several goes."""
+"""Export: contacts, or pages of them, to a file of any format, also in several runs."""
 
 from __future__ import annotations
 
@@ -31,8 +31,9 @@ class Format:
     """A file format.
 
     Attributes:
-        write_pages: writes pages to an open file as they come; the last argument is its target.
-        write_rows: writes so many rows to an open file.
+        write_pages: writes pages to an open file as they are pulled; the last argument is its
+            target.
+        write_rows: writes rows to an open file; the last argument is their number.
     """
 
     write_pages: Callable[[AsyncGenerator[ContactPage, None], IO[str], Path | str], Awaitable[None]]
@@ -53,8 +54,8 @@ async def export(
         source: the contacts to pull, or pages of them.
         target: path of the file.
         file_format: its format.
-        resume: whether to keep what has come, and to go on with what an earlier call has kept.
-        tally: counts the contacts as they come.
+        resume: whether to keep contacts in a spool, and to continue from that of an earlier call.
+        tally: counts the contacts as they are pulled.
 
     Returns:
         The report of the pull; None for pages.
@@ -98,7 +99,7 @@ async def _export_resumably(
     with closing(Spool(path, contacts.range, contacts.limit)) as spool:
         await spool.load()
         await pull_into(spool, contacts, tally)
-        # A name that the next process knows, so that it removes what a killed one has left.
+        # A fixed name, so that the next process removes the temporary file of one that was killed.
         with replacing(path, path.with_name(f".{path.name}.aioburki-part")) as file:
             await file_format.write_rows(spool.rows, file, spool.contacts)
         spool.remove()

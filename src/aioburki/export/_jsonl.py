@@ -42,9 +42,9 @@ async def export_jsonl(
         source: the contacts to pull, or what `Contacts.pages` returns. Pages are closed at the end,
             also after an error.
         target: path of the file; of a symbolic link the file it points to is replaced.
-        resume: whether to keep what has come where the export ends early, and to go on with what an
-            earlier call for the same contacts has kept; see `aioburki.export`. Needs contacts that
-            are pulled with ``complete=True``.
+        resume: whether to keep the contacts pulled so far if the export ends early, and to continue
+            from an earlier call for the same contacts; see `aioburki.export`. Needs contacts
+            that are pulled with ``complete=True``.
 
     Returns:
         The report of the pull, over all calls if it was resumed; None for pages.
@@ -52,8 +52,9 @@ async def export_jsonl(
     Raises:
         OSError: a file cannot be written.
         ConfigurationError: *target* is not a regular file, or its folder does not exist; or
-            *source* cannot be resumed, or what was kept is of other contacts or used by another
+            *source* cannot be resumed, or the spool is of other contacts or used by another
             process. Raised before a page is requested.
+        BurkiError: the pull has failed.
     """
     return await export(source, target, JSONL, resume=resume)
 

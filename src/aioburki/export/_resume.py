@@ -1,4 +1,4 @@
-"""Resume: pull contacts into a spool, and go on with what it keeps of an earlier process."""
+"""Resume: pull contacts into a spool, and continue from the spool of an earlier process."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ logger = logging.getLogger("aioburki")
 
 
 async def pull_into(spool: Spool, contacts: Contacts, tally: Tally) -> None:
-    """Pull what *spool* does not keep yet of *contacts*, and keep it.
+    """Pull those of *contacts* that are not in *spool* yet, into it.
 
-    Where the list has no usable order, or its order breaks behind what is kept, that is dropped,
-    with a warning, and the pull starts anew. Such a pull is kept too, so that the file can be
-    written from it, but the next process starts anew again.
+    If the list has no usable order, or its order breaks in a later run, the spool is emptied, with
+    a warning, and the pull starts anew. The contacts are then kept for writing the file, but the
+    next process starts anew again. A cancellation keeps the pages pulled so far.
 
     Raises:
-        BurkiError: the pull has failed; what came before is kept.
+        BurkiError: the pull has failed; the pages before are kept.
         OSError: the spool cannot be written.
     """
     if not spool.progress.has_order and not spool.progress.is_ended:
@@ -36,8 +36,8 @@ async def pull_into(spool: Spool, contacts: Contacts, tally: Tally) -> None:
 
 def _begin_anew(spool: Spool) -> None:
     logger.warning(
-        "campaign %d cannot be read on from where it stopped, because its list has no usable "
-        "order: the %s contacts in %s are dropped, and the pull starts anew",
+        "the pull of campaign %d cannot be resumed, because its list has no usable order: the %s "
+        "contacts in %s are dropped, and the pull starts anew",
         spool.whole.campaign_id,
         f"{spool.contacts:,}",
         spool.path,
@@ -46,10 +46,10 @@ def _begin_anew(spool: Spool) -> None:
 
 
 async def _pull_rest(spool: Spool, contacts: Contacts, tally: Tally) -> bool:
-    """Pull what is left; return False if it was not read to its end behind what is kept."""
+    """Pull the range that is left; return False if its order broke before its end."""
     before, is_part, counted = spool.progress, spool.contacts > 0, 0
     if before.rest is None or (is_part and spool.contacts == contacts.limit):
-        spool.end(before.report)  # only this was left to do when the process before was killed
+        spool.end(before.report)  # the process before was killed between its last page and this
         return True
     part = contacts
     if is_part:
@@ -61,7 +61,7 @@ async def _pull_rest(spool: Spool, contacts: Contacts, tally: Tally) -> bool:
             progress = Progress(
                 rest=rest,
                 has_order=has_order,
-                # The end of a pull shows an order that one contact does not show.
+                # A list of one contact has no order, but its pull may be proved at its end.
                 has_gaps=before.has_gaps or (stream.has_gaps and not stream.report.complete),
                 report=_total(before.report, stream.report, is_part=is_part),
             )
@@ -76,7 +76,7 @@ async def _pull_rest(spool: Spool, contacts: Contacts, tally: Tally) -> bool:
 
 
 def _rest_of(stream: ContactStream) -> tuple[ContactRange | None, bool]:
-    """Return what is left of *stream*, and whether it has an order to go on in."""
+    """Return the range that is left of *stream*, and whether its list has a usable order."""
     try:
         return stream.rest, True
     except UnorderedListError:
@@ -84,7 +84,7 @@ def _rest_of(stream: ContactStream) -> tuple[ContactRange | None, bool]:
 
 
 def _total(before: PullReport, part: PullReport, *, is_part: bool) -> PullReport:
-    """Return the report of a pull in two goes; *is_part*: the second pulled a rest."""
+    """Return the report of two runs together; *is_part*: the second pulled a range."""
     proof = part.proof
     if is_part:
         proof = "coverage" if part.complete else "none"

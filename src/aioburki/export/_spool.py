@@ -1,8 +1,8 @@
-"""Spool: the contacts of an export that have come, and what is left to pull, beside its target.
+"""Spool: the contacts of an export pulled so far, and the range that is left, beside its target.
 
-A file of lines. The first says which contacts they are of. Each further one holds the contacts of
-one page together with the range that is left behind them, so that a process which is killed
-between two lines has neither lost nor doubled a contact. It knows nothing of the target's format.
+A file of lines. The first names the campaign, the filter and the limit. Each further one holds the
+contacts of one page together with the range that is left behind them, so that a process that is
+killed between two lines neither loses nor doubles a contact. The target's format is not used here.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ _COUNTERS = (
 
 @attrs.frozen(kw_only=True)
 class Progress:
-    """How far a pull is behind one page.
+    """The state of a pull after one page.
 
     Attributes:
-        rest: what is left; None when nothing is, or when it has no order to go on in.
-        has_order: whether the pull could be gone on with.
+        rest: the range that is left; None if nothing is, or if the list has no usable order.
+        has_order: whether the pull can be resumed.
         has_gaps: whether contacts may have been missed.
         is_ended: whether nothing more is to be pulled.
-        report: the report up to here, of all processes that have pulled.
+        report: the report up to here, over all processes.
     """
 
     rest: ContactRange | None
@@ -56,22 +56,22 @@ class Progress:
 
 
 class Spool:
-    """The contacts that have come, in a file beside the target of an export.
+    """Keep the contacts pulled so far in a file beside the target of an export.
 
     Args:
         target: the file that is exported to; the spool is ``.NAME.aioburki-resume`` beside it.
-        whole: what is exported.
+        whole: the range that is exported.
         limit: maximum number of contacts; None for all.
 
     Attributes:
-        whole: what is exported.
+        whole: the range that is exported.
         begun: when the first process began.
         contacts: number of contacts that are kept.
         statuses: how many of them have each status.
         progress: how far the pull is.
 
     Raises:
-        ConfigurationError: another process has the spool, or it is not a private regular file.
+        ConfigurationError: another process uses the spool, or it is not a private regular file.
         OSError: it cannot be opened.
     """
 
@@ -92,7 +92,7 @@ class Spool:
 
     @property
     def path(self) -> Path:
-        """Where the spool is."""
+        """The path of the spool."""
         return self._file.path
 
     @property
@@ -101,7 +101,7 @@ class Spool:
         return _is_part(self.whole)
 
     async def load(self) -> None:
-        """Read what an earlier process has kept; begin a new spool if that is nothing.
+        """Read the spool of an earlier process; begin a new one if there is none.
 
         Raises:
             ConfigurationError: the spool is of other contacts, or no spool at all.
@@ -132,7 +132,7 @@ class Spool:
         self._file.cut()
 
     def begin(self) -> None:
-        """Drop all that is kept, and begin a new spool.
+        """Empty the spool, and begin a new one.
 
         Raises:
             OSError: it cannot be written.
@@ -150,19 +150,19 @@ class Spool:
 
     # No row is in a local variable here: error reporters show these when the disk is full.
     def append(self, page: ContactPage, progress: Progress) -> ContactPage:
-        """Keep *page*, without contacts that are kept already, together with *progress*.
+        """Write *page*, without contacts that are in the spool already, together with *progress*.
 
         Returns:
-            The page as it is kept.
+            The page as it was written.
 
         Raises:
-            OSError: it cannot be written; what was kept before is not affected.
+            OSError: it cannot be written; the pages before are not affected.
         """
         flags = self._seen.add([contact.id for contact in page])
         if not all(flags):
-            # It was taken under another key: the order has not told what was read.
-            news = (each for each, is_new in zip(page, flags, strict=True) if is_new)
-            page = ContactPage(tuple(news), page.pagination)
+            # The contact was read before under another key, so the order proves nothing.
+            new = (each for each, is_new in zip(page, flags, strict=True) if is_new)
+            page = ContactPage(tuple(new), page.pagination)
             self._has_repeats = True
         progress = attrs.evolve(progress, has_gaps=progress.has_gaps or self._has_repeats)
         self._write(page.contacts, progress)
@@ -170,12 +170,12 @@ class Spool:
         return page
 
     def end(self, report: PullReport, counted: int = 0) -> None:
-        """Keep that nothing more is to be pulled, and the *report* of all.
+        """Write that nothing more is to be pulled, and the *report* of all runs.
 
-        It is not proved complete where contacts may have been missed in any part.
+        The report is not complete if contacts may have been missed in any run.
 
         Args:
-            report: the report; what it says of missing contacts is kept unless *counted* is given.
+            report: the report; its `missing` is kept if *counted* is 0.
             counted: how many contacts the server counts in all; 0 if that is not known.
 
         Raises:
@@ -191,7 +191,7 @@ class Spool:
         self.progress = progress
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """Yield each contact that is kept, as `to_dict` returns it.
+        """Return an iterator over the contacts in the spool, as `to_dict` returns them.
 
         Raises:
             OSError: the spool cannot be read.
@@ -205,7 +205,7 @@ class Spool:
         self._file.remove()
 
     def close(self) -> None:
-        """Close the spool, and delete it if it is new and keeps nothing."""
+        """Close the spool, and delete it if it is new and holds no contacts."""
         if self._is_new and not self.contacts and not self.progress.is_ended:
             self._file.remove()
         self._file.close()

@@ -1,4 +1,4 @@
-"""Spool file: checked lines in a locked file, of which a torn tail is recognised and cut off."""
+"""Spool file: lines with checksums in a locked file, whose torn tail is cut off."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from typing import Any
 
 from .._errors import ConfigurationError
 
-# After a power failure so many seconds of work may be missing. A process that is killed loses
-# nothing: what it has written is with the operating system.
+# Seconds between two writes to the disk: a power failure loses at most that much work. A process
+# that is killed loses nothing, because the operating system has what it has written.
 SYNC_SECONDS = 1.0
 
 _CHECK = 8  # hexadecimal digits of a CRC-32; a space follows them
@@ -25,7 +25,7 @@ _TORN_CHECK = re.compile(rb"([0-9a-f]{8} |[0-9a-f]{0,8}\Z)(?!.*\n)", re.DOTALL)
 
 
 class SpoolFile:
-    """A file of lines, each behind its checksum, that one process has at a time.
+    """Append lines, each behind its checksum, to a file that one process uses at a time.
 
     It has mode 0600. An existing one is refused if it is a link or no regular file, or if another
     user owns it or can read it. The lock is that of ``flock``: it ends with the process, however
@@ -38,7 +38,7 @@ class SpoolFile:
         path: the same.
 
     Raises:
-        ConfigurationError: another process has it, it is refused, or the system has no ``flock``.
+        ConfigurationError: another process uses it, it is refused, or the system has no ``flock``.
         OSError: it cannot be opened.
     """
 
@@ -57,7 +57,7 @@ class SpoolFile:
         return begun is not None and start.startswith(line[begun.end() :][: len(start)])
 
     def load(self) -> Iterator[bytes]:
-        """Yield the text of each line up to the first torn one; `append` goes on behind them."""
+        """Yield the text of each line up to the first torn one; `append` continues there."""
         self._end = 0
         with self._reader() as file:
             while (text := _checked(file.readline())) is not None:
@@ -80,7 +80,7 @@ class SpoolFile:
                 del text
 
     def cut(self) -> None:
-        """Cut off what is behind the lines that were loaded."""
+        """Cut off everything behind the lines that were loaded."""
         os.ftruncate(self._descriptor, self._end)
 
     def clear(self) -> None:
@@ -108,7 +108,7 @@ class SpoolFile:
             self.sync()
 
     def sync(self) -> None:
-        """Write to the disk what was appended."""
+        """Write the appended lines to the disk."""
         os.fsync(self._descriptor)
         self._synced = time.monotonic()
 
@@ -118,7 +118,7 @@ class SpoolFile:
         self._is_removed = True
 
     def close(self) -> None:
-        """Write to the disk what was appended, and close the file, which unlocks it."""
+        """Write the appended lines to the disk, and close the file, which unlocks it."""
         try:
             if not self._is_removed:
                 self.sync()
@@ -162,7 +162,7 @@ def _open_locked(path: Path) -> int:
         except BaseException:
             os.close(descriptor)
             raise
-        os.close(descriptor)  # another process had it, and has removed it since it was opened
+        os.close(descriptor)  # another process removed the file after it was opened here
 
 
 def _open(path: Path) -> int:

@@ -1,4 +1,4 @@
-"""Tally: how many contacts of each status an export has, for a table and a progress bar."""
+"""Tally: how many contacts of each status an export holds, for a table and a progress bar."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ class Tally:
     """Count contacts by their status.
 
     Args:
-        on_resume: called when a pull goes on with a spool, before its first request; and again,
-            with an emptied spool, if it has to start anew.
+        on_resume: called with the spool before the first request of a resumed export, and again,
+            with the emptied spool, if the pull starts anew.
 
     Attributes:
         statuses: how many contacts have each status.
@@ -26,7 +26,7 @@ class Tally:
         self._on_resume = on_resume
 
     def resume(self, spool: Spool) -> None:
-        """Begin with the contacts that *spool* keeps."""
+        """Start from the contacts in *spool*."""
         self.statuses = spool.statuses.copy()
         self._on_resume(spool)
 
