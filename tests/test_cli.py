@@ -375,7 +375,7 @@ def test_signals_keep_what_has_come_with_resume(
         _, err = process.communicate(timeout=10)
     assert process.returncode == code
     kept = (
-        rf"aioburki: ([\d,]+) contacts are kept in {spool}: the same command goes on behind them\n"
+        rf"aioburki: ([\d,]+) contacts are kept in {spool}: the same command resumes behind them\n"
     )
     found = re.fullmatch(kept + f"aioburki: {message}\n", err)
     assert found
@@ -383,7 +383,7 @@ def test_signals_keep_what_has_come_with_resume(
     with start(served, "-o", "x.csv", "--resume", per_page=1000) as process:
         out, err = process.communicate(timeout=30)
     assert process.returncode == 0
-    assert err.startswith(f"aioburki: going on behind {found[1]} contacts that are kept in {spool}")
+    assert err.startswith(f"aioburki: resuming behind {found[1]} contacts that are kept in {spool}")
     assert "10,000 contacts, complete (coverage), " in out
     assert len(rows_of(folder / "x.csv")) == 10_000
     assert os.listdir(folder) == ["x.csv"]
@@ -421,7 +421,7 @@ def test_resumed_export_shows_all_its_contacts(
     assert out.splitlines()[0].split() == ["completed", "3,851"]
     assert out.splitlines()[-2].split() == ["total", "10,000"]
     assert out.splitlines()[-1].startswith("10,000 contacts, complete (coverage), ")
-    assert "going on behind 4,000 contacts" in err
+    assert "resuming behind 4,000 contacts" in err
     assert "10.0k/10.0k" in err
     assert not re.search(r"[^\d.][123]\.\d\dk/", err)
     assert len(rows_of(folder / "x.csv")) == 10_000
@@ -459,8 +459,8 @@ def test_unordered_list_starts_anew(
     assert cli.run([*arguments, "--require-complete"]) == 3
     out, err = capsys.readouterr()
     assert "10,000 contacts, not proved complete (count), " in out
-    assert "the same command goes on" not in err
-    assert "going on behind 4,000 contacts" in err
+    assert "the same command resumes" not in err
+    assert "resuming behind 4,000 contacts" in err
     assert "aioburki: it is not proved that these are all contacts" in err
     assert {len(rows_of(folder / "x.csv")), len(ids_of(folder / "x.csv"))} == {10_000}
     assert os.listdir(folder) == ["x.csv"]

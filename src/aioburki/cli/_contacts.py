@@ -46,7 +46,7 @@ async def contacts(
     concurrency: int = 8,
     rate: float | None = None,
 ) -> int:
-    """Pull the contacts of a campaign, count their statuses, and say whether these are all.
+    """Pull the contacts of a campaign, and print their statuses and whether these are all.
 
     Parameters
     ----------
@@ -59,11 +59,11 @@ async def contacts(
     output
         FILE.csv or FILE.jsonl, complete or not written; - for JSON lines on standard output.
     resume
-        Keep what has come beside FILE, and go on with what an earlier run of the same command has
-        kept, also after Ctrl-C or kill -9.
+        Keep the contacts pulled so far beside FILE, and continue an earlier run of the same
+        command, also after Ctrl-C or kill -9.
     complete
-        Read until no contact can have been missed, however the list moves; --no-complete: pages of
-        one size, and nothing is proved.
+        Read until it is proved that no contact was missed, however the list moves; --no-complete:
+        pages of one size, and nothing is proved.
     require_complete
         Exit with 3 if it is not proved that these are all contacts; the file is written.
     sandbox
@@ -108,11 +108,11 @@ async def contacts(
 
 @attrs.frozen
 class Target:
-    """Where contacts go: to a file, to standard output, or nowhere.
+    """Destination of the contacts: a file, standard output, or none.
 
     Attributes:
-        path: path of the file; None for others.
-        is_standard_output: whether they go to standard output.
+        path: path of the file, or None.
+        is_standard_output: whether the contacts are written to standard output.
     """
 
     path: Path | None = None
@@ -177,13 +177,13 @@ async def _write(pull: Contacts, target: Target, tally: Tally, *, resume: bool) 
 
 
 def _print_kept(bar: Progress) -> None:
-    """Print what a resumed export keeps for the next run, if it keeps something."""
+    """Print how many contacts are kept for the next run, if there are some."""
     spool = bar.spool
     if spool is None or not spool.path.exists():
         return
     if spool.contacts and (spool.progress.has_order or spool.progress.is_ended):
         print_error(
-            f"{spool.contacts:,} contacts are kept in {spool.path}: the same command goes on "
-            "behind them",
+            f"{spool.contacts:,} contacts are kept in {spool.path}: the same command "
+            "resumes behind them",
             0,
         )

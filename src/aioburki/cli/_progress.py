@@ -1,4 +1,4 @@
-"""Progress: a bar on standard error, and what is said of a resumed export."""
+"""Progress: a bar on standard error, and a line about a resumed export."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Progress:
         limit: maximum number of contacts; None for all.
 
     Attributes:
-        spool: what a resumed export keeps; None for others.
+        spool: the spool of a resumed export; None for others.
     """
 
     def __init__(self, enabled: bool, limit: int | None) -> None:
@@ -36,13 +36,13 @@ class Progress:
         self._bar.close()
 
     def resume(self, spool: Spool) -> None:
-        """Begin with the contacts that *spool* keeps, and say so if there are some."""
+        """Start the bar at the contacts in *spool*, and print how many, if there are some."""
         self.spool = spool
         self._bar.initial = self._bar.n = spool.contacts
         if spool.contacts:
             begun = f"{spool.begun:%Y-%m-%d %H:%M} UTC"
             tqdm.write(
-                f"aioburki: going on behind {spool.contacts:,} contacts that are kept in "
+                f"aioburki: resuming behind {spool.contacts:,} contacts that are kept in "
                 f"{spool.path} since {begun}",
                 file=sys.stderr,
             )

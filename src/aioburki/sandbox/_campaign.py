@@ -32,7 +32,7 @@ def known_order(order: str) -> Order:
 class Campaign:
     """The contacts of one campaign; the same seed gives the same contacts.
 
-    There is a list of all contacts, and one for each status that has been asked for. They are
+    There is a list of all contacts, and one for each status that has been requested. They are
     kept sorted, so that a request or a change does not go through all contacts.
     """
 

@@ -16,14 +16,14 @@ DRIFTS = ("leave", "delete", "import", "append", "touch", "in_out")
 """Ways in which the list of `Sandbox(drift=…)` moves; each takes the number per request.
 
 - ``leave``: contacts near the front get another status, so that they leave the status filter that
-  is asked for most; where most requests have no filter, they are removed.
+  is requested most; where most requests have no filter, they are removed.
 - ``delete``: contacts anywhere are removed.
 - ``import``: contacts with the highest ids are added; at the head where the newest come first.
 - ``append``: contacts are added at the end; not where the newest come first.
 - ``touch``: contacts anywhere have another attempt, which changes ``attempts`` and
   ``last_attempt_at``; with ``order="touched"`` they move to the head.
-- ``in_out``: contacts anywhere leave the filter or come into it, as many of the one as of the
-  other; where most requests have no filter, they are removed or put back.
+- ``in_out``: contacts anywhere leave the filter or enter it, in equal numbers on average;
+  where most requests have no filter, they are removed or put back.
 """
 
 MAX_PER_REQUEST = 10_000
@@ -31,12 +31,12 @@ MAX_PER_REQUEST = 10_000
 # The contacts at the front among which those are drawn that leave: the next to be called.
 FRONT = 100
 
-# Draws for a contact without the status that is asked for; none may be left.
+# Maximum draws for a contact without the requested status; there may be none.
 _MAX_DRAWS = 100
 
 
 def drift_rates(drift: Mapping[str, float] | None) -> dict[str, float]:
-    """Return the number per request for each kind of drift that *drift* asks for.
+    """Return the number per request for each kind of drift in *drift*.
 
     Raises:
         ConfigurationError: *drift* is no mapping, a name is no kind of drift, or a number is not
@@ -61,7 +61,7 @@ def drift_rates(drift: Mapping[str, float] | None) -> dict[str, float]:
 
 
 def parse_drift(text: str) -> dict[str, float]:
-    """Return the drift that *text*, such as ``"leave=4,delete=0.5"``, asks for.
+    """Return the drift that *text* describes, such as ``"leave=4,delete=0.5"``.
 
     Raises:
         ConfigurationError: a part is not a kind of drift, ``=``, and a number in range.
