@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from bisect import insort
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import pairwise
 from operator import attrgetter
 from typing import Literal, NamedTuple
@@ -105,10 +105,14 @@ class MovingList:
             out = set(self.draw.sample(range(self.length), self.length // 5))
             self._out = [item for place, item in enumerate(items) if place in out]
             items = [item for place, item in enumerate(items) if place not in out]
+        self.gone: set[int] = set()
+        self.put(items)
+
+    def put(self, items: Iterable[Item]) -> None:
+        """Let the list begin with *items*, sorted."""
         self.items = sorted(items, key=self.sort_key)
         self.first_items = self.items[:]
         self.at_start = {item.id for item in self.items}
-        self.gone: set[int] = set()
 
     @property
     def lasting(self) -> set[int]:

@@ -498,3 +498,42 @@ def test_neighbouring_ids_of_a_list_in_another_order(place: int, seed: int) -> N
     outcome = pull(server, 100, seed=seed, concurrency=1)
     assert not (outcome.is_complete and outcome.lost)
     assert outcome.doubled == 0
+
+
+def tied_list(seed: int, place: int, **options: Any) -> MovingList:
+    """Return a list by time of creation alone, in which two items have equal times."""
+    server = MovingList(600, "ties", seed=seed, **options)
+    times = [item.id for item in server.items]
+    times[place + 1] = times[place]
+    items = zip(server.items, times, strict=True)
+    server.put(item._replace(created=10 * time) for item, time in items)
+    return server
+
+
+@pytest.mark.parametrize("drift", [{}, {"leave": 0.5}])
+@pytest.mark.parametrize("place", [99, 98, 197])
+def test_two_equal_keys_at_a_page_border(place: int, drift: Mapping[str, float]) -> None:
+    """The item that a page leaves out, because it has the key of the last one, is not lost."""
+    for seed in range(12):
+        outcome = pull(tied_list(seed, place, drift=drift), 100, seed=seed)
+        assert not (outcome.is_complete and outcome.lost)
+        assert outcome.doubled == 0
+
+
+@pytest.mark.parametrize("order", CREATED)
+def test_equal_times_that_ids_order(order: str) -> None:
+    """Items that enter with the time of the last one are no items that were left out."""
+    server = MovingList(3000, order, {"in_out": 4})
+    server.put(item._replace(created=7) for item in server.items)
+    server._out = [item._replace(created=7) for item in server._out]
+    outcome = pull(server, 100, orders=tuple(each for each in ORDERS if each.name == order))
+    check(outcome)
+
+
+def test_item_that_comes_again_with_another_key() -> None:
+    """An item whose time of creation changes while the list is read is no proof of anything."""
+    server = Server(300, "created_at,id", {})
+    first, *others = server.items
+    server.put([first._replace(id=9999), *others, server.items[10]._replace(created=10**6)])
+    outcome = pull(server, 100)
+    assert (outcome.lost, outcome.doubled, outcome.is_complete) == (set(), 0, False)

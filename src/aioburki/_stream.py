@@ -112,8 +112,7 @@ class ContactStream:
                 page = await self._pull.next_page()
                 if page is None:
                     return
-                if page.items:
-                    self._taken = page.items[-1]
+                self._taken = page.items[-1] if page.items else self._taken
             yield contact_page(page)
 
     async def __aenter__(self) -> Self:

@@ -24,9 +24,10 @@ from .._page import Page, PageWindow, Pagination
 from .closing import Closing
 from .counts import Counts
 from .ending import Ending, is_whole_list
-from .frontier import Bounds, ReadPage, read_page
+from .frontier import Bounds
 from .joiner import Joined, Joiner
 from .order import SortOrder
+from .read_page import ReadPage, read_page
 from .seen_ids import SeenIds
 from .windows import WindowPlan, offset_of
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from .._page import Page
 from .counts import Counts
-from .frontier import ReadPage
+from .read_page import ReadPage
 
 # After so many windows in a row behind the announced end without a new item, the pull ends
 # unproved: the count of the server is wrong.

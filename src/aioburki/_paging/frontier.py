@@ -8,12 +8,12 @@ from typing import Generic, TypeVar
 
 import attrs
 
-from .._page import Page
 from .counts import TURNOVER_DIVISOR, Counts
 from .order import Key, OrderCandidates, SortOrder
 from .read_keys import ReadKeys
+from .read_page import ReadPage
 from .seen_ids import SeenIds
-from .windows import WindowPlan, offset_of
+from .windows import WindowPlan
 
 T = TypeVar("T")
 
@@ -39,35 +39,6 @@ class Bounds:
     until: Key | None = None
     offset: int = 0
     end: int = 0
-
-
-@attrs.frozen
-class ReadPage(Generic[T]):
-    """A page with the keys of its items, which are strictly in order, and its offset.
-
-    *is_sequential*: whether it was requested when everything before it had been read.
-    """
-
-    page: Page[T]
-    keys: Sequence[Key]
-    offset: int
-    is_sequential: bool = False
-
-    @property
-    def end(self) -> int:
-        """The offset behind its last item."""
-        return self.offset + len(self.keys)
-
-    @property
-    def is_last(self) -> bool:
-        """Whether the server states that nothing comes after it."""
-        pagination = self.page.pagination
-        return not pagination.has_next and pagination.total_items <= self.end
-
-    @property
-    def is_short(self) -> bool:
-        """Whether it has fewer items than its page size, so that nothing comes after it."""
-        return len(self.keys) < self.page.pagination.per_page
 
 
 class Frontier(Generic[T]):
@@ -204,15 +175,28 @@ class Frontier(Generic[T]):
         allowed = counts.growth + (length if old == length else counts.first) // TURNOVER_DIVISOR
         return read.offset + old - self._read.total <= allowed
 
-    def advance(self, read: ReadPage[T]) -> tuple[T, ...]:
-        """Move the frontier to the end of a joined page; return what is new on it."""
+    def explains(self, read: ReadPage[T]) -> bool:
+        """Return whether the counts explain the items that have entered before *read*."""
+        if self._read.is_empty or read.offset == 0:
+            return True
+        old = self._order.first_behind(read.keys, self.key)
+        return read.offset + old - self.offset <= self._counts.growth
+
+    def advance(self, read: ReadPage[T], *, is_latest: bool = False) -> tuple[T, ...]:
+        """Move the frontier to the end of a joined page; return what is new on it.
+
+        Args:
+            read: the page.
+            is_latest: whether it was requested after all pages that have joined.
+        """
         order = self._order
         old, end = 0, len(read.keys)
         ambiguous: Sequence[T] = ()
         if self.key is not None:
             old = order.first_behind(read.keys, self.key)
             self.has_shifted |= read.offset + old != self.offset
-            ambiguous = self._ambiguous(read.page.items[:old])
+            is_old = old == len(read.keys) and not is_latest
+            ambiguous = self._ambiguous(read.page.items, old, is_old=is_old)
         if self._until is not None:
             end = order.first_behind(read.keys, self._until)
             self.has_reached_until = end < len(read.keys)
@@ -234,17 +218,24 @@ class Frontier(Generic[T]):
         assert self._item is not None
         self._candidates.drop_best(read.page.items[-1], self._item)
 
-    def _ambiguous(self, items: Sequence[T]) -> Sequence[T]:
-        """Return those of *items* that are unread, and behind the frontier in another order.
+    def _ambiguous(self, page: Sequence[T], old: int, *, is_old: bool) -> Sequence[T]:
+        """Return the unread items of the first *old* on *page* that may come after the frontier.
 
-        While more than one order is left, the best one may be wrong.
+        While more than one order is left, the best one may be wrong. What an old page shows
+        may have left the list before a probe read that place.
         """
         last = self._item
         if last is None or not (self.has_shifted or self._counts.have_moved):
             return ()
-        unread = [item for item in items if not self._holds(item)]
+        unread = [place for place in range(old) if not self._holds(page[place])]
         self.has_dropped |= bool(unread)
-        ambiguous = [item for item in unread if self._candidates.may_be_behind(item, last)]
+        is_explained = is_old or self._counts.growth > 0
+        ambiguous = [
+            page[place]
+            for place in unread
+            if self._candidates.may_be_behind(page[place], last)
+            or (not is_explained and self._candidates.may_be_tied(page, place))
+        ]
         self.is_prefix &= not ambiguous
         return ambiguous
 
@@ -283,8 +274,3 @@ class Frontier(Generic[T]):
 
     def _holds(self, item: T) -> bool:
         return self._seen.holds(self._identity(item))
-
-
-def read_page(page: Page[T], keys: Sequence[Key], *, is_sequential: bool = False) -> ReadPage[T]:
-    """Return *page* with its keys; its offset is what the server states."""
-    return ReadPage(page, keys, offset_of(page.pagination), is_sequential)

@@ -14,8 +14,9 @@ import attrs
 
 from .._page import Page, PageWindow
 from .counts import Counts
-from .frontier import Bounds, Frontier, Join, ReadPage
+from .frontier import Bounds, Frontier, Join
 from .order import OrderCandidates, SortOrder
+from .read_page import ReadPage
 from .seam import Seam
 from .seen_ids import SeenIds
 from .windows import WindowPlan
@@ -27,6 +28,10 @@ SPARE_REQUESTS = 40
 
 # After so many pages in a row that contradict the order, the list has another one.
 MAX_CONTRADICTIONS = 3
+
+# Items before a page that no count explains: that many times the place is read once more. A list
+# that moves this often without a change of its counts is one where as many leave as enter.
+MAX_CHECKS = 3
 
 Joined = tuple[ReadPage[T], tuple[T, ...]]
 """A page that has joined, and its new items."""
@@ -71,6 +76,7 @@ class Joiner(Generic[T]):
         self._left_out: deque[Page[T]] = deque(maxlen=MAX_CONTRADICTIONS)
         self._contradictions = 0  # in a row
         self._seam: Seam[T] | None = None
+        self._checks = 0
         self.probes = 0
         self.had_seams = False
         self.is_consecutive = False
@@ -119,7 +125,10 @@ class Joiner(Generic[T]):
             head = self._held.popleft()
             join = self.frontier.join(head)
             if join is Join.JOINED:
+                is_explained = self.frontier.explains(head)
                 yield self._advance(head)
+                if not is_explained:
+                    self._check(head)
                 if not self._has_started:
                     self._seam = Seam(head.offset, self._plan.probe_size)
                     self._seam.skip_right(head.end, head, self.frontier.key)
@@ -144,14 +153,14 @@ class Joiner(Generic[T]):
         frontier = self.frontier
         match frontier.join(read):
             case Join.JOINED if not self._has_started:
-                yield self._advance(read)
+                yield self._advance(read, is_probe=True)
                 if self._has_started:
                     self._seam, self._plan.end = None, frontier.offset
                 else:
                     seam.skip_right(read.end, read, frontier.key)
             case Join.JOINED:
                 seam.count_skipped(order, read, frontier.key)
-                yield self._advance(read)
+                yield self._advance(read, is_probe=True)
                 seam.go_right(read.end - self._plan.overlap, read, frontier.key)
                 yield from () if self.is_stuck else self._close(seam)
             case Join.CONTRADICTION:
@@ -184,8 +193,8 @@ class Joiner(Generic[T]):
     def _may_search(self) -> bool:
         return self.budget > 0 and (self.is_consecutive or self._plan.can_overlap)
 
-    def _advance(self, read: ReadPage[T]) -> Joined[T]:
-        items = self.frontier.advance(read)
+    def _advance(self, read: ReadPage[T], *, is_probe: bool = False) -> Joined[T]:
+        items = self.frontier.advance(read, is_latest=is_probe)
         if items:
             self._contradictions = 0
         return read, items
@@ -194,6 +203,16 @@ class Joiner(Generic[T]):
         self.had_seams = True
         self._plan.widen(0)
         self._seam = Seam(offset, self._plan.probe_size, waiting)
+
+    def _check(self, read: ReadPage[T]) -> None:
+        """Read the place where *read* begins once more, with items before it and behind it.
+
+        Two equal keys there, which the server returns in any order, repeat one item and hide the
+        other.
+        """
+        self._checks += 1
+        if self._checks <= MAX_CHECKS and self._may_search:
+            self._open_seam(read.offset + self._plan.probe_size // 2, None)
 
     def _close(self, seam: Seam[T]) -> Iterator[Joined[T]]:
         """Close the seam if the frontier has come to the page that waits."""

@@ -15,6 +15,10 @@ T = TypeVar("T")
 # without an overlap.
 CONSECUTIVE_SHARE = 0.995
 
+# Pairs of neighbours with equal first values that a page must show in the order of their second
+# values. A list sorted by the first alone returns equal items in any order.
+MIN_TIES = 20
+
 Key = Any
 """The place of an item in its list: whatever compares with ``<``, such as an id."""
 
@@ -114,6 +118,18 @@ class OrderCandidates(Generic[T]):
         """Return whether *item* comes after *other* in an order that is left besides the best."""
         return any(_is_behind(order, item, other) for order in self._orders[1:])
 
+    def may_be_tied(self, page: Sequence[T], place: int) -> bool:
+        """Return whether the item at *place* may have been hidden between two pages.
+
+        An order by two values may be one by the first alone, which returns neighbours with equal
+        first values in any order: a page that ends between them may show one of them twice.
+        """
+        return any(_is_tied(list(map(first, page)), place) for first in self._leading_columns)
+
+    @property
+    def _leading_columns(self) -> set[Column[T]]:
+        return {order.columns[0] for order in self._orders if len(order.columns) > 1}
+
     def drop_best(self, item: T, other: T) -> None:
         """Remove the best order, and all in which *item* does not come after *other* either."""
         self._orders = [order for order in self._orders[1:] if _is_behind(order, item, other)]
@@ -177,3 +193,9 @@ def _is_sorted(values: list[Any], is_falling: bool) -> bool:
         return sorted(values, reverse=is_falling) == values
     except TypeError:  # one of them is None
         return False
+
+
+def _is_tied(values: list[Any], place: int) -> bool:
+    """Return whether a neighbour has an equal value, and too few show that others order them."""
+    is_equal = values[place] in (*values[max(0, place - 1) : place], *values[place + 1 : place + 2])
+    return is_equal and sum(map(eq, values, islice(values, 1, None))) < MIN_TIES

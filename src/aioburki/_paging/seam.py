@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Generic, TypeVar
 
-from .frontier import ReadPage
 from .order import Key, SortOrder
+from .read_page import ReadPage
 
 T = TypeVar("T")
 
