@@ -537,3 +537,14 @@ def test_item_that_comes_again_with_another_key() -> None:
     server.put([first._replace(id=9999), *others, server.items[10]._replace(created=10**6)])
     outcome = pull(server, 100)
     assert (outcome.lost, outcome.doubled, outcome.is_complete) == (set(), 0, False)
+
+
+def test_items_of_another_part_with_equal_times() -> None:
+    """A part does not deliver what lies before it, though neighbours there have equal times."""
+    for seed in range(20):
+        server = MovingList(60, "created_at,id", {"leave": 0.5}, gaps=True, seed=seed)
+        before = {item.id for item in server.items[:30]}
+        last = server.items[29]
+        bounds = Bounds(after=(last.created, last.id), offset=30)
+        outcome = pull(server, 3, bounds=bounds, orders=ORDERS[2:3], seed=seed)
+        assert not before & set(outcome.delivered)

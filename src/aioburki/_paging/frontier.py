@@ -196,7 +196,7 @@ class Frontier(Generic[T]):
             old = order.first_behind(read.keys, self.key)
             self.has_shifted |= read.offset + old != self.offset
             is_old = old == len(read.keys) and not is_latest
-            ambiguous = self._ambiguous(read.page.items, old, is_old=is_old)
+            ambiguous = self._ambiguous(read, old, is_old=is_old)
         if self._until is not None:
             end = order.first_behind(read.keys, self._until)
             self.has_reached_until = end < len(read.keys)
@@ -218,8 +218,8 @@ class Frontier(Generic[T]):
         assert self._item is not None
         self._candidates.drop_best(read.page.items[-1], self._item)
 
-    def _ambiguous(self, page: Sequence[T], old: int, *, is_old: bool) -> Sequence[T]:
-        """Return the unread items of the first *old* on *page* that may come after the frontier.
+    def _ambiguous(self, read: ReadPage[T], old: int, *, is_old: bool) -> Sequence[T]:
+        """Return the unread items of the first *old* on *read* that may come after the frontier.
 
         While more than one order is left, the best one may be wrong. What an old page shows
         may have left the list before a probe read that place.
@@ -227,7 +227,9 @@ class Frontier(Generic[T]):
         last = self._item
         if last is None or not (self.has_shifted or self._counts.have_moved):
             return ()
-        unread = [place for place in range(old) if not self._holds(page[place])]
+        page = read.page.items
+        first = 0 if self._is_whole else self._order.first_behind(read.keys, self._after)
+        unread = [place for place in range(first, old) if not self._holds(page[place])]
         self.has_dropped |= bool(unread)
         is_explained = is_old or self._counts.growth > 0
         ambiguous = [
