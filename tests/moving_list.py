@@ -291,11 +291,9 @@ class Outcome:
         order = self.reading.order
         if order is None or self.last is None or self.reading.is_finished:
             return None
-        keys = order.keys([self.last])
-        if keys is None:
-            return None
+        key = self.reading.key_behind(self.last)
         whole = Bounds() if bounds is None else bounds
-        return attrs.evolve(whole, after=keys[0], offset=max(0, self.reading.offset)), order
+        return attrs.evolve(whole, after=key, offset=max(0, self.reading.offset)), order
 
     @property
     def doubled(self) -> int:

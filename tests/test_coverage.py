@@ -548,3 +548,16 @@ def test_items_of_another_part_with_equal_times() -> None:
         bounds = Bounds(after=(last.created, last.id), offset=30)
         outcome = pull(server, 3, bounds=bounds, orders=ORDERS[2:3], seed=seed)
         assert not before & set(outcome.delivered)
+
+
+def test_rest_behind_an_item_that_came_late() -> None:
+    """A pull that ends with the item that a page had left out goes on behind those before it."""
+    server = tied_list(7, 99)
+    first = pull(server, 100, seed=7, limit=101, concurrency=1)
+    assert first.delivered[-3:] == [199, 201, 200]
+    rest = first.rest(None)
+    assert rest is not None
+    bounds, order = rest
+    second = pull(server, 100, bounds=bounds, orders=(order,))
+    assert second.is_complete
+    assert [*first.delivered[:99], 200, 201, *second.delivered] == list(range(101, 701))

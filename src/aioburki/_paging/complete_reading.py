@@ -9,7 +9,7 @@ from .._page import Page, PageWindow
 from .coverage import Coverage
 from .drift import DriftDetector
 from .frontier import Bounds
-from .order import SortOrder
+from .order import Key, SortOrder
 from .reading import Proof
 from .seen_ids import SeenIds
 from .sweeps import Sweeps
@@ -55,6 +55,10 @@ class CompleteReading(Generic[T]):
         """The order in which items were delivered; None if there was none, or more than one."""
         has_one = self._sweeps is None and self._coverage.frontier.is_prefix
         return self._coverage.order if has_one else None
+
+    def key_behind(self, item: T) -> Key | None:
+        """Return the key behind which items are left when *item* was the last one delivered."""
+        return None if self.order is None else self._coverage.frontier.key_behind(item)
 
     @property
     def offset(self) -> int:

@@ -82,6 +82,8 @@ class Frontier(Generic[T]):
         self._read = ReadKeys()
         self._item: T | None = None  # the item with the key, if it was read here
         self._may_repeat = False
+        # Items that were delivered out of order, and the frontier at that time.
+        self._late: dict[int, Key] = {}
         self.is_prefix = True
         self.key: Key | None = bounds.after
         self.offset = bounds.offset
@@ -213,6 +215,12 @@ class Frontier(Generic[T]):
             self._candidates.drop_all()  # an item was delivered under another key
         return new
 
+    def key_behind(self, item: T) -> Key | None:
+        """Return the frontier when *item* was delivered; None if the item has no key."""
+        number = self._identity(item)
+        keys = [self._late[number]] if number in self._late else self._order.keys([item])
+        return None if keys is None else keys[0]
+
     def disprove(self, read: ReadPage[T]) -> None:
         """Remove the orders in which *read* lies as a whole before the frontier."""
         assert self._item is not None
@@ -227,19 +235,17 @@ class Frontier(Generic[T]):
         last = self._item
         if last is None or not (self.has_shifted or self._counts.have_moved):
             return ()
-        page = read.page.items
+        page, candidates = read.page.items, self._candidates
         first = 0 if self._is_whole else self._order.first_behind(read.keys, self._after)
         unread = [place for place in range(first, old) if not self._holds(page[place])]
         self.has_dropped |= bool(unread)
-        is_explained = is_old or self._counts.growth > 0
-        ambiguous = [
-            page[place]
-            for place in unread
-            if self._candidates.may_be_behind(page[place], last)
-            or (not is_explained and self._candidates.may_be_tied(page, place))
-        ]
-        self.is_prefix &= not ambiguous
-        return ambiguous
+        places = [place for place in unread if candidates.may_be_behind(page[place], last)]
+        self.is_prefix &= not places
+        if not is_old and not self._counts.growth:
+            tied = [place for place in unread if candidates.may_be_tied(page, place)]
+            self._late |= {self._identity(page[place]): self.key for place in tied}
+            places = sorted({*places, *tied})
+        return [page[place] for place in places]
 
     def take(self, items: Sequence[T], ids: Sequence[int] | None = None) -> tuple[T, ...]:
         """Record *items* as delivered; return those that were not delivered before.

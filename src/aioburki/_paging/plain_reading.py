@@ -57,6 +57,10 @@ class PlainReading(Generic[T]):
         """How many more items the server counts than were delivered."""
         return self._missing
 
+    def key_behind(self, item: T) -> None:
+        """Return None: a plain pull has no order."""
+        del item
+
     def next_window(self) -> PageWindow | None:
         """Return the next window to read, or None if no more are known or needed now."""
         return self._planner.next_window()

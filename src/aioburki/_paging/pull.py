@@ -190,14 +190,13 @@ class Pull(Generic[T]):
             item: the last item that the consumer has taken.
             untaken: items of the page that was delivered last that the consumer has not taken.
         """
-        order = self._reading.order
-        keys = None if order is None else order.keys([item])
-        if order is None or keys is None:
+        order, key = self._reading.order, self._reading.key_behind(item)
+        if order is None or key is None:
             return None
         untaken += sum(len(page.items) for page in self._ready)
         bounds = Bounds() if self._options.bounds is None else self._options.bounds
         offset = max(0, self._reading.offset - untaken)
-        return order.name, attrs.evolve(bounds, after=keys[0], offset=offset)
+        return order.name, attrs.evolve(bounds, after=key, offset=offset)
 
     def _record(self, window: PageWindow, page: Page[T] | None) -> None:
         reading, progress = self._reading, self.progress

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal, Protocol, TypeVar
 
 from .._page import Page, PageWindow
-from .order import SortOrder
+from .order import Key, SortOrder
 
 T = TypeVar("T")
 
@@ -58,6 +58,13 @@ class Reading(Protocol[T]):
     @property
     def order(self) -> SortOrder[T] | None:
         """The order in which items were delivered; None if there was none, or more than one."""
+        ...
+
+    def key_behind(self, item: T) -> Key | None:
+        """Return the key behind which items are left when *item* was the last one delivered.
+
+        None if `order` is None, or the item has no key.
+        """
         ...
 
     @property
