@@ -561,3 +561,10 @@ def test_rest_behind_an_item_that_came_late() -> None:
     second = pull(server, 100, bounds=bounds, orders=(order,))
     assert second.is_complete
     assert [*first.delivered[:99], 200, 201, *second.delivered] == list(range(101, 701))
+
+
+def test_sweep_of_a_list_that_becomes_shorter() -> None:
+    """A page of a sweep that is 404, because the list has become shorter, is no error."""
+    server = MovingList(1000, "hidden", bursts={8: ("delete", 300)}, past_end="404", seed=1)
+    outcome = pull(server, 100)
+    assert (outcome.lost, outcome.is_complete) == (set(), False)
