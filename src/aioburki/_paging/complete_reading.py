@@ -56,7 +56,7 @@ class CompleteReading(Generic[T]):
         has_one = self._sweeps is None and self._coverage.frontier.is_prefix
         return self._coverage.order if has_one else None
 
-    def key_behind(self, item: T) -> Key | None:
+    def key_behind(self, item: T, /) -> Key | None:
         """Return the key behind which items are left when *item* was the last one delivered."""
         return None if self.order is None else self._coverage.frontier.key_behind(item)
 

@@ -27,12 +27,11 @@ from .ending import Ending, is_whole_list
 from .frontier import Bounds
 from .joiner import Joined, Joiner
 from .order import SortOrder
-from .read_page import ReadPage, read_page
+from .read_page import ReadPage, Request, read_page
 from .seen_ids import SeenIds
 from .windows import WindowPlan, offset_of
 
 T = TypeVar("T")
-
 
 # A page of one item satisfies every order, and pages of one item cannot overlap.
 MIN_PAGE = 2
@@ -75,8 +74,8 @@ class Coverage(Generic[T]):
         )
         self.frontier = self.joiner.frontier
         self._ending = Ending(self.counts)
-        # For each pending window, whether everything before it had been read when it was requested.
-        self._pending: deque[bool] = deque()
+        self._requests = 0
+        self._pending: deque[Request] = deque()
         self._outdated = 0  # how many of these were requested before a restart
         self._order = self.order  # in which the pages so far are joined
         self._closing = Closing()
@@ -131,11 +130,13 @@ class Coverage(Generic[T]):
             return None
         window = self._continue() if self.is_waiting else self._resume()
         if window is not None:
-            self._pending.append(not self.is_waiting)
+            self._requests += 1
+            self._pending.append(Request(self._requests, is_sequential=not self.is_waiting))
         return window
 
     def next_probe(self) -> PageWindow | None:
         """Return the probe to send before anything else, if a seam is open."""
+        self._requests += 1
         return None if self.is_done else self.joiner.next_probe()
 
     def record(self, window: PageWindow, page: Page[T] | None) -> list[Page[T]]:
@@ -146,11 +147,11 @@ class Coverage(Generic[T]):
         """
         ready: list[Page[T]] = []
         is_probe = self.joiner.is_seam_open
-        is_sequential = not is_probe and self._pending.popleft()
+        request = Request(self._requests) if is_probe else self._pending.popleft()
         if not is_probe and self._outdated:
             self._outdated -= 1
             return ready
-        read = self._read(window, page, ready, is_sequential=is_sequential)
+        read = self._read(window, page, ready, request)
         if read is not None and not self.is_done:
             if self._closing.is_open:
                 self._close(read)
@@ -176,8 +177,7 @@ class Coverage(Generic[T]):
         end, total = self._bounds.end, self.counts.latest
         if end:
             total = min(total, end + self.plan.least_overlap)
-        is_first = self.counts.pages == 0
-        is_alone = is_first or self._closing.is_open or self._closing.must_read_head
+        is_alone = not self.counts.pages or self._closing.is_open or self._closing.must_read_head
         if is_alone or self.plan.end >= total:
             return None
         return self.plan.next()
@@ -201,13 +201,13 @@ class Coverage(Generic[T]):
         return self.plan.next(overlap=least)
 
     def _read(
-        self, window: PageWindow, page: Page[T] | None, ready: list[Page[T]], *, is_sequential: bool
+        self, window: PageWindow, page: Page[T] | None, ready: list[Page[T]], request: Request
     ) -> ReadPage[T] | None:
         """Check *page* against the orders; return None if it is not to be joined."""
         if page is None:
             self._closing.must_read_head = True  # page 1 shows whether there is a list at all
             nothing = Pagination(window.page, window.per_page, self.counts.latest, 0, False, True)
-            return ReadPage(Page((), nothing), (), offset_of(window), is_sequential)
+            return ReadPage(Page((), nothing), (), offset_of(window), request)
         pagination = page.pagination
         self.counts.record(pagination)
         is_first = self.counts.pages == 1
@@ -226,7 +226,7 @@ class Coverage(Generic[T]):
             self.joiner.is_consecutive = order.is_consecutive(keys)
             if not self.joiner.is_consecutive:
                 self.plan.widen(0)
-        read = read_page(page, keys, is_sequential=is_sequential)
+        read = read_page(page, keys, request)
         if order is None:
             self.joiner.hold(read)
             return None
@@ -274,7 +274,7 @@ class Coverage(Generic[T]):
                 self._end(is_checked=self._may_hide_moves, is_over=True)
             elif self._ending.is_end(read, has_moved=self.has_moved):
                 # An item may have moved behind the end after the end was read.
-                is_certain = read.is_sequential or not self.has_moved
+                is_certain = read.request.is_sequential or not self.has_moved
                 self._end(is_checked=self._may_hide_moves, is_certain=is_certain)
             if not items and not self._has_ended:
                 self._ending.record_fruitless(read)
@@ -291,7 +291,7 @@ class Coverage(Generic[T]):
 
     def _close(self, read: ReadPage[T]) -> None:
         """Check page 1, which was read once more for items that have moved to the head."""
-        if not read.is_sequential:
+        if not read.request.is_sequential:
             return  # it was requested before the end was known
         self.joiner.probes += 1
         is_all = self.counts.latest <= self.frontier.offset

@@ -26,7 +26,7 @@ class Ending:
         counts: what the server counts.
 
     Attributes:
-        empty: sequential windows in a row without items (`ReadPage.is_sequential`).
+        empty: sequential windows in a row without items (`Request.is_sequential`).
         is_endless: whether too many pages in a row had no new item, or the list grows without end.
     """
 
@@ -62,7 +62,7 @@ class Ending:
     def record_fruitless(self, read: ReadPage[Any]) -> None:
         """Record that *read* had no new item."""
         self._fruitless += 1
-        if read.is_sequential:
+        if read.request.is_sequential:
             self._fruitless_behind_end += read.is_short or read.end >= self._counts.latest
             self.empty = 0 if read.keys else self.empty + 1
         self.is_endless |= (

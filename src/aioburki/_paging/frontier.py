@@ -82,6 +82,7 @@ class Frontier(Generic[T]):
         self._read = ReadKeys()
         self._item: T | None = None  # the item with the key, if it was read here
         self._may_repeat = False
+        self._latest = 0  # number of the latest request whose page has joined
         # Items that were delivered out of order, and the frontier at that time.
         self._late: dict[int, Key] = {}
         self.is_prefix = True
@@ -184,21 +185,16 @@ class Frontier(Generic[T]):
         old = self._order.first_behind(read.keys, self.key)
         return read.offset + old - self.offset <= self._counts.growth
 
-    def advance(self, read: ReadPage[T], *, is_latest: bool = False) -> tuple[T, ...]:
-        """Move the frontier to the end of a joined page; return what is new on it.
-
-        Args:
-            read: the page.
-            is_latest: whether it was requested after all pages that have joined.
-        """
+    def advance(self, read: ReadPage[T]) -> tuple[T, ...]:
+        """Move the frontier to the end of a joined page; return what is new on it."""
         order = self._order
         old, end = 0, len(read.keys)
         ambiguous: Sequence[T] = ()
         if self.key is not None:
             old = order.first_behind(read.keys, self.key)
             self.has_shifted |= read.offset + old != self.offset
-            is_old = old == len(read.keys) and not is_latest
-            ambiguous = self._ambiguous(read, old, is_old=is_old)
+            ambiguous = self._ambiguous(read, old)
+        self._latest = max(self._latest, read.request.number)
         if self._until is not None:
             end = order.first_behind(read.keys, self._until)
             self.has_reached_until = end < len(read.keys)
@@ -226,11 +222,11 @@ class Frontier(Generic[T]):
         assert self._item is not None
         self._candidates.drop_best(read.page.items[-1], self._item)
 
-    def _ambiguous(self, read: ReadPage[T], old: int, *, is_old: bool) -> Sequence[T]:
+    def _ambiguous(self, read: ReadPage[T], old: int) -> Sequence[T]:
         """Return the unread items of the first *old* on *read* that may come after the frontier.
 
-        While more than one order is left, the best one may be wrong. What an old page shows
-        may have left the list before a probe read that place.
+        While more than one order is left, the best one may be wrong. What a page shows may have
+        left the list before a page that was requested later, a probe, was read.
         """
         last = self._item
         if last is None or not (self.has_shifted or self._counts.have_moved):
@@ -241,7 +237,7 @@ class Frontier(Generic[T]):
         self.has_dropped |= bool(unread)
         places = [place for place in unread if candidates.may_be_behind(page[place], last)]
         self.is_prefix &= not places
-        if not is_old and not self._counts.growth:
+        if read.request.number > self._latest and not self._counts.growth:
             tied = [place for place in unread if candidates.may_be_tied(page, place)]
             self._late |= {self._identity(page[place]): self.key for place in tied}
             places = sorted({*places, *tied})

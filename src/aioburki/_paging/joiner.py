@@ -143,7 +143,8 @@ class Joiner(Generic[T]):
                 self._open_seam(head.offset, None)
             else:
                 # The probes are read later than the page that waits.
-                self._open_seam(head.offset, attrs.evolve(head, is_sequential=False))
+                request = head.request._replace(is_sequential=False)
+                self._open_seam(head.offset, attrs.evolve(head, request=request))
 
     def join_probe(self, read: ReadPage[T]) -> Iterator[Joined[T]]:
         """Record the page of a probe; if it closes the seam, join the page that waits."""
@@ -153,14 +154,14 @@ class Joiner(Generic[T]):
         frontier = self.frontier
         match frontier.join(read):
             case Join.JOINED if not self._has_started:
-                yield self._advance(read, is_probe=True)
+                yield self._advance(read)
                 if self._has_started:
                     self._seam, self._plan.end = None, frontier.offset
                 else:
                     seam.skip_right(read.end, read, frontier.key)
             case Join.JOINED:
                 seam.count_skipped(order, read, frontier.key)
-                yield self._advance(read, is_probe=True)
+                yield self._advance(read)
                 seam.go_right(read.end - self._plan.overlap, read, frontier.key)
                 yield from () if self.is_stuck else self._close(seam)
             case Join.CONTRADICTION:
@@ -193,8 +194,8 @@ class Joiner(Generic[T]):
     def _may_search(self) -> bool:
         return self.budget > 0 and (self.is_consecutive or self._plan.can_overlap)
 
-    def _advance(self, read: ReadPage[T], *, is_probe: bool = False) -> Joined[T]:
-        items = self.frontier.advance(read, is_latest=is_probe)
+    def _advance(self, read: ReadPage[T]) -> Joined[T]:
+        items = self.frontier.advance(read)
         if items:
             self._contradictions = 0
         return read, items

@@ -15,9 +15,9 @@ T = TypeVar("T")
 # without an overlap.
 CONSECUTIVE_SHARE = 0.995
 
-# Pairs of neighbours with equal first values that a page must show in the order of their second
-# values. A list sorted by the first alone returns equal items in any order.
-MIN_TIES = 20
+# A page with so many pairs of neighbours with equal first values shows that the second values order
+# them: where equal items come in any order, another of such pages has shown that already.
+MIN_TIES = 3
 
 Key = Any
 """The place of an item in its list: whatever compares with ``<``, such as an id."""

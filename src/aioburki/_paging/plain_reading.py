@@ -57,9 +57,8 @@ class PlainReading(Generic[T]):
         """How many more items the server counts than were delivered."""
         return self._missing
 
-    def key_behind(self, item: T) -> None:
+    def key_behind(self, _item: T, /) -> None:
         """Return None: a plain pull has no order."""
-        del item
 
     def next_window(self) -> PageWindow | None:
         """Return the next window to read, or None if no more are known or needed now."""

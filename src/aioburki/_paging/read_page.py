@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 import attrs
 
@@ -14,17 +14,24 @@ from .windows import offset_of
 T = TypeVar("T")
 
 
+class Request(NamedTuple):
+    """When a page was requested: its number, and whether everything before it had been read."""
+
+    number: int
+    is_sequential: bool = False
+
+
 @attrs.frozen
 class ReadPage(Generic[T]):
     """A page with the keys of its items, which are strictly in order, and its offset.
 
-    *is_sequential*: whether it was requested when everything before it had been read.
+    *request*: the request for it.
     """
 
     page: Page[T]
     keys: Sequence[Key]
     offset: int
-    is_sequential: bool = False
+    request: Request
 
     @property
     def end(self) -> int:
@@ -43,6 +50,6 @@ class ReadPage(Generic[T]):
         return len(self.keys) < self.page.pagination.per_page
 
 
-def read_page(page: Page[T], keys: Sequence[Key], *, is_sequential: bool = False) -> ReadPage[T]:
+def read_page(page: Page[T], keys: Sequence[Key], request: Request) -> ReadPage[T]:
     """Return *page* with its keys; its offset is what the server states."""
-    return ReadPage(page, keys, offset_of(page.pagination), is_sequential)
+    return ReadPage(page, keys, offset_of(page.pagination), request)

@@ -60,7 +60,7 @@ class Reading(Protocol[T]):
         """The order in which items were delivered; None if there was none, or more than one."""
         ...
 
-    def key_behind(self, item: T) -> Key | None:
+    def key_behind(self, item: T, /) -> Key | None:
         """Return the key behind which items are left when *item* was the last one delivered.
 
         None if `order` is None, or the item has no key.
