@@ -12,6 +12,8 @@ from moving_list import ORDERS, Item, MovingList, Outcome, PastEnd, pull
 from aioburki._page import Page, PageWindow
 from aioburki._paging.frontier import Bounds
 
+pytestmark = pytest.mark.long
+
 PAGES = 60
 CREATED = ("created_at,id", "-created_at,-id", "created_at,-id", "-created_at,id")
 

@@ -13,6 +13,8 @@ from histories import History, drawn, fault_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+pytestmark = pytest.mark.long
+
 DRAWS = st.randoms(use_true_random=False)
 
 
