@@ -441,8 +441,44 @@ async def test_key_revoked_on_page_seven() -> None:
     assert len(requests) == refused_at[0] == 9
 
 
-async def test_404_on_a_later_page_raises() -> None:
-    """A 404 on a later page raises NotFoundError after the contacts of the pages before it."""
+@pytest.mark.parametrize("past_end", ["empty", "404"])
+async def test_plain_pull_of_a_list_that_becomes_shorter(past_end: str) -> None:
+    """What has moved to the page that is the last one now is delivered; its end is no error."""
+    left: list[int] = []
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        number = int(request.url.params["page"])
+        if number == 5:
+            left.extend(range(1, 25))
+        ids = [each for each in range(1, 61) if each not in left]
+        if number > 4 and past_end == "404" and left:
+            return httpx.Response(404, json={"detail": "no such page"})
+        return httpx.Response(200, json=page(number, 10, ids))
+
+    transport = httpx.MockTransport(handler)
+    async with BurkiClient(KEY, transport=transport, concurrency=1) as burki:
+        contacts = await burki.contacts(42, per_page=10, complete=False)
+    assert ids(contacts) == [*range(1, 41), *range(55, 61)]
+
+
+async def test_pages_that_are_counted_and_not_announced() -> None:
+    """All contacts that the server counts are fetched, whatever number of pages it announces."""
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        content = page(int(request.url.params["page"]), 10, range(100))
+        content["pagination"]["total_pages"] = 8
+        content["pagination"]["has_next"] = int(request.url.params["page"]) < 8
+        return httpx.Response(200, json=content)
+
+    async with BurkiClient(KEY, transport=httpx.MockTransport(handler)) as burki:
+        for complete in (True, False):
+            contacts = await burki.contacts(42, per_page=10, complete=complete)
+            assert len(contacts) == 100
+            assert contacts.report.requests == 10
+
+
+async def test_404_on_an_announced_page_raises() -> None:
+    """A page that stays 404 raises NotFoundError if page 1, read again, announces it."""
 
     def handler(request: httpx.Request) -> httpx.Response:
         number = int(request.url.params["page"])

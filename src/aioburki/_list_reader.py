@@ -105,7 +105,7 @@ class ListReader(Generic[T]):
             matches=self.matches,
         )
         # A page past the end of a list that shrinks may be 404.
-        fetch = partial(self._fetch_or_none if self.is_complete else self._fetch, stats)
+        fetch = partial(self._fetch_or_none if self.is_complete else self._fetch_or_empty, stats)
         pull = Pull(options, fetch, self.running)
         stats.on_wait = partial(_request_more, weakref.ref(pull))
         return StartedPull(pull, stats, self.is_complete)
@@ -176,6 +176,20 @@ class ListReader(Generic[T]):
             if window.page == 1:
                 raise
             return None
+
+    async def _fetch_or_empty(self, stats: RequestStats, window: PageWindow) -> Page[T]:
+        """Return a page; an empty one if it is 404 and page 1 shows that the list is shorter.
+
+        Raises:
+            NotFoundError: page 1 is 404, too, or the page is and should not be.
+        """
+        page = await self._fetch_or_none(stats, window)
+        if page is not None:
+            return page
+        head = (await self._fetch(stats, PageWindow(1, window.per_page))).pagination
+        if window.page <= head.total_pages:
+            return await self._fetch(stats, window)
+        return Page((), attrs.evolve(head, page=window.page, has_next=False, has_prev=True))
 
     async def _fetch_one(self, window: PageWindow) -> Page[T]:
         [page] = await self._fetch_all([window], partial(self._fetch, RequestStats()))
