@@ -465,7 +465,7 @@ async def test_bad_contact_names_campaign_page_and_place() -> None:
         number = int(request.url.params["page"])
         content = page(number, 100, range(1, 1001))
         if number == 4:
-            content["contacts"][17] = contact(17, created_at="yesterday")
+            content["contacts"][17] = contact(17, status=["yesterday"])
         return httpx.Response(200, json=content)
 
     async with BurkiClient(KEY, transport=httpx.MockTransport(handler)) as burki:
@@ -473,8 +473,8 @@ async def test_bad_contact_names_campaign_page_and_place() -> None:
             await burki.contacts(42, per_page=100)
     error = caught.value
     assert (error.campaign_id, error.page) == (42, 4)
-    assert error.problems == ("contacts[17].created_at: not an ISO 8601 date and time",)
-    assert "contacts[17].created_at" in str(error)
+    assert error.problems == ("contacts[17].status: expected text, got a list",)
+    assert "contacts[17].status" in str(error)
     assert "yesterday" not in str(error)
 
 

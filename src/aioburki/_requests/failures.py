@@ -145,7 +145,7 @@ def failure_of_status(
 
 def failure_of_content(problem: Undecodable, noun: str) -> Failure:
     """Return what a 200 means if its body is not a page of items; *noun* is what one is called."""
-    error = ResponseDecodeError(f"the response is not a page of {noun}s: {problem.problems[0]}")
+    error = ResponseDecodeError(f"the response is not a page of {noun}s: {problem.cause}")
     error.problems = problem.problems
     return Failure(error, transient=problem.broken)
 
