@@ -33,6 +33,7 @@ from .._errors import (
 from .._http import BodyProblem
 from .._settings import Secret
 from .._throttle import QuotaHeaders
+from .echo_check import Mismatch
 from .redaction import read_detail
 from .response_headers import read_requested_wait
 
@@ -148,6 +149,12 @@ def failure_of_content(problem: Undecodable, noun: str) -> Failure:
     error = ResponseDecodeError(f"the response is not a page of {noun}s: {problem.cause}")
     error.problems = problem.problems
     return Failure(error, transient=problem.broken)
+
+
+def failure_of_mismatch(mismatch: Mismatch, noun: str) -> Failure:
+    """Return what it means that a page is of another window; the first time it may pass."""
+    content = Undecodable((mismatch.problem,), broken=not mismatch.is_repeated)
+    return failure_of_content(content, noun)
 
 
 def failure_of_body(status: int, problem: BodyProblem, noun: str) -> Failure:
