@@ -405,6 +405,24 @@ async def test_server_that_ignores_the_page_number_raises() -> None:
             await burki.contacts(42, per_page=10)
 
 
+async def test_a_status_of_the_server_can_be_requested() -> None:
+    """A status that is not documented, but that a contact has, is passed on; its range too."""
+    asked: list[str] = []
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.params.get("status", ""))
+        content = page(1, 1000, [1])
+        content["contacts"][0]["status"] = "on hold & later"
+        return httpx.Response(200, json=content)
+
+    async with BurkiClient(KEY, transport=httpx.MockTransport(handler)) as burki:
+        [contact] = await burki.contacts(42)
+        contacts = burki.contacts(42, status=contact.status)
+        assert len(await contacts) == 1
+        assert len(await burki.contacts(str(contacts.range))) == 1
+    assert asked == ["", "on hold & later", "on hold & later"]
+
+
 async def test_lower_page_size_of_the_server_is_used() -> None:
     """A server that sends smaller pages than requested is read with its page size."""
 

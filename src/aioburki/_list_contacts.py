@@ -48,6 +48,15 @@ Row = TypeVar("Row")
 _DOCUMENTED = {field.name for field in attrs.fields(ContactData)} - {"extra"}
 
 
+def requested_status(status: ContactStatus | str) -> ContactStatus:
+    """Return *status* as a `ContactStatus`: a documented one, or one that the server has sent.
+
+    Raises:
+        ConfigurationError: it is a text that is not documented, or no text.
+    """
+    return status if isinstance(status, ContactStatus) else known_status(status)
+
+
 def known_status(status: ContactStatus | str) -> ContactStatus:
     """Return *status* as one of the eight documented ones, or raise `ConfigurationError`."""
     known = [member.value for member in ContactStatus]

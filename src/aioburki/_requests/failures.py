@@ -42,6 +42,9 @@ from .response_headers import read_requested_wait
 # cannot reach the server behind it.
 TRANSIENT_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504, *range(520, 531)})
 
+# RFC 9110, section 15.4. 304 and the obsolete 305 and 306 redirect nowhere.
+_REDIRECTS = frozenset({300, 301, 302, 303, 307, 308})
+
 _ERRORS_BY_STATUS: dict[int, type[APIError]] = {
     400: BadRequestError,
     401: AuthenticationError,
@@ -185,7 +188,7 @@ def _api_error(status: int, body: bytes, secret: Secret, wait: float | None) -> 
 
 
 def _why_unexpected(status: int) -> str:
-    if 300 <= status < 400:
+    if status in _REDIRECTS:
         return f"HTTP {status}, a redirect, which is not followed: the API key would go along"
     return "an HTML page instead of JSON" if status == 200 else f"HTTP {status} instead of 200"
 
