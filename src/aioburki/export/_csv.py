@@ -34,9 +34,8 @@ CELLS_PER_TURN = 7000
 MAPPINGS = ("variable_values", "custom_fields")
 """The mappings of `ContactData` that get a column for each key that occurs in them."""
 
-# E.164, https://www.itu.int/rec/T-REC-E.164
-_PHONE_NUMBER = re.compile(r"\+[0-9]{6,15}")
-# A number runs nothing: sign, digits, thousands separators, decimal point, exponent.
+# A number runs nothing: sign, digits, thousands separators, decimal point, exponent. A phone number
+# in E.164 form is one.
 _NUMBER = re.compile(
     r"[+-]?([0-9]+|[0-9]{1,3}([,'])[0-9]{3}(\2[0-9]{3})*)?(\.[0-9]+|(?<=[0-9])\.?)"
     r"([eE][+-]?[0-9]+)?"
@@ -201,7 +200,6 @@ def _cell(value: object) -> object:
     if not isinstance(value, str):
         return value
     text = replace_surrogates(value)
-    is_harmless = _PHONE_NUMBER.fullmatch(text) or _NUMBER.fullmatch(text)
-    if text.lstrip(_SKIPPED).startswith(_FORMULA_PREFIXES) and not is_harmless:
+    if text.lstrip(_SKIPPED).startswith(_FORMULA_PREFIXES) and not _NUMBER.fullmatch(text):
         return f"'{text}"
     return text
