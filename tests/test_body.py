@@ -70,6 +70,23 @@ async def test_cut_gzip_is_broken() -> None:
     assert await read(b"", "gzip") == b""
 
 
+async def test_zeros_behind_gzip_are_called_that() -> None:
+    """Zeros after a gzip body are named in the problem."""
+    for size in (1, 10**9):
+        problem = await read(gzip.compress(TEXT) + bytes(8), "gzip", size=size)
+        assert problem is BodyProblem.ZEROS
+
+
+@pytest.mark.parametrize("encoding", ["UTF-8", "utf8", "none", "binary, 8bit", "application/json"])
+async def test_a_token_that_is_no_coding_is_ignored(encoding: str) -> None:
+    """Plain JSON is read whatever its Content-Encoding says, unless that is a coding."""
+    for text in (b'{"contacts": []}', b"\xef\xbb\xbf [1]\n"):
+        assert await read(text, encoding) == text
+        assert await read(gzip.compress(text), f"{encoding}, gzip") == text
+        assert await read(text, f"{encoding}, br") is BodyProblem.ENCODED
+        assert await read(gzip.compress(text), encoding) is BodyProblem.ENCODED
+
+
 async def test_false_gzip_is_broken() -> None:
     """Plain bytes declared as gzip, or a wrong checksum, are a broken body."""
     assert await read(TEXT, "gzip") is BodyProblem.BROKEN
@@ -126,7 +143,7 @@ async def test_memory_is_bounded_while_a_body_is_refused(kind: str) -> None:
     assert int(growth) < 2 * DEFAULT_MAX_BODY
 
 
-@pytest.mark.parametrize("rubbish", [b"garbage", bytes(8), b"\x1f\x8b", b'{"contacts": []}'])
+@pytest.mark.parametrize("rubbish", [b"garbage", b"\x1f\x8b", b'{"contacts": []}'])
 async def test_rubbish_after_gzip_is_broken(rubbish: bytes) -> None:
     """Bytes after a gzip member that are not another member are a broken body."""
     for size in (1, 10**9):

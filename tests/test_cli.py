@@ -595,6 +595,10 @@ def test_report_is_one_line() -> None:
         "1 contact, not proved complete (none; the server counts 1,200 more), 1 request, 1 probe, "
         "0.0 s"
     )
+    unread = PullReport(contacts=2, requests=1, proof="coverage", problem_count=1)
+    assert report_line(unread) == (
+        "2 contacts, complete (coverage), 1 request, 1 optional field not read, 0.0 s"
+    )
 
 
 def test_interruption_has_an_exit_code(

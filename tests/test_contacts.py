@@ -405,6 +405,24 @@ async def test_server_that_ignores_the_page_number_raises() -> None:
             await burki.contacts(42, per_page=10)
 
 
+async def test_a_status_of_the_server_can_be_requested() -> None:
+    """A status that is not documented, but that a contact has, is passed on; its range too."""
+    asked: list[str] = []
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.params.get("status", ""))
+        content = page(1, 1000, [1])
+        content["contacts"][0]["status"] = "on hold & later"
+        return httpx.Response(200, json=content)
+
+    async with BurkiClient(KEY, transport=httpx.MockTransport(handler)) as burki:
+        [contact] = await burki.contacts(42)
+        contacts = burki.contacts(42, status=contact.status)
+        assert len(await contacts) == 1
+        assert len(await burki.contacts(str(contacts.range))) == 1
+    assert asked == ["", "on hold & later", "on hold & later"]
+
+
 async def test_lower_page_size_of_the_server_is_used() -> None:
     """A server that sends smaller pages than requested is read with its page size."""
 
@@ -501,7 +519,7 @@ async def test_bad_contact_names_campaign_page_and_place() -> None:
         number = int(request.url.params["page"])
         content = page(number, 100, range(1, 1001))
         if number == 4:
-            content["contacts"][17] = contact(17, created_at="yesterday")
+            content["contacts"][17] = contact(17, status=["yesterday"])
         return httpx.Response(200, json=content)
 
     async with BurkiClient(KEY, transport=httpx.MockTransport(handler)) as burki:
@@ -509,8 +527,8 @@ async def test_bad_contact_names_campaign_page_and_place() -> None:
             await burki.contacts(42, per_page=100)
     error = caught.value
     assert (error.campaign_id, error.page) == (42, 4)
-    assert error.problems == ("contacts[17].created_at: not an ISO 8601 date and time",)
-    assert "contacts[17].created_at" in str(error)
+    assert error.problems == ("contacts[17].status: expected text, got a list",)
+    assert "contacts[17].status" in str(error)
     assert "yesterday" not in str(error)
 
 

@@ -31,7 +31,7 @@ from aioburki import (
     Pagination,
     to_dict,
 )
-from aioburki.export import FIELDS, export_csv, export_jsonl
+from aioburki.export import CSV, FIELDS, export_csv, export_jsonl
 from aioburki.export._csv import _cell
 
 pytestmark = [pytest.mark.long, pytest.mark.asyncio, pytest.mark.usefixtures("nothing_left")]
@@ -313,7 +313,53 @@ async def test_no_cell_is_a_formula(text: str) -> None:
     ((cell, _),) = csv.reader(io.StringIO(file.getvalue(), newline=""))
     whole = re.sub("[\ud800-\udfff]", "\ufffd", text)
     assert cell in (whole, f"'{whole}")
-    assert re.fullmatch(r"\+[0-9]{6,15}", cell) or not cell.lstrip().startswith(tuple("=+-@"))
+    number = r"[+-]?(?=\.?[0-9])[0-9,']*\.?[0-9]*([eE][+-]?[0-9]+)?"
+    assert re.fullmatch(number, cell) or not cell.lstrip().startswith(tuple("=+-@"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["-45.10", "+3.5", "-0", "+1", "-.5", "-5.", "-1,234", "-1,234,567.89", "+1'234.5", "-1e5",
+     "-1.5E-10", "+15551234567", "-12345678901234567890", "12", "1,2", "5-3"],
+)  # fmt: skip
+async def test_numbers_stay_as_they_are(text: str) -> None:
+    """A text that is a plain number gets no apostrophe."""
+    assert _cell(text) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["-2+3", "-", "+", "-.", "-e5", "-1,23", "-1,2345", "-1,234'567", "--1", "-1e", "-0x1F", "-1\n",
+     "-5%", "-1 2", "+1 555 123", "-\u0661", "\t-5", " -5", "-A1", "-1;2", "=1", "@1"],
+)  # fmt: skip
+async def test_what_is_no_number_is_escaped(text: str) -> None:
+    """Whatever else begins as a formula gets an apostrophe, also if it begins as a number."""
+    assert _cell(text) == f"'{text}"
+
+
+@pytest.mark.parametrize("is_resumed", [False, True])
+async def test_turns_count_cells(is_resumed: bool, tmp_path: Path) -> None:
+    """With 6,000 different keys other tasks run after every few thousand cells."""
+    keys = [f"key{number}" for number in range(6000)]
+    people = [
+        contact(number, variable_values=dict.fromkeys(keys[number::30], 1)) for number in range(30)
+    ]
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    counting = asyncio.create_task(count())
+    with (tmp_path / "x.csv").open("w") as file:
+        if is_resumed:
+            await CSV.write_rows(lambda: (to_dict(each) for each in people), file, 30)
+        else:
+            await CSV.write_pages(pages(*people), file, tmp_path / "x.csv")
+    counting.cancel()
+    assert turns >= 30
 
 
 async def test_link_is_followed(tmp_path: Path) -> None:

@@ -115,6 +115,18 @@ def test_problems_of_a_422_are_kept() -> None:
     assert error.problems == ("query.page: no",)
 
 
+@pytest.mark.parametrize(
+    ("status", "is_redirect"),
+    [*((status, True) for status in (300, 301, 302, 303, 307, 308)), (304, False), (305, False)],
+)
+def test_only_redirects_are_called_redirects(status: int, is_redirect: bool) -> None:
+    """A 304 redirects nowhere, and the error does not say so."""
+    failure = failure_of_status(httpx.Response(status), b"", Secret(KEY), datetime.now(UTC))
+    assert failure is not None
+    assert ("a redirect" in str(failure.error)) is is_redirect
+    assert f"HTTP {status}" in str(failure.error)
+
+
 @pytest.mark.parametrize("status", [201, 202, 204, 206, 300, 301, 304, 308, 600, 999])
 def test_other_successes_and_redirects_are_unexpected(status: int) -> None:
     """Only a 200 is a page; a redirect is not followed, and its target not shown."""

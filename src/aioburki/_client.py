@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from functools import cached_property
@@ -14,7 +13,7 @@ import httpx
 from ._contacts import Contacts
 from ._contacts_query import contacts_of
 from ._errors import ClientClosedError, ConfigurationError
-from ._events import Event
+from ._events import Event, EventHandler, is_async
 from ._http import ConnectionPool, OwnClient, PoolTransport, redact_http_logs
 from ._list_contacts import MAX_PER_PAGE
 from ._models import ContactStatus
@@ -72,7 +71,7 @@ class BurkiClient:
             ``Sandbox().transport`` or `httpx.MockTransport`. Closed with the client.
         on_event: called with each event as it happens (`PageFetched`, `RetryScheduled`,
             `PauseStarted`), in the event loop. An exception that it raises is logged and
-            otherwise ignored.
+            otherwise ignored. It must not be asynchronous: it is called, not awaited.
 
     Raises:
         ConfigurationError: an argument or a variable cannot be used; the text says which.
@@ -111,7 +110,7 @@ class BurkiClient:
         redact_http_logs()
         self._http_client = http_client
         self._transport = transport
-        self._on_event = on_event
+        self._on_event = None if on_event is None else EventHandler(on_event)
         self._running: set[Prefetch[Any]] = set()
 
     def contacts(
@@ -237,5 +236,5 @@ def _check_parts(http_client: object, transport: object, on_event: object) -> No
         )
     if on_event is not None and not callable(on_event):
         raise ConfigurationError(f"on_event must be callable, not {type(on_event).__name__}")
-    if inspect.iscoroutinefunction(on_event):
+    if is_async(on_event):
         raise ConfigurationError("on_event must be a plain function: it is called, not awaited")

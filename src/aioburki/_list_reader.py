@@ -13,8 +13,18 @@ import attrs
 from ._endpoint import ListQuery
 from ._errors import NotFoundError, UnorderedListError
 from ._page import Page, PageWindow
-from ._paging import Bounds, Key, Prefetch, Pull, PullOptions, SortOrder, window_near
-from ._report import PullReport
+from ._paging import (
+    Bounds,
+    Key,
+    Prefetch,
+    Pull,
+    PullOptions,
+    SortOrder,
+    UnreadFields,
+    warn_of_unread,
+    window_near,
+)
+from ._report import PullReport, named_problems
 from ._requests import Fetcher, RequestStats
 
 T = TypeVar("T")
@@ -52,6 +62,8 @@ class StartedPull(Generic[T]):
             proof=progress.proof,
             probes=progress.probes,
             missing=progress.missing,
+            problems=named_problems((progress.unread.named, progress.unread.count)),
+            problem_count=progress.unread.count,
         )
 
 
@@ -118,7 +130,12 @@ class ListReader(Generic[T]):
 
     async def page(self, number: int) -> Page[T]:
         """Return page *number*, from 1, as the server has it now; one request."""
-        return await self._fetch_one(PageWindow(page=number, per_page=self.per_page))
+        page = await self._fetch_one(PageWindow(page=number, per_page=self.per_page))
+        unread = UnreadFields(self.query.endpoint.noun, self.query.endpoint.key)
+        unread.record(page)
+        unread.deliver(page)
+        warn_of_unread(f"campaign {self.query.campaign_id}", unread)
+        return page
 
     async def boundaries(self, parts: int) -> tuple[str, list[tuple[Key, int]]]:
         """Return an order of the list, and keys that divide it into *parts* of about equal size.

@@ -30,8 +30,27 @@ class Pagination:
 
 
 @attrs.frozen
+class UnreadField:
+    """An optional field of an item that could not be read, and has its default instead.
+
+    Attributes:
+        index: index of the item on the page as the server returned it, from 0.
+        place: the field, such as ``contacts[17].created_at``.
+        reason: what is wrong with it; holds no value.
+    """
+
+    index: int
+    place: str
+    reason: str
+
+
+@attrs.frozen
 class Page(Generic[T]):
-    """The items of one page, in the server's order, and its pagination."""
+    """The items of one page, in the server's order, and its pagination.
+
+    `unread` names the optional fields that could not be read; only of a page as it was decoded.
+    """
 
     items: tuple[T, ...] = attrs.field(repr=False)
     pagination: Pagination
+    unread: tuple[UnreadField, ...] = ()

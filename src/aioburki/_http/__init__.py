@@ -10,10 +10,12 @@ from __future__ import annotations
 from .body import MAX_ERROR_BODY, BodyProblem, body_if_read, read_body
 from .client import OwnClient
 from .connection_pool import ConnectionPool
+from .echo import ECHO, distrust_connection
 from .internals import PoolTransport
 from .redacted_log import RedactedHttpLog, redact_http_logs
 
 __all__ = [
+    "ECHO",
     "MAX_ERROR_BODY",
     "BodyProblem",
     "ConnectionPool",
@@ -21,6 +23,7 @@ __all__ = [
     "PoolTransport",
     "RedactedHttpLog",
     "body_if_read",
+    "distrust_connection",
     "read_body",
     "redact_http_logs",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import zlib
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -9,6 +10,7 @@ from enum import Enum
 
 import anyio
 import httpx
+import msgspec
 
 MAX_ERROR_BODY = 256 * 1024  # bytes of an error's body that are read; its start has the reason
 PIECE = 256 * 1024  # bytes that are decompressed at once
@@ -17,12 +19,19 @@ BUFFERED_PIECES = 100  # more than a connection may still yield after it was clo
 
 GZIP = 16 + zlib.MAX_WBITS
 
+# https://www.iana.org/assignments/http-parameters, "HTTP Content Coding Registry".
+CODINGS = {
+    "aes128gcm", "br", "compress", "dcb", "dcz", "deflate", "exi", "gzip", "pack200-gzip",
+    "x-compress", "x-gzip", "zstd",
+}  # fmt: skip
+
 
 class BodyProblem(Enum):
     """Why a body could not be read; the value is the text for a message."""
 
     TOO_LARGE = "the response is larger than max_body allows"
     BROKEN = "the compressed body is not complete"
+    ZEROS = "there are zeros behind the compressed body"
     ENCODED = "the body is in an encoding that was not asked for"
     TAKEN = "something else has read the body, such as a hook of http_client"
 
@@ -88,10 +97,14 @@ async def _abandon(response: httpx.Response, pieces: AsyncIterator[bytes]) -> No
 
 
 def _reader(encoding: str, largest: int) -> _Plain | _Gzip:
-    match encoding.strip().lower():
-        case "" | "identity":
+    tokens = [token.strip().lower() for token in encoding.split(",")]
+    codings = [token for token in tokens if token in CODINGS]
+    match codings:
+        case [] if not any(tokens) or "identity" in tokens:
             return _Plain(largest)
-        case "gzip" | "x-gzip":
+        case []:
+            return _PlainJson(largest)
+        case ["gzip" | "x-gzip"]:
             return _Gzip(largest)
         case _:
             raise _UnreadableError(BodyProblem.ENCODED)
@@ -112,6 +125,18 @@ class _Plain:
         return b"".join(self._pieces)
 
 
+class _PlainJson(_Plain):
+    """A body with a Content-Encoding that is no coding, such as UTF-8: read if it is plain JSON."""
+
+    def finish(self) -> bytes:
+        body = super().finish()
+        try:
+            msgspec.json.decode(body.removeprefix(codecs.BOM_UTF8), type=msgspec.Raw)
+        except ValueError:
+            raise _UnreadableError(BodyProblem.ENCODED) from None
+        return body
+
+
 class _Gzip:
     def __init__(self, largest: int) -> None:
         self._plain = _Plain(largest)
@@ -124,6 +149,8 @@ class _Gzip:
             self._empty = False
             if self._member.eof:  # another member follows (RFC 1952: they are one body)
                 self._member = zlib.decompressobj(GZIP)
+                if piece[0] == 0:
+                    raise _UnreadableError(BodyProblem.ZEROS)
             try:
                 plain = self._member.decompress(piece, PIECE)
             except zlib.error:

@@ -51,7 +51,7 @@ class Connection(httpcore.AsyncConnectionInterface):
 
     def is_available(self) -> bool:
         """Return whether the last response was read to its end and nothing has come since."""
-        return self._is_idle and self._stream is not None and not self._stream.has_unread
+        return self._is_idle and self._stream is not None and self._stream.is_silent
 
     def info(self) -> str:
         """Return the state, as `repr` of `httpcore.AsyncHTTPConnection` shows it."""

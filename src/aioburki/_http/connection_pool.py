@@ -13,6 +13,7 @@ import math
 import ssl
 import time
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -22,6 +23,7 @@ import httpcore
 
 from .connect_limiter import ConnectLimiter
 from .connection import Connection
+from .echo import DISTRUST, may_confuse
 from .internals import set_inner_connection
 
 # Servers commonly close a connection that has been idle for 5 s. A request that is sent over a
@@ -64,7 +66,7 @@ class ConnectionPool:
             RuntimeError: another event loop, which is not closed, uses this pool.
         """
         self._enter_loop()
-        connection = await self._acquire(request.url.origin)
+        connection = await self._acquire(request.url.origin, request)
         sent = time.monotonic()
         try:
             response = await connection.send(request)
@@ -74,6 +76,7 @@ class ConnectionPool:
             connection.discard()
             raise
         response.stream = PooledStream(response.stream, connection, self._release)
+        response.extensions[DISTRUST] = partial(self._distrust, connection)
         return response
 
     async def aclose(self) -> None:
@@ -103,10 +106,15 @@ class ConnectionPool:
     ) -> None:
         await self.aclose()
 
-    async def _acquire(self, origin: httpcore.Origin) -> PooledConnection:
-        """Return the idle connection to *origin* that was used last, or a new one."""
+    async def _acquire(
+        self, origin: httpcore.Origin, request: httpcore.Request | None = None
+    ) -> PooledConnection:
+        """Return the idle connection to *origin* that was used last, or a new one.
+
+        One on which a surplus response could be taken for that to *request* is not used.
+        """
         context = await self._tls_context()
-        while (connection := self._available(origin, context)) is None:
+        while (connection := self._available(origin, request, context)) is None:
             # For another connection to be released, or for room to open one.
             await self._limiter.wait()
         if self._has_idle or self._limiter.has_room:
@@ -114,14 +122,29 @@ class ConnectionPool:
         return connection
 
     def _available(
-        self, origin: httpcore.Origin, context: ssl.SSLContext
+        self,
+        origin: httpcore.Origin,
+        request: httpcore.Request | None,
+        context: ssl.SSLContext,
     ) -> PooledConnection | None:
-        while self._has_idle:
-            connection = self._idle.pop()
-            if connection.is_usable(origin):
-                return connection
-            connection.discard()
+        skipped: list[PooledConnection] = []
+        try:
+            while self._has_idle:
+                connection = self._idle.pop()
+                if not connection.is_usable(origin):
+                    connection.discard()
+                elif request is not None and connection.may_confuse(request):
+                    skipped.append(connection)
+                else:
+                    return connection
+        finally:
+            self._idle += reversed(skipped)
         return PooledConnection(origin, context, self._limiter) if self._limiter.has_room else None
+
+    def _distrust(self, connection: PooledConnection) -> None:
+        """Close *connection*, and use no connection again that is idle now."""
+        connection.discard()
+        self._suspected = time.monotonic()
 
     @property
     def _has_idle(self) -> bool:
@@ -184,6 +207,7 @@ class PooledConnection(httpcore.AsyncHTTPConnection):
         set_inner_connection(self, self._inner)
         self._limiter: ConnectLimiter | None = limiter  # until the connection is open
         self.created = self.idle_since = time.monotonic()
+        self._last: httpcore.Request | None = None
         limiter.enter()
 
     def is_usable(self, origin: httpcore.Origin) -> bool:
@@ -198,8 +222,13 @@ class PooledConnection(httpcore.AsyncHTTPConnection):
             and time.monotonic() - self.idle_since < KEEPALIVE_SECONDS
         )
 
+    def may_confuse(self, request: httpcore.Request) -> bool:
+        """Return whether a surplus response to the last request could be taken for that to this."""
+        return may_confuse(self._last, request, time.monotonic() - self.idle_since)
+
     async def send(self, request: httpcore.Request) -> httpcore.Response:
         """Send *request* and return the response, its body unread."""
+        self._last = request
         try:
             return await self.handle_async_request(request)
         finally:

@@ -8,6 +8,7 @@ and leaves the socket open when a TLS handshake is cancelled
 from __future__ import annotations
 
 import asyncio
+import select
 import socket
 import ssl
 from collections import deque
@@ -63,6 +64,14 @@ class NetworkStream(asyncio.Protocol):
     def has_unread(self) -> bool:
         """Return whether bytes or the end of the stream have been received and not read."""
         return bool(self._pieces) or self._is_over
+
+    @property
+    def is_silent(self) -> bool:
+        """Return whether nothing has come that was not read, in the socket either.
+
+        The event loop does not look there while tasks run.
+        """
+        return not self.has_unread and not _is_readable(self._transport)
 
     @property
     def is_closed(self) -> bool:
@@ -160,6 +169,16 @@ class NetworkStream(asyncio.Protocol):
     def _notify_reader(self) -> None:
         if self._received is not None and not self._received.done():
             self._received.set_result(None)
+
+
+def _is_readable(transport: asyncio.Transport) -> bool:
+    """Return whether the socket of *transport* has bytes, or its end, that were not read."""
+    descriptor: int = transport.get_extra_info("socket").fileno()
+    if not hasattr(select, "poll"):  # Windows, whose `select` takes any descriptor
+        return bool(select.select([descriptor], [], [], 0)[0])
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 @asynccontextmanager

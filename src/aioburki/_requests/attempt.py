@@ -15,15 +15,24 @@ from anyio import Lock  # by name: anyio imports late, and the first client woul
 
 from .._decoding import PageDecoder, Undecodable, gc_paused
 from .._endpoint import ListQuery
-from .._http import MAX_ERROR_BODY, BodyProblem, RedactedHttpLog, body_if_read, read_body
+from .._http import (
+    MAX_ERROR_BODY,
+    BodyProblem,
+    RedactedHttpLog,
+    body_if_read,
+    distrust_connection,
+    read_body,
+)
 from .._page import Page, PageWindow
 from .._settings import Settings
 from .._throttle import QuotaHeaders
+from .echo_check import EchoCheck
 from .failures import (
     Failure,
     failure_of_body,
     failure_of_connection,
     failure_of_content,
+    failure_of_mismatch,
     failure_of_status,
 )
 from .response_headers import read_quota_headers
@@ -57,6 +66,7 @@ class AttemptRunner:
         self._deadline = asyncio.timeout if sender.survives_cancellation else _anyio_deadline
         self._host = httpx.URL(settings.base_url).host
         self._reading = Lock(fast_acquire=True)
+        self._echoes = EchoCheck()
 
     @property
     def is_closed(self) -> bool:
@@ -143,7 +153,12 @@ class AttemptRunner:
             outcome = failure_of_body(response.status_code, body, query.endpoint.noun)
         if outcome is None:
             pause_gc = self._settings.pause_gc
-            outcome = await _page_or_failure(query, window, readable, pause_gc=pause_gc)
+            outcome = await _page_or_failure(query, readable, pause_gc=pause_gc)
+        if isinstance(outcome, Page):
+            mismatch = self._echoes.mismatch(query, window, outcome.pagination)
+            if mismatch is not None:
+                distrust_connection(response)
+                outcome = failure_of_mismatch(mismatch, query.endpoint.noun)
         return AttemptOutcome(outcome, quota)
 
 
@@ -155,15 +170,11 @@ async def _anyio_deadline(seconds: float) -> AsyncGenerator[None]:
 
 
 async def _page_or_failure(
-    query: ListQuery[T], window: PageWindow, body: bytes, *, pause_gc: bool
+    query: ListQuery[T], body: bytes, *, pause_gc: bool
 ) -> Page[T] | Failure:
-    noun = query.endpoint.noun
     page = await _decoded(query.endpoint.decoder, body, pause_gc=pause_gc)
     if isinstance(page, Undecodable):
-        return failure_of_content(page, noun)
-    if page.pagination.page != window.page:
-        problem = f"pagination.page: page {page.pagination.page} came instead"
-        return failure_of_content(Undecodable((problem,), broken=False), noun)
+        return failure_of_content(page, query.endpoint.noun)
     return page
 
 

@@ -33,6 +33,7 @@ from .._errors import (
 from .._http import BodyProblem
 from .._settings import Secret
 from .._throttle import QuotaHeaders
+from .echo_check import Mismatch
 from .redaction import read_detail
 from .response_headers import read_requested_wait
 
@@ -40,6 +41,9 @@ from .response_headers import read_requested_wait
 # definition. The other three are faults.md H10, as are 520 ... 530: Cloudflare answers them when it
 # cannot reach the server behind it.
 TRANSIENT_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504, *range(520, 531)})
+
+# RFC 9110, section 15.4. 304 and the obsolete 305 and 306 redirect nowhere.
+_REDIRECTS = frozenset({300, 301, 302, 303, 307, 308})
 
 _ERRORS_BY_STATUS: dict[int, type[APIError]] = {
     400: BadRequestError,
@@ -145,9 +149,15 @@ def failure_of_status(
 
 def failure_of_content(problem: Undecodable, noun: str) -> Failure:
     """Return what a 200 means if its body is not a page of items; *noun* is what one is called."""
-    error = ResponseDecodeError(f"the response is not a page of {noun}s: {problem.problems[0]}")
+    error = ResponseDecodeError(f"the response is not a page of {noun}s: {problem.cause}")
     error.problems = problem.problems
     return Failure(error, transient=problem.broken)
+
+
+def failure_of_mismatch(mismatch: Mismatch, noun: str) -> Failure:
+    """Return what it means that a page is of another window; the first time it may pass."""
+    content = Undecodable((mismatch.problem,), broken=not mismatch.is_repeated)
+    return failure_of_content(content, noun)
 
 
 def failure_of_body(status: int, problem: BodyProblem, noun: str) -> Failure:
@@ -178,7 +188,7 @@ def _api_error(status: int, body: bytes, secret: Secret, wait: float | None) -> 
 
 
 def _why_unexpected(status: int) -> str:
-    if 300 <= status < 400:
+    if status in _REDIRECTS:
         return f"HTTP {status}, a redirect, which is not followed: the API key would go along"
     return "an HTML page instead of JSON" if status == 200 else f"HTTP {status} instead of 200"
 

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 import httpx
 
 from .._endpoint import ListQuery
+from .._http import ECHO
 from .._page import PageWindow
 from .._settings import Settings
 from .._version import __version__
@@ -97,7 +98,7 @@ class Sender:
             f"{self._base_url}{query.path}?{urlencode(query.parameters(window))}",
             headers=self._all_headers,
             stream=_NO_BODY,
-            extensions={"timeout": self._timeout.as_dict()},
+            extensions={"timeout": self._timeout.as_dict(), ECHO: window},
         )
         request.read()
         return request

@@ -39,6 +39,8 @@ def report_line(report: PullReport) -> str:
     parts = [_counted(report.contacts, "contact"), proof, _counted(report.requests, "request")]
     if report.probes:
         parts.append(_counted(report.probes, "probe"))
+    if report.problem_count:
+        parts.append(f"{_counted(report.problem_count, 'optional field')} not read")
     return ", ".join([*parts, f"{report.elapsed:.1f} s"])
 
 
