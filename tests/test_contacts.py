@@ -459,7 +459,7 @@ async def test_key_revoked_on_page_seven() -> None:
     assert len(requests) == refused_at[0] == 9
 
 
-@pytest.mark.parametrize("past_end", ["empty", "404"])
+@pytest.mark.parametrize("past_end", ["empty", "404", "last page"])
 async def test_plain_pull_of_a_list_that_becomes_shorter(past_end: str) -> None:
     """What has moved to the page that is the last one now is delivered; its end is no error."""
     left: list[int] = []
@@ -471,12 +471,48 @@ async def test_plain_pull_of_a_list_that_becomes_shorter(past_end: str) -> None:
         ids = [each for each in range(1, 61) if each not in left]
         if number > 4 and past_end == "404" and left:
             return httpx.Response(404, json={"detail": "no such page"})
+        if past_end == "last page":
+            number = min(number, -(-len(ids) // 10))
         return httpx.Response(200, json=page(number, 10, ids))
 
     transport = httpx.MockTransport(handler)
     async with BurkiClient(KEY, transport=transport, concurrency=1) as burki:
         contacts = await burki.contacts(42, per_page=10, complete=False)
     assert ids(contacts) == [*range(1, 41), *range(55, 61)]
+
+
+async def test_complete_pull_past_the_end_of_a_server_that_returns_its_last_page() -> None:
+    """A page past the end for which the last page comes, with its own number, proves nothing."""
+    present = list(range(1, 301))
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        number, size = int(request.url.params["page"]), int(request.url.params["per_page"])
+        if number == 4 and len(present) == 300:
+            del present[:150]
+        number = min(number, -(-len(present) // size))
+        return httpx.Response(200, json=page(number, size, present))
+
+    async with BurkiClient(KEY, transport=httpx.MockTransport(handler)) as burki:
+        contacts = await burki.contacts(42, per_page=30)
+        assert set(range(151, 301)) <= set(ids(contacts))
+        assert contacts.report.complete
+        with pytest.raises(ResponseDecodeError, match="came instead") as caught:
+            await burki.contacts(42, per_page=30).page(9)
+    assert caught.value.last_page == 5
+
+
+@pytest.mark.parametrize("complete", [True, False])
+async def test_announced_page_for_which_another_comes(complete: bool) -> None:
+    """A server that answers an announced page with another one is not believed to have ended."""
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        number, size = int(request.url.params["page"]), int(request.url.params["per_page"])
+        content = page(min(number, 2), size, range(100))
+        return httpx.Response(200, json=content)
+
+    async with BurkiClient(KEY, transport=httpx.MockTransport(handler)) as burki:
+        with pytest.raises(ResponseDecodeError, match="page 2 came instead"):
+            await burki.contacts(42, per_page=20, complete=complete)
 
 
 async def test_pages_that_are_counted_and_not_announced() -> None:

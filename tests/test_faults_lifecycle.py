@@ -240,7 +240,8 @@ async def test_server_that_ignores_the_page_number_raises(faults: FaultServer) -
     async with BurkiClient(KEY, base_url=faults.url) as burki:
         with pytest.raises(ResponseDecodeError, match="page 1 came instead"):
             await burki.contacts(42, per_page=10)
-    assert len(faults.state()["heads"]) <= 1 + 2 * 8
+    # A page that waits to be requested again lets another one be requested.
+    assert len(faults.state()["heads"]) <= 1 + 3 * 8
 
 
 async def test_concurrent_pulls_share_the_slots_fairly(faults: FaultServer) -> None:

@@ -262,10 +262,13 @@ class ResponseDecodeError(BurkiError):
     Attributes:
         problems: one line for each problem, with its place and without the value, such as
             ``"contacts[17].created_at: not an ISO 8601 date and time"``.
+        last_page: number of the last page of the list, if it came twice instead of the page
+            requested; None for other errors.
     """
 
     advice = "The server's data does not match its documentation; nothing of this page was used."
     problems: tuple[str, ...] = ()
+    last_page: int | None = None
 
 
 class ResponseTooLargeError(ResponseDecodeError):

@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 import attrs
 
 from ._endpoint import ListQuery
-from ._errors import NotFoundError, UnorderedListError
+from ._errors import NotFoundError, ResponseDecodeError, UnorderedListError
 from ._page import Page, PageWindow
 from ._paging import (
     Bounds,
@@ -116,7 +116,7 @@ class ListReader(Generic[T]):
             bounds=self.bounds,
             matches=self.matches,
         )
-        # A page past the end of a list that shrinks may be 404.
+        # A page past the end of a list that shrinks may be 404, or the last page.
         fetch = partial(self._fetch_or_none if self.is_complete else self._fetch_or_empty, stats)
         pull = Pull(options, fetch, self.running)
         stats.on_wait = partial(_request_more, weakref.ref(pull))
@@ -186,19 +186,23 @@ class ListReader(Generic[T]):
         return await self.fetcher.fetch(self.query, window, stats=stats)
 
     async def _fetch_or_none(self, stats: RequestStats, window: PageWindow) -> Page[T] | None:
-        """Return a page; None if it is 404 and not page 1."""
+        """Return a page; None if it is 404 and not page 1, or if the last page came instead."""
         try:
             return await self._fetch(stats, window)
         except NotFoundError:
             if window.page == 1:
                 raise
-            return None
+        except ResponseDecodeError as error:
+            if error.last_page is None:
+                raise
+        return None
 
     async def _fetch_or_empty(self, stats: RequestStats, window: PageWindow) -> Page[T]:
-        """Return a page; an empty one if it is 404 and page 1 shows that the list is shorter.
+        """Return a page; an empty one if there is none and page 1 shows that the list is shorter.
 
         Raises:
             NotFoundError: page 1 is 404, too, or the page is and should not be.
+            ResponseDecodeError: the last page came instead, though page 1 announces more.
         """
         page = await self._fetch_or_none(stats, window)
         if page is not None:

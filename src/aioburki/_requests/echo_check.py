@@ -22,11 +22,13 @@ class Mismatch:
 
     Attributes:
         problem: the field and its value.
+        last_page: its page number, if it is the last page of the list and before the window.
         is_repeated: whether the last response for this window had the same problem.
     """
 
     problem: str
     is_repeated: bool
+    last_page: int | None = None
 
 
 class EchoCheck:
@@ -63,4 +65,6 @@ class EchoCheck:
             if len(self._problems) >= MAX_KEPT:  # of requests that were cancelled
                 self._problems.clear()
             self._problems[request] = problem
-        return Mismatch(problem, is_repeated=problem == before)
+        is_last = pagination.total_pages <= pagination.page < window.page
+        last_page = pagination.page if is_last else None
+        return Mismatch(problem, problem == before, last_page)

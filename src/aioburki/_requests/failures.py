@@ -157,7 +157,10 @@ def failure_of_content(problem: Undecodable, noun: str) -> Failure:
 def failure_of_mismatch(mismatch: Mismatch, noun: str) -> Failure:
     """Return what it means that a page is of another window; the first time it may pass."""
     content = Undecodable((mismatch.problem,), broken=not mismatch.is_repeated)
-    return failure_of_content(content, noun)
+    failure = failure_of_content(content, noun)
+    if mismatch.is_repeated and isinstance(failure.error, ResponseDecodeError):
+        failure.error.last_page = mismatch.last_page
+    return failure
 
 
 def failure_of_body(status: int, problem: BodyProblem, noun: str) -> Failure:
