@@ -157,12 +157,10 @@ async def _fill(
     async for page in pages:
         for contact in page:
             spool.write(json.dumps(to_dict(contact)) + "\n")
-            cells = len(FIELDS)
             for name in MAPPINGS:
-                keys = getattr(contact.contact_data, name)
-                columns.update(((name, key), None) for key in keys)
-                cells += len(keys)
-            await turns.count(cells)
+                columns.update(((name, key), None) for key in getattr(contact.contact_data, name))
+            keys = sum(len(getattr(contact.contact_data, name)) for name in MAPPINGS)
+            await turns.count(len(FIELDS) + keys)
         rows += len(page)
     return columns, rows
 
