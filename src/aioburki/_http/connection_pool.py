@@ -38,11 +38,14 @@ class ConnectionPool:
     environment are not used, and TLS keys are never logged.
 
     One event loop uses it at a time. Once that loop is closed another one may use it.
+
+    Args:
+        context: for TLS; None for one that trusts the certificates of certifi.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, context: ssl.SSLContext | None = None) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._context: ssl.SSLContext | None = None
+        self._context = context
         self._idle: list[PooledConnection] = []
         # When the request was sent whose connection broke last; -inf again as soon as a connection
         # that is older has served a request. If the server restarts, connections that have been
@@ -257,5 +260,4 @@ def load_tls_context() -> ssl.SSLContext:
     # Not `ssl.create_default_context`, which writes TLS keys to the file that SSLKEYLOGFILE names.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.load_verify_locations(certifi.where())
-    context.set_alpn_protocols(["http/1.1"])
     return context
