@@ -17,7 +17,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 from pages import KEY
@@ -36,6 +36,7 @@ from aioburki import (
 from aioburki.cli._contacts import SANDBOX_URL
 from aioburki.cli._printing import printable, report_line
 from aioburki.cli._progress import Progress
+from aioburki.cli._whole_number import WHOLE
 from aioburki.export import export_csv
 from aioburki.export._spool_file import SpoolFile
 from aioburki.sandbox import Sandbox
@@ -674,3 +675,33 @@ def test_broken_pipe_ends_with_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
         duplicate = file.fileno()
         monkeypatch.setattr(sys, "stdout", Closed())
         assert cli.run(["contacts", "42", "--sandbox", "-o", "-"]) == 1
+
+
+WHOLE_NUMBERS = [
+    ["contacts", "{}", "--sandbox"],
+    *(["contacts", "42", "--sandbox", name, "{}"] for name in ("--limit", "--per-page")),
+    ["contacts", "42", "--sandbox", "--concurrency", "{}"],
+    *(["sandbox", name, "{}"] for name in ("--contacts", "--port", "--seed")),
+]
+
+
+@pytest.mark.parametrize("number", ["41.6", "42.0", "4e1", "0x2a", "4_2", "\uff14", "four", ""])
+@pytest.mark.parametrize("arguments", WHOLE_NUMBERS, ids=" ".join)
+def test_numbers_that_are_not_whole_are_wrong_usage(
+    arguments: list[str], number: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A number that is not whole, in decimal digits, exits with 2 and is not rounded."""
+    assert cli.run([each.format(number) for each in arguments]) == 2
+    text = re.sub(r"[│\s]+", " ", capsys.readouterr().err)
+    assert "is not a whole number" in text
+
+
+def test_every_whole_number_of_the_command_line_is_known() -> None:
+    """Each argument of the commands that is an int is checked to be whole."""
+    checked = 0
+    for command in (cli._contacts.contacts, cli._sandbox.serve_sandbox):
+        for name, kind in get_type_hints(command, include_extras=True).items():
+            if "int" in str(kind) and name != "return":
+                assert WHOLE in getattr(kind, "__metadata__", ()), name
+                checked += 1
+    assert checked == len(WHOLE_NUMBERS)

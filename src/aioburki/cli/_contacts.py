@@ -21,6 +21,7 @@ from ..export import CSV, JSONL, Tally, export, write_jsonl
 from ..sandbox import Sandbox
 from ._printing import print_error, report_line, status_table
 from ._progress import Progress
+from ._whole_number import WHOLE
 
 FORMATS = {".csv": CSV, ".jsonl": JSONL}
 
@@ -29,11 +30,11 @@ SANDBOX_URL = "https://sandbox.invalid"
 
 
 async def contacts(
-    campaign_id: int,
+    campaign_id: Annotated[int, WHOLE],
     /,
     *,
     status: str | None = None,
-    limit: int | None = None,
+    limit: Annotated[int | None, WHOLE] = None,
     output: Annotated[
         str | None, Parameter(name=["--output", "-o"], allow_leading_hyphen=True)
     ] = None,
@@ -42,8 +43,8 @@ async def contacts(
     require_complete: Annotated[bool, Parameter(negative=())] = False,
     sandbox: Annotated[bool, Parameter(negative=())] = False,
     progress: bool | None = None,
-    per_page: int = 1000,
-    concurrency: int = 8,
+    per_page: Annotated[int, WHOLE] = 1000,
+    concurrency: Annotated[int, WHOLE] = 8,
     rate: float | None = None,
 ) -> int:
     """Pull the contacts of a campaign, and print their statuses and whether these are all.

@@ -10,13 +10,14 @@ from cyclopts import Parameter
 from .._errors import ConfigurationError
 from ..sandbox import Sandbox, parse_drift, serve
 from ._printing import print_error
+from ._whole_number import WHOLE
 
 
 async def serve_sandbox(
     *,
-    contacts: int = 10_000,
-    port: int = 8042,
-    seed: int = 0,
+    contacts: Annotated[int, WHOLE] = 10_000,
+    port: Annotated[int, WHOLE] = 8042,
+    seed: Annotated[int, WHOLE] = 0,
     latency: float = 0.0,
     rate: float | None = None,
     faults: float = 0.0,
