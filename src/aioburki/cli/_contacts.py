@@ -19,7 +19,7 @@ from .._errors import ConfigurationError
 from .._report import PullReport
 from ..export import CSV, JSONL, Tally, export, write_jsonl
 from ..sandbox import Sandbox
-from ._printing import print_error, report_line, status_table
+from ._printing import print_error, print_if_possible, report_line, status_table
 from ._progress import Progress
 from ._whole_number import WHOLE
 
@@ -82,7 +82,7 @@ async def contacts(
     _check_usage(target, resume=resume, complete=complete, require_complete=require_complete)
     if target.path is not None:
         _cancel_on_termination()
-    with Progress(sys.stderr.isatty() if progress is None else progress, limit) as bar:
+    with Progress(progress, limit) as bar:
         async with BurkiClient(
             "sandbox" if sandbox else None,
             base_url=SANDBOX_URL if sandbox else None,
@@ -100,8 +100,11 @@ async def contacts(
             except BaseException:
                 _print_kept(bar)
                 raise
-    output_file = sys.stderr if target.is_standard_output else sys.stdout
-    print(status_table(tally.statuses), report_line(report), sep="\n", file=output_file)
+    summary = f"{status_table(tally.statuses)}\n{report_line(report)}"
+    if target.is_written:
+        print_if_possible(summary, sys.stderr if target.is_standard_output else sys.stdout)
+    else:
+        print(summary, flush=True)
     if require_complete and not report.complete:
         return print_error("it is not proved that these are all contacts", 3)
     return 0
@@ -118,6 +121,11 @@ class Target:
 
     path: Path | None = None
     is_standard_output: bool = False
+
+    @property
+    def is_written(self) -> bool:
+        """Return whether the contacts are written anywhere."""
+        return self.is_standard_output or self.path is not None
 
     @classmethod
     def named(cls, output: str | None) -> Target:
@@ -136,6 +144,8 @@ class Target:
 
 
 def _check_usage(target: Target, *, resume: bool, complete: bool, require_complete: bool) -> None:
+    if target.is_standard_output and sys.stdout is None:
+        raise ConfigurationError("--output - needs a standard output, which is closed")
     if resume and target.path is None:
         raise ConfigurationError("--resume needs a file: add --output FILE.csv or FILE.jsonl")
     if resume and not complete:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
 from .._errors import ConfigurationError
 from ..sandbox import Sandbox, parse_drift, serve
-from ._printing import print_error
+from ._printing import print_error, print_if_possible
 from ._whole_number import WHOLE
 
 
@@ -80,5 +81,8 @@ async def serve_sandbox(
 
 
 def _announce(url: str) -> None:
-    print(f"Campaign 42 is served on {url}; press Ctrl-C to stop. In another terminal:", flush=True)
-    print(f"  BURKI_BASE_URL={url} BURKI_API_KEY=any aioburki contacts 42", flush=True)
+    print_if_possible(
+        f"Campaign 42 is served on {url}; press Ctrl-C to stop. In another terminal:\n"
+        f"  BURKI_BASE_URL={url} BURKI_API_KEY=any aioburki contacts 42",
+        sys.stdout,
+    )
