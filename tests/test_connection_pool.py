@@ -19,7 +19,7 @@ import httpx
 import pytest
 import trustme
 from pages import KEY, PASSWORD
-from wire import Reply, WireServer, page_reply, wire_server
+from wire import Reply, WireServer, connection_pool_of, page_reply, wire_server
 
 from aioburki import (
     BurkiClient,
@@ -564,3 +564,30 @@ async def test_no_task_waits_for_a_connection_that_is_available(
         connection._leave_limiter()
     await asyncio.wait_for(asyncio.gather(*waiting), 1)
     await pool.aclose()
+
+
+async def test_idle_connections_close_by_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Connections that no request uses are closed in time, without another request or aclose."""
+    monkeypatch.setattr(connection_pool, "KEEPALIVE_SECONDS", 0.3)
+    async with wire_server(whole(20), latency=0.02) as server:
+        async with BurkiClient(KEY, base_url=server.url, concurrency=4) as burki:
+            assert len(await burki.contacts(42, per_page=1)) == 20
+            assert server.open_connections > 1
+            pool = connection_pool_of(burki)
+            assert pool._expiry is not None
+            await asyncio.sleep(0.3)
+            assert await settled(server) == 0
+            assert pool._expiry is None
+            assert len(await burki.contacts(42, per_page=10)) == 20
+        assert pool._expiry is None
+
+
+async def test_connection_that_is_used_again_stays_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection is not closed while it is idle for shorter times only."""
+    monkeypatch.setattr(connection_pool, "KEEPALIVE_SECONDS", 0.5)
+    async with wire_server(whole(20)) as server:
+        async with BurkiClient(KEY, base_url=server.url, concurrency=1) as burki:
+            for _ in range(4):
+                await burki.contacts(42, per_page=10).page(1)
+                await asyncio.sleep(0.2)
+            assert server.connections == 1
