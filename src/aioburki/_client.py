@@ -48,9 +48,10 @@ class BurkiClient:
       (`gc.freeze`, `gc.unfreeze`). Afterwards the collector is enabled again, with its
       thresholds unchanged. A collector that is disabled already is left alone, and so is any
       with ``pause_gc=False``.
-    - The first client that is made adds a `logging.Filter` to the loggers of httpx, httpcore and
-      hpack, further clients add none. It removes what may hold secrets from their log records,
-      but only from those of this package's requests. Importing aioburki adds nothing.
+    - The first client that is made adds a `logging.Filter` to the loggers of httpx, httpcore,
+      their forks httpx2 and httpcore2, and hpack; further clients add none. It removes what may
+      hold secrets from their log records, but only from those of this package's requests.
+      Importing aioburki adds nothing.
 
     Args:
         api_key: the key, without "Bearer"; by default the variable ``BURKI_API_KEY``.
@@ -258,17 +259,28 @@ def _check_network(settings: Settings, http_client: object, transport: object) -
         raise ConfigurationError(f"give trust_env to your {given}, not to BurkiClient beside it")
 
 
+def _foreign(part: object) -> str:
+    """Return the name of a refused part's type, and where to take it from if it is httpx2's."""
+    name = type(part).__name__
+    if all(kind.__module__.partition(".")[0] != "httpx2" for kind in type(part).__mro__):
+        return name
+    return (
+        f"{name}, which is httpx2's: take it from the package httpx, or call httpx2.alias_httpx() "
+        "before anything imports httpx"
+    )
+
+
 def _check_parts(http_client: object, transport: object, on_event: object) -> None:
     if http_client is not None and transport is not None:
         raise ConfigurationError("give http_client or transport, not both")
     if http_client is not None and not isinstance(http_client, httpx.AsyncClient):
         raise ConfigurationError(
-            f"http_client must be an httpx.AsyncClient, not {type(http_client).__name__}"
+            f"http_client must be an httpx.AsyncClient, not {_foreign(http_client)}"
         )
     if transport is not None and not isinstance(transport, httpx.AsyncBaseTransport):
         raise ConfigurationError(
             "transport must be an httpx.AsyncBaseTransport (of a Sandbox: sandbox.transport), "
-            f"not {type(transport).__name__}"
+            f"not {_foreign(transport)}"
         )
     if on_event is not None and not callable(on_event):
         raise ConfigurationError(f"on_event must be callable, not {type(on_event).__name__}")
