@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import tracemalloc
 import zlib
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import anyio
 import httpx
@@ -17,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aioburki._decoding.json_checks import Undecodable
-from aioburki._http.body import GZIP, BodyProblem, _Gzip, read_body
+from aioburki._http.body import GZIP, MAX_JOINED, PIECE, BodyProblem, _Gzip, read_body
 from aioburki._list_contacts import CONTACTS
 from aioburki._settings import DEFAULT_MAX_BODY
 
@@ -164,8 +166,9 @@ async def test_any_content_survives_compression(parts: list[bytes], size: int) -
     reader = _Gzip(2**20)
     packed = b"".join(gzip.compress(part * 3) for part in parts)
     for start in range(0, len(packed), size):
-        reader.feed(packed[start : start + size])
-    assert reader.finish() == b"".join(part * 3 for part in parts)
+        for _ in reader.feed(packed[start : start + size]):
+            pass
+    assert b"".join(reader.finish()) == b"".join(part * 3 for part in parts)
 
 
 async def test_output_larger_than_a_piece_is_complete() -> None:
@@ -208,3 +211,36 @@ async def test_reader_that_does_not_end_on_closing_is_abandoned() -> None:
     start = anyio.current_time()
     assert await read_body(response, 2**26) is BodyProblem.BROKEN
     assert anyio.current_time() - start < 1
+
+
+async def test_small_body_that_holds_a_large_one_is_decompressed_in_turns() -> None:
+    """Other tasks run while a small gzip body is decompressed, after each part of it."""
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    content = gzip.compress(bytes(40 * PIECE))
+    counting = asyncio.create_task(count())
+    assert await read(content, "gzip", size=len(content)) == bytes(40 * PIECE)
+    counting.cancel()
+    assert turns >= 40
+
+
+async def test_large_bodies_are_joined_in_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The parts of a large body are not joined in the thread of the event loop."""
+    joined = []
+    original = asyncio.to_thread
+
+    async def to_thread(function: Any, pieces: list[bytes]) -> bytes:
+        joined.append(sum(map(len, pieces)))
+        result: bytes = await original(function, pieces)
+        return result
+
+    monkeypatch.setattr(asyncio, "to_thread", to_thread)
+    for size in (MAX_JOINED, MAX_JOINED + 1):
+        assert await read(bytes(size), size=10**6) == bytes(size)
+    assert joined == [MAX_JOINED + 1]

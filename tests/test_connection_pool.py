@@ -19,7 +19,7 @@ import httpx
 import pytest
 import trustme
 from pages import KEY, PASSWORD
-from wire import Reply, WireServer, page_reply, wire_server
+from wire import Reply, WireServer, connection_pool_of, page_reply, wire_server
 
 from aioburki import (
     BurkiClient,
@@ -564,3 +564,35 @@ async def test_no_task_waits_for_a_connection_that_is_available(
         connection._leave_limiter()
     await asyncio.wait_for(asyncio.gather(*waiting), 1)
     await pool.aclose()
+
+
+async def test_idle_connections_close_by_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection that no request uses is closed without another request or `aclose`."""
+    monkeypatch.setattr(connection_pool, "KEEPALIVE_SECONDS", 0.05)
+    async with wire_server(whole(20)) as server:
+        async with BurkiClient(KEY, base_url=server.url) as burki:
+            await burki.contacts(42, per_page=10).page(1)
+            assert await settled(server) == 0
+            await asyncio.sleep(0)
+            assert connection_pool_of(burki)._expiry is None
+
+
+async def test_idle_connections_close_together_and_not_early(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The timer closes what has been idle for too long, and waits for the rest."""
+    async with wire_server(whole(20), latency=0.02) as server:
+        async with BurkiClient(KEY, base_url=server.url, concurrency=4) as burki:
+            await burki.contacts(42, per_page=1)
+            pool = connection_pool_of(burki)
+            assert len(pool._idle) > 1
+            monkeypatch.setattr(connection_pool, "KEEPALIVE_SECONDS", 1000.0)
+            pool._expire()
+            assert len(pool._idle) > 1
+            assert pool._expiry is not None
+            assert pool._expiry.when() > asyncio.get_running_loop().time() + 900
+            pool._expiry.cancel()
+            monkeypatch.setattr(connection_pool, "KEEPALIVE_SECONDS", 0.0)
+            pool._expire()
+            assert pool._expiry is None
+            assert await settled(server) == 0

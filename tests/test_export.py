@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import csv
+import errno
 import io
 import json
 import os
@@ -13,6 +14,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import AsyncGenerator
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -33,6 +35,7 @@ from aioburki import (
 )
 from aioburki.export import CSV, FIELDS, export_csv, export_jsonl
 from aioburki.export._csv import _cell
+from aioburki.export._spool_file import SpoolFile
 
 pytestmark = [pytest.mark.long, pytest.mark.asyncio, pytest.mark.usefixtures("nothing_left")]
 
@@ -416,3 +419,51 @@ async def test_deep_values_are_exported(tmp_path: Path, export: Any) -> None:
         deep = [deep]
     await export(pages(contact(custom_fields={"deep": deep})), target := tmp_path / "x")
     assert "[" * 800 in target.read_text()
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.EACCES, errno.EIO])
+@pytest.mark.parametrize("name", ["open", "fsync"])
+async def test_folder_that_cannot_be_synced_is_no_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, number: int
+) -> None:
+    """Once the file is renamed nothing fails any more, whatever the folder allows."""
+    original = getattr(os, name)
+
+    def refusing(target: Any, *arguments: Any) -> Any:
+        is_folder = os.path.isdir(target) if name == "open" else stat.S_ISDIR(os.fstat(target)[0])
+        if is_folder:
+            raise OSError(number, os.strerror(number))
+        return original(target, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, name, refusing)
+        await export_jsonl(pages(contact()), tmp_path / "contacts.jsonl")
+    assert len((tmp_path / "contacts.jsonl").read_text().splitlines()) == 1
+
+
+async def test_temporary_file_that_cannot_be_removed_does_not_hide_the_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error that ended an export is raised, not the one of cleaning up after it."""
+
+    def refusing(*_: Any, **__: Any) -> None:
+        raise PermissionError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", refusing)
+        with pytest.raises(ZeroDivisionError):
+            await export_jsonl(pages(error=ZeroDivisionError()), tmp_path / "contacts.jsonl")
+
+
+async def test_spool_that_cannot_be_deleted_is_no_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A spool that stays after the file is written is logged, and fails nothing."""
+
+    def refusing(*_: Any, **__: Any) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    with closing(SpoolFile(tmp_path / ".spool")) as spool, monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", refusing)
+        spool.remove()
+    assert f"{tmp_path / '.spool'} cannot be deleted: Permission denied" in caplog.text

@@ -90,7 +90,7 @@ BROKEN_CONNECTIONS: dict[str, tuple[Steps, str]] = {
     "closed between chunks": (send_raw("cut", CHUNKED_HEAD + TEN_BYTE_CHUNK + "\r\n"), "cut"),
     "closed before the last chunk": (send_raw("cut", chunked(page_body(2))[:-5]), "cut"),
     "banner": (send_raw("banner", BANNER), "banner"),
-    "stalled after a banner": (send_raw("banner", BANNER, then="stall"), "banner"),
+    "banner, then silence": (send_raw("banner", BANNER, then="stall"), "banner"),
     "two lengths": (
         send_raw(
             "200",

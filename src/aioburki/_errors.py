@@ -139,8 +139,9 @@ class TransportError(BurkiError):
 class ConnectionFailedError(TransportError):
     """The connection could not be opened, or broke before the response was complete.
 
-    The text names the host and says whether connecting, its TLS certificate or the transfer failed.
-    A certificate that is not accepted is not retried.
+    The text names the host and says whether connecting, TLS or the transfer failed. TLS that cannot
+    succeed is not retried: a certificate that is not accepted, a port without TLS, no version in
+    common, a rejected handshake, a missing client certificate.
     """
 
 
@@ -242,7 +243,7 @@ class ServerError(APIError):
 
 
 class UnexpectedResponseError(BurkiError):
-    """The response is not one of this API, such as a redirect, an HTML page or a 204.
+    """The response is not one of this API: a redirect, an HTML page, a 204, a proxy's 403 or 407.
 
     Redirects are not followed, because the API key would be sent along.
 

@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 
 import attrs
 
+from ._clock import check_asyncio
 from ._endpoint import ListQuery
 from ._errors import NotFoundError, ResponseDecodeError, UnorderedListError
 from ._page import Page, PageWindow
@@ -101,6 +102,7 @@ class ListReader(Generic[T]):
 
     def start(self) -> StartedPull[T]:
         """Return a new pull; nothing is sent before `Pull.next_page` is called."""
+        check_asyncio()
         endpoint, stats = self.query.endpoint, RequestStats()
         slots, ahead = self.fetcher.concurrency, PAGES_AHEAD_PER_SLOT * self.fetcher.concurrency
         options = PullOptions(

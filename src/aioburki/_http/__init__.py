@@ -1,6 +1,7 @@
 """HTTP: bytes over sockets.
 
 By default requests go through `OwnClient`, `PoolTransport` and `ConnectionPool`, in this order.
+With the proxies of the environment they go through httpx's own pools (`environment_client`).
 `read_body` reads the body of a response, and `RedactedHttpLog` keeps secrets out of the logs of
 httpx and httpcore. Nothing here knows contacts.
 """
@@ -11,6 +12,7 @@ from .body import MAX_ERROR_BODY, BodyProblem, body_if_read, read_body
 from .client import OwnClient
 from .connection_pool import ConnectionPool
 from .echo import ECHO, distrust_connection
+from .environment import environment_client, proxy_variable
 from .internals import PoolTransport
 from .redacted_log import RedactedHttpLog, redact_http_logs
 
@@ -24,6 +26,8 @@ __all__ = [
     "RedactedHttpLog",
     "body_if_read",
     "distrust_connection",
+    "environment_client",
+    "proxy_variable",
     "read_body",
     "redact_http_logs",
 ]

@@ -18,6 +18,9 @@ from .network import NetworkStream, connect
 # Bytes of a status line with its headers, or of a chunk's header.
 MAX_HEAD = 100 * 1024
 
+# What every response begins with.
+START = b"HTTP/1."
+
 # A page takes five events. A body in chunks of one byte takes tens of thousands, which may all be
 # in one piece from the socket. After this many, a few milliseconds' work, other tasks run and the
 # timeout can take effect.
@@ -142,6 +145,8 @@ class Connection(httpcore.AsyncConnectionInterface):
                 raise httpcore.ReadError("the connection was closed on this side")
             try:
                 event = self._protocol.next_event()
+                if event is h11.NEED_DATA:
+                    self._check_start()
             except h11.RemoteProtocolError as error:
                 raise httpcore.RemoteProtocolError(str(error)) from error
             if event is not h11.NEED_DATA:
@@ -150,3 +155,14 @@ class Connection(httpcore.AsyncConnectionInterface):
             if not data and self._protocol.their_state is h11.SEND_RESPONSE:
                 raise httpcore.RemoteProtocolError("the server closed without a response")
             self._protocol.receive_data(data)
+
+    def _check_start(self) -> None:
+        """Raise h11.RemoteProtocolError if what has come of the response does not begin as HTTP.
+
+        h11 says so only when a blank line has come, which other protocols may not send.
+        """
+        if self._protocol.their_state is not h11.SEND_RESPONSE:
+            return
+        start = self._protocol.trailing_data[0][: len(START)]
+        if not START.startswith(start):
+            raise h11.RemoteProtocolError("the response does not begin as HTTP")

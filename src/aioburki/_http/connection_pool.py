@@ -29,23 +29,29 @@ from .internals import set_inner_connection
 # Servers commonly close a connection that has been idle for 5 s. A request that is sent over a
 # connection while the server closes it has to be sent again.
 KEEPALIVE_SECONDS = 4.0
+EXPIRY_DELAY = 0.1  # seconds; connections that were released together are closed together
 
 
 class ConnectionPool:
     """Send each request over a connection that no other request uses meanwhile.
 
-    Idle connections are reused, the one used last first, for up to `KEEPALIVE_SECONDS`. The pool
+    Idle connections are reused, the one used last first, for up to `KEEPALIVE_SECONDS`, and closed
+    by a timer then. The pool
     has no limit of its own: it has as many connections as requests were in flight at once, and
     opens at most `MAX_CONNECTS` of them at the same time. Proxies, certificates and netrc of the
     environment are not used, and TLS keys are never logged.
 
     One event loop uses it at a time. Once that loop is closed another one may use it.
+
+    Args:
+        context: for TLS; None for one that trusts the certificates of certifi.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, context: ssl.SSLContext | None = None) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._context: ssl.SSLContext | None = None
+        self._context = context
         self._idle: list[PooledConnection] = []
+        self._expiry: asyncio.TimerHandle | None = None  # set while there are idle connections
         # When the request was sent whose connection broke last; -inf again as soon as a connection
         # that is older has served a request. If the server restarts, connections that have been
         # idle since then are broken too, and a retry over one of them would only fail again.
@@ -153,13 +159,34 @@ class ConnectionPool:
     def _release(self, connection: PooledConnection) -> None:
         if connection.created < self._suspected:
             self._suspected = -math.inf
-        now = connection.idle_since = time.monotonic()
-        while self._idle and now - self._idle[0].idle_since > KEEPALIVE_SECONDS:
-            self._idle.pop(0).discard()
+        connection.idle_since = time.monotonic()
         self._idle.append(connection)
+        self._discard_expired()
+        if self._expiry is None:
+            self._set_expiry()
         self._limiter.wake()
 
+    def _discard_expired(self) -> None:
+        now = time.monotonic()
+        while self._idle and now - self._idle[0].idle_since > KEEPALIVE_SECONDS:
+            self._idle.pop(0).discard()
+
+    def _set_expiry(self) -> None:
+        """Set the timer that closes the connection that has been idle longest."""
+        left = self._idle[0].idle_since + KEEPALIVE_SECONDS - time.monotonic()
+        loop = asyncio.get_running_loop()
+        self._expiry = loop.call_later(left + EXPIRY_DELAY, self._expire)
+
+    def _expire(self) -> None:
+        self._expiry = None
+        self._discard_expired()
+        if self._idle:
+            self._set_expiry()
+
     def _discard_idle(self) -> None:
+        if self._expiry is not None:
+            self._expiry.cancel()
+            self._expiry = None
         while self._idle:
             self._idle.pop().discard()
 
@@ -174,6 +201,7 @@ class ConnectionPool:
             )
         self._loop = loop
         self._idle.clear()
+        self._expiry = None
         self._suspected = -math.inf
         self._limiter = ConnectLimiter()
         self._loading = anyio.Lock()
@@ -286,5 +314,4 @@ def load_tls_context() -> ssl.SSLContext:
     # Not `ssl.create_default_context`, which writes TLS keys to the file that SSLKEYLOGFILE names.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.load_verify_locations(certifi.where())
-    context.set_alpn_protocols(["http/1.1"])
     return context

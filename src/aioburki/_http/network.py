@@ -127,9 +127,11 @@ class NetworkStream(asyncio.Protocol):
             httpcore.ConnectError: the certificate is refused, or the handshake failed.
         """
         loop = asyncio.get_running_loop()
+        # Each time, as httpcore does: another client may use the same context for HTTP/2.
+        context.set_alpn_protocols(["http/1.1"])
         async with _connecting(seconds):
-            if self._pieces or self._is_over:  # received unencrypted, so it is not authentic
-                raise ConnectionError("the server sent data before the TLS handshake")
+            if self.has_unread:  # received unencrypted, so it is not authentic
+                raise _early_error(is_data=bool(self._pieces))
             transport = await loop.start_tls(self._transport, self, context, server_hostname=host)
         assert transport is not None
         self._transport = transport
@@ -179,6 +181,15 @@ def _is_readable(transport: asyncio.Transport) -> bool:
     poll = select.poll()
     poll.register(descriptor, select.POLLIN)
     return bool(poll.poll(0))
+
+
+def _early_error(*, is_data: bool) -> OSError:
+    """Return the error for what came before the handshake; for data, as OpenSSL would name it."""
+    if not is_data:
+        return ConnectionError("the server closed the connection before the TLS handshake")
+    error = ssl.SSLError("the server sent data before the TLS handshake")
+    error.reason = "WRONG_VERSION_NUMBER"
+    return error
 
 
 @asynccontextmanager

@@ -64,7 +64,6 @@ class AttemptRunner:
         self._settings = settings
         self._sender = sender
         self._deadline = asyncio.timeout if sender.survives_cancellation else _anyio_deadline
-        self._host = httpx.URL(settings.base_url).host
         self._reading = Lock(fast_acquire=True)
         self._echoes = EchoCheck()
 
@@ -127,7 +126,7 @@ class AttemptRunner:
         except (httpx.HTTPError, OSError) as error:
             # An error status is reported even if its body is not complete.
             if response is None or response.status_code == 200:
-                return AttemptOutcome(failure_of_connection(error, self._host))
+                return AttemptOutcome(failure_of_connection(error, self._sender.route))
         # Responses that arrive together are decoded one after another, in turns of the event loop:
         # otherwise other tasks would wait until all of them are decoded.
         async with self._reading:

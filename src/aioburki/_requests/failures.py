@@ -6,10 +6,12 @@ neither ``__cause__`` nor ``__context__`` leads to a request, a header or a body
 
 from __future__ import annotations
 
-import ssl
+import re
 from datetime import datetime
+from typing import TypeVar
 
 import attrs
+import h11
 import httpx
 
 from .._decoding import Undecodable
@@ -36,6 +38,10 @@ from .._throttle import QuotaHeaders
 from .echo_check import Mismatch
 from .redaction import read_detail
 from .response_headers import read_requested_wait
+from .route import Route
+from .tls_failures import refusal_of_tls
+
+Error = TypeVar("Error", bound=BaseException)
 
 # A request may be repeated after 408 and 503 (RFC 9110), 425 (RFC 8470) and 429 (RFC 6585) by their
 # definition. The other three are faults.md H10, as are 520 ... 530: Cloudflare answers them when it
@@ -53,6 +59,12 @@ _ERRORS_BY_STATUS: dict[int, type[APIError]] = {
     422: UnprocessableError,
     429: RateLimitError,
 }
+
+_PROXY_STATUS = re.compile(r"[1-5]\d\d(?!\d)")
+_PROXY_LOGIN = (
+    "it wants a user name and a password: put them into its URL, as in "
+    "HTTPS_PROXY=http://name:password@proxy.example:3128"
+)
 
 
 @attrs.frozen
@@ -86,24 +98,29 @@ class Failure:
         return not isinstance(self.error, TransportError)
 
 
-def failure_of_connection(error: httpx.HTTPError | OSError, host: str) -> Failure:
+def failure_of_connection(error: httpx.HTTPError | OSError, route: Route) -> Failure:
     """Return what an exception of the transport, or a timeout of the attempt, means.
 
-    The error's message is ours and names *host*; nothing of the exception's text is in it.
+    The error's message is ours and names the host; nothing of the exception's text is in it.
     """
+    host = route.host
     if isinstance(error, httpx.TimeoutException | TimeoutError):
         message = f"no complete response from {host} in time"
         if isinstance(error, httpx.ConnectTimeout):
-            message = f"no connection to {host} in time"
+            message = f"no connection to {host} in time{route.connect_advice}"
         return Failure(RequestTimeoutError(message), transient=True)
-    if _is_tls_refusal(error):
-        message = f"the TLS certificate of {host} was not accepted"
-        return Failure(ConnectionFailedError(message), transient=False)
+    if isinstance(error, httpx.ProxyError):
+        return _failure_of_proxy(error, host)
+    is_connecting = isinstance(error, httpx.ConnectError)
+    if isinstance(error, httpx.NetworkError | OSError):
+        refusal = refusal_of_tls(_first(OSError, error), route, connecting=is_connecting)
+        if refusal is not None:
+            return Failure(ConnectionFailedError(refusal), transient=False)
     match error:
         case httpx.ConnectError():
-            message = f"could not connect to {host}"
-        case httpx.ProxyError():
-            message = f"the proxy would not connect to {host}"
+            message = f"could not connect to {host}{route.connect_advice}"
+        case httpx.RemoteProtocolError() if _is_no_http(error):
+            message = f"the response of {host} is not HTTP"
         # httpcore passes some errors of TLS and of sockets on untranslated: ssl.SSLError, OSError.
         case httpx.NetworkError() | httpx.RemoteProtocolError() | OSError():
             message = f"the connection to {host} broke before the response was complete"
@@ -132,6 +149,8 @@ def failure_of_status(
         quota: the response's quota headers, if it has any.
     """
     status = response.status_code
+    if status == 407:  # of a proxy, which the API is not
+        return Failure(_unexpected(status, f"HTTP 407, {_PROXY_LOGIN}"), transient=False)
     is_html = _is_html(response, body)
     if status < 400 and (status != 200 or is_html):
         return Failure(_unexpected(status, _why_unexpected(status)), transient=False)
@@ -202,10 +221,31 @@ def _is_html(response: httpx.Response, body: bytes) -> bool:
     return start == b"<" or (declared and start != b"{")
 
 
-def _is_tls_refusal(error: BaseException) -> bool:
+def _failure_of_proxy(error: httpx.ProxyError, host: str) -> Failure:
+    """Return what it means that a proxy did not connect to *host*.
+
+    httpcore's text begins with the status of its response to CONNECT; that of a SOCKS proxy with
+    something else.
+    """
+    found = _PROXY_STATUS.match(str(error))
+    status = int(found[0]) if found else 0
+    message = f"the proxy would not connect to {host}" + (f": HTTP {status}" if status else "")
+    if not status or status in TRANSIENT_STATUSES:
+        return Failure(ConnectionFailedError(message), transient=True)
+    if status == 407:
+        message += f", {_PROXY_LOGIN}"
+    return Failure(_unexpected(status, message), transient=False)
+
+
+def _first(kind: type[Error], error: BaseException) -> Error | None:
+    """Return the first exception of *kind* among *error* and what caused it."""
     seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, ssl.SSLCertVerificationError):
-            return True
+    while seen is not None and not isinstance(seen, kind):
         seen = seen.__cause__ or seen.__context__
-    return False
+    return seen
+
+
+def _is_no_http(error: httpx.RemoteProtocolError) -> bool:
+    """Return whether the server sent something else than HTTP, not too little of it."""
+    cause = _first(h11.RemoteProtocolError, error)
+    return cause is not None and not str(cause).startswith("peer ")

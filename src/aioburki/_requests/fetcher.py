@@ -17,7 +17,7 @@ import anyio
 import attrs
 from anyio import Semaphore  # by name: anyio imports late, and the first client would wait for it
 
-from .._clock import loop_time
+from .._clock import check_asyncio, loop_time
 from .._endpoint import ListQuery
 from .._errors import BurkiError, ClientClosedError
 from .._events import Event, PageFetched, PauseStarted, RetryScheduled
@@ -107,7 +107,12 @@ class Fetcher:
         self._is_closed = True
 
     def check_open(self) -> None:
-        """Raise `ClientClosedError` if no request can be sent any more."""
+        """Raise `ClientClosedError` if no request can be sent any more.
+
+        Raises:
+            RuntimeError: another async library than asyncio runs the caller.
+        """
+        check_asyncio()
         if self._is_closed:
             raise ClientClosedError("this BurkiClient is closed")
         if self._attempts.is_closed:

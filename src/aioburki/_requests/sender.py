@@ -13,6 +13,7 @@ from .._http import ECHO
 from .._page import PageWindow
 from .._settings import Settings
 from .._version import __version__
+from .route import Route
 
 # A new attempt retries a lost SYN packet sooner than TCP does.
 CONNECT_SECONDS = 10.0
@@ -28,6 +29,7 @@ class Sender:
     Args:
         settings: server, API key and timeouts.
         http: sends the requests.
+        route: how they reach the server.
         merges_defaults: whether the headers, parameters and cookies of *http* are added to each
             request: True for a client of the user's.
         survives_cancellation: whether a request may be cancelled in the task that sends it. False
@@ -38,10 +40,12 @@ class Sender:
         self,
         settings: Settings,
         http: httpx.AsyncClient,
+        route: Route,
         *,
         merges_defaults: bool = False,
         survives_cancellation: bool = False,
     ) -> None:
+        self.route = route
         self.survives_cancellation = survives_cancellation
         self._base_url = settings.base_url
         self._http = http
@@ -56,7 +60,7 @@ class Sender:
                 "Authorization": f"Bearer {settings.api_key.value}",
             }
         )
-        host = (b"Host", httpx.URL(settings.base_url).netloc)
+        host = (b"Host", route.url.netloc)
         self._all_headers = httpx.Headers(
             [host, (b"Connection", b"keep-alive"), *self._headers.raw]
         )
