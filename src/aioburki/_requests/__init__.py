@@ -3,7 +3,7 @@
 `fetcher` repeats attempts and sleeps between them, as `retry_policy` decides. `attempt` sends one
 request and decodes its response, `sender` builds the request. `failures` maps a failed attempt,
 such as a 429, to an error; `response_headers` reads its Retry-After and the quota headers,
-`redaction` its detail. `stats` counts requests.
+`redaction` its detail. `stats` counts requests. `waits` end together when the server is given up.
 """
 
 from __future__ import annotations

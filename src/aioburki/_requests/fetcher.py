@@ -12,10 +12,9 @@ import logging
 import random
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 import anyio
-import attrs
 from anyio import Semaphore  # by name: anyio imports late, and the first client would wait for it
 
 from .._clock import loop_time
@@ -27,6 +26,7 @@ from .._settings import Settings
 from .._throttle import CircuitBreaker, Pacer
 from .attempt import AttemptRunner
 from .failures import Failure
+from .page_request import PageRequest
 from .retry_policy import Decision, GiveUp, Pause, Retry, RetryPolicy, RetryState
 from .stats import RequestStats
 from .waits import ServerGivenUpError, Waits
@@ -34,49 +34,6 @@ from .waits import ServerGivenUpError, Waits
 logger = logging.getLogger("aioburki")
 
 T = TypeVar("T")
-
-
-@attrs.define
-class PageRequest(Generic[T]):
-    """One page to fetch, and its attempts so far.
-
-    Attributes:
-        query: which list the page is of.
-        window: which page it is.
-        stats: counts the requests of the pull.
-        started: the loop's time at which the fetch began, in seconds.
-        attempts: requests sent for the page.
-        failures: failed attempts, without 429s.
-        refusals: 429s.
-        number: the pacer's number of the last request.
-        sent: the loop's time at which the last request was sent, in seconds.
-        is_trial: whether the last request was a trial request of the circuit breaker.
-        failing_since: the loop's time of the first failure without an answer or with a 5xx.
-        given_up: how often the server had been given up when the last request was sent.
-    """
-
-    query: ListQuery[T]
-    window: PageWindow
-    stats: RequestStats
-    started: float
-    attempts: int = 0
-    failures: int = 0
-    refusals: int = 0
-    number: int = 0
-    sent: float = 0.0
-    is_trial: bool = False
-    failing_since: float | None = None
-    given_up: int = 0
-
-    @property
-    def campaign_id(self) -> int:
-        """Return the id of the campaign, for messages and events."""
-        return self.query.campaign_id
-
-    @property
-    def page(self) -> int:
-        """Return the number of the page, from 1, for messages and events."""
-        return self.window.page
 
 
 class Fetcher:
