@@ -1,6 +1,7 @@
 """HTTP: bytes over sockets.
 
 By default requests go through `OwnClient`, `PoolTransport` and `ConnectionPool`, in this order.
+A `SendObserver` learns when a request is sent.
 `read_body` reads the body of a response, and `RedactedHttpLog` keeps secrets out of the logs of
 httpx and httpcore. Nothing here knows contacts.
 """
@@ -12,14 +13,17 @@ from .client import OwnClient
 from .connection_pool import ConnectionPool
 from .internals import PoolTransport
 from .redacted_log import RedactedHttpLog, redact_http_logs
+from .send_observer import SEND_OBSERVER, SendObserver
 
 __all__ = [
     "MAX_ERROR_BODY",
+    "SEND_OBSERVER",
     "BodyProblem",
     "ConnectionPool",
     "OwnClient",
     "PoolTransport",
     "RedactedHttpLog",
+    "SendObserver",
     "body_if_read",
     "read_body",
     "redact_http_logs",

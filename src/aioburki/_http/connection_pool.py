@@ -20,9 +20,10 @@ import anyio
 import certifi
 import httpcore
 
-from .connect_limiter import ConnectLimiter
 from .connection import Connection
 from .internals import set_inner_connection
+from .lookup_limiter import LookupLimiter
+from .send_observer import NO_OBSERVER, SendObserver, observer_of
 
 # Servers commonly close a connection that has been idle for 5 s. A request that is sent over a
 # connection while the server closes it has to be sent again.
@@ -34,8 +35,8 @@ class ConnectionPool:
 
     Idle connections are reused, the one used last first, for up to `KEEPALIVE_SECONDS`. The pool
     has no limit of its own: it has as many connections as requests were in flight at once, and
-    opens at most `MAX_CONNECTS` of them at the same time. Proxies, certificates and netrc of the
-    environment are not used, and TLS keys are never logged.
+    looks up the names for at most `MAX_LOOKUPS` of them at the same time. Proxies, certificates and
+    netrc of the environment are not used, and TLS keys are never logged.
 
     One event loop uses it at a time. Once that loop is closed another one may use it.
     """
@@ -48,7 +49,7 @@ class ConnectionPool:
         # that is older has served a request. If the server restarts, connections that have been
         # idle since then are broken too, and a retry over one of them would only fail again.
         self._suspected = -math.inf
-        self._limiter = ConnectLimiter()
+        self._limiter = LookupLimiter()
         self._loading = anyio.Lock()
 
     async def handle_async_request(self, request: httpcore.Request) -> httpcore.Response:
@@ -64,7 +65,7 @@ class ConnectionPool:
             RuntimeError: another event loop, which is not closed, uses this pool.
         """
         self._enter_loop()
-        connection = await self._acquire(request.url.origin)
+        connection = await self._acquire(request.url.origin, observer_of(request))
         sent = time.monotonic()
         try:
             response = await connection.send(request)
@@ -103,12 +104,19 @@ class ConnectionPool:
     ) -> None:
         await self.aclose()
 
-    async def _acquire(self, origin: httpcore.Origin) -> PooledConnection:
+    async def _acquire(
+        self, origin: httpcore.Origin, observer: SendObserver = NO_OBSERVER
+    ) -> PooledConnection:
         """Return the idle connection to *origin* that was used last, or a new one."""
-        context = await self._tls_context()
-        while (connection := self._available(origin, context)) is None:
-            # For another connection to be released, or for room to open one.
-            await self._limiter.wait()
+        context = self._context
+        connection = None if context is None else self._available(origin, context)
+        if connection is None:
+            observer.record_wait()
+            context = await self._tls_context()
+            while (connection := self._available(origin, context)) is None:
+                # For another connection to be released, or for room to open one.
+                await self._limiter.wait()
+            observer.record_sent()
         if self._has_idle or self._limiter.has_room:
             self._limiter.wake()  # a woken task wakes the next as long as there is a connection
         return connection
@@ -152,7 +160,7 @@ class ConnectionPool:
         self._loop = loop
         self._idle.clear()
         self._suspected = -math.inf
-        self._limiter = ConnectLimiter()
+        self._limiter = LookupLimiter()
         self._loading = anyio.Lock()
 
     async def _tls_context(self) -> ssl.SSLContext:
@@ -177,12 +185,12 @@ class PooledConnection(httpcore.AsyncHTTPConnection):
     """
 
     def __init__(
-        self, origin: httpcore.Origin, context: ssl.SSLContext, limiter: ConnectLimiter
+        self, origin: httpcore.Origin, context: ssl.SSLContext, limiter: LookupLimiter
     ) -> None:
         super().__init__(origin)
         self._inner = Connection(origin, context, self._leave_limiter)
         set_inner_connection(self, self._inner)
-        self._limiter: ConnectLimiter | None = limiter  # until the connection is open
+        self._limiter: LookupLimiter | None = limiter  # until the name is looked up
         self.created = self.idle_since = time.monotonic()
         limiter.enter()
 

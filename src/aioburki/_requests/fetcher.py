@@ -127,12 +127,11 @@ class Fetcher:
                 request.number = await self._pacer.acquire()
                 stack.callback(self._pacer.release)
             request.given_up = self._waits.given_up
-            request.sent = loop_time()
-            request.stats.waited += request.sent - asked
+            request.stats.waited += loop_time() - asked
             self.check_open()
             request.attempts += 1
-            request.stats.requests += 1
-            outcome = await self._attempts.run(request.query, request.window)
+            request.record_sent()
+            outcome = await self._attempts.run(request.query, request.window, request)
         if outcome.quota is not None:
             self._pacer.record_quota(outcome.quota, request.number)
         return outcome.result

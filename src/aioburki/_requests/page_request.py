@@ -6,6 +6,7 @@ from typing import Generic, TypeVar
 
 import attrs
 
+from .._clock import loop_time
 from .._endpoint import ListQuery
 from .._page import PageWindow
 from .stats import RequestStats
@@ -22,7 +23,7 @@ class PageRequest(Generic[T]):
         window: which page it is.
         stats: counts the requests of the pull.
         started: the loop's time at which the fetch began, in seconds.
-        attempts: requests sent for the page.
+        attempts: attempts to send a request for the page.
         failures: failed attempts, without 429s.
         refusals: 429s.
         number: the pacer's number of the last request.
@@ -54,3 +55,12 @@ class PageRequest(Generic[T]):
     def page(self) -> int:
         """Return the number of the page, from 1, for messages and events."""
         return self.window.page
+
+    def record_sent(self) -> None:
+        """Record that the request is sent now."""
+        self.sent = loop_time()
+        self.stats.requests += 1
+
+    def record_wait(self) -> None:
+        """Record that the request is not sent yet: it waits for a connection."""
+        self.stats.requests -= 1
