@@ -15,7 +15,6 @@ from contextlib import AsyncExitStack
 from typing import Any, TypeVar
 
 import anyio
-from anyio import Semaphore  # by name: anyio imports late, and the first client would wait for it
 
 from .._clock import loop_time
 from .._endpoint import ListQuery
@@ -28,6 +27,7 @@ from .attempt import AttemptRunner
 from .failures import Failure
 from .page_request import PageRequest
 from .retry_policy import Decision, GiveUp, Pause, Retry, RetryPolicy, RetryState
+from .send_queue import SendQueue
 from .stats import RequestStats
 from .waits import ServerGivenUpError, Waits
 
@@ -54,9 +54,9 @@ class Fetcher:
         self._concurrency = settings.concurrency
         self._attempts = attempt_runner
         self._on_event = on_event
-        self._slots = Semaphore(settings.concurrency, fast_acquire=True)
         self._pacer = Pacer(settings.rate, max_wait=settings.max_wait)
         self._breaker = CircuitBreaker()
+        self._queue = SendQueue(settings.concurrency, lambda: self._breaker.is_open)
         self._policy = RetryPolicy(settings.attempts, settings.max_wait)
         self._waits = Waits()
         self._is_closed = False
@@ -119,13 +119,18 @@ class Fetcher:
         """Send one request and return its result; the slot is released before any back-off."""
         async with AsyncExitStack() as stack:
             async with self._waits.wait():
-                await stack.enter_async_context(self._slots)
-                asked = loop_time()
-                request.is_trial = await self._breaker.acquire()
-                if request.is_trial:
-                    stack.callback(self._breaker.release)
-                request.number = await self._pacer.acquire()
-                stack.callback(self._pacer.release)
+                asked = loop_time() if self._queue.has_slot else None
+                await self._queue.acquire(request.stats, request.window.place)
+                stack.callback(self._queue.release)
+                asked = loop_time() if asked is None else asked
+                try:
+                    request.is_trial = await self._breaker.acquire()
+                    if request.is_trial:
+                        stack.callback(self._breaker.release)
+                    request.number = await self._pacer.acquire()
+                    stack.callback(self._pacer.release)
+                finally:
+                    self._queue.end_turn()
             request.given_up = self._waits.given_up
             request.stats.waited += loop_time() - asked
             self.check_open()

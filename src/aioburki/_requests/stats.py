@@ -7,7 +7,7 @@ from collections.abc import Callable
 import attrs
 
 
-@attrs.define
+@attrs.define(eq=False)
 class RequestStats:
     """Counts of the requests of one pull.
 
