@@ -17,6 +17,19 @@ async def wait(waits: Waits, event: asyncio.Event) -> None:
         await event.wait()
 
 
+async def test_wait_without_end_is_ended() -> None:
+    """All waits end when the server is given up, each with an error of its own."""
+    waits = Waits()
+    waiting = [asyncio.create_task(wait(waits, asyncio.Event())) for _ in range(3)]
+    await asyncio.sleep(0)
+    waits.end(ServerError("HTTP 503", status_code=503))
+    async with asyncio.timeout(5):
+        ended = await asyncio.gather(*waiting, return_exceptions=True)
+    errors = [each.error for each in ended if isinstance(each, ServerGivenUpError)]
+    assert [error.message for error in errors] == ["HTTP 503"] * 3
+    assert len({id(error) for error in errors}) == 3
+
+
 async def test_wait_that_ends_when_the_server_is_given_up_raises() -> None:
     """A wait that is over in the same moment ends like the others: nothing more is sent."""
     waits, event = Waits(), asyncio.Event()
@@ -48,7 +61,7 @@ async def test_timeout_inside_a_wait_is_raised() -> None:
 
 
 async def test_wait_that_begins_later_is_not_ended() -> None:
-    """Whoever has begun to wait after the server was given up waits as usual."""
+    """A wait that begins after the server was given up is as usual."""
     waits, event = Waits(), asyncio.Event()
     waits.end(ServerError("HTTP 503", status_code=503))
     event.set()
