@@ -30,9 +30,9 @@ from aioburki import (
     ResponseTooLargeError,
 )
 from aioburki._http import OwnClient, connection_pool
-from aioburki._http.connect_limiter import MAX_CONNECTS, ConnectLimiter
 from aioburki._http.connection import Connection
 from aioburki._http.internals import PoolTransport
+from aioburki._http.lookup_limiter import MAX_LOOKUPS, LookupLimiter
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.usefixtures("nothing_left")]
 
@@ -339,7 +339,7 @@ async def test_second_event_loop_beside_the_first_is_refused() -> None:
 def new_connection() -> connection_pool.PooledConnection:
     origin = httpcore.Origin(b"https", b"localhost", 443)
     return connection_pool.PooledConnection(
-        origin, ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), ConnectLimiter()
+        origin, ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), LookupLimiter()
     )
 
 
@@ -553,7 +553,7 @@ async def test_no_task_waits_for_a_connection_that_is_available(
     pool._enter_loop()
     pool._context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     origin = httpcore.Origin(b"http", b"127.0.0.1", 9)
-    opening = [await pool._acquire(origin) for _ in range(MAX_CONNECTS)]
+    opening = [await pool._acquire(origin) for _ in range(MAX_LOOKUPS)]
     idle = [new_connection() for _ in range(6)]
     pool._idle.extend(idle[1:])
     pool._suspected = time.monotonic()

@@ -62,7 +62,9 @@ class BurkiClient:
             measured, or read from its headers, and kept, also where it is below *rate*.
         attempts: maximum number of attempts for one page when failures are transient; 1 … 100.
             HTTP 429 does not count as one.
-        timeout: seconds for one attempt, response body included.
+        timeout: seconds for one attempt, response body included, from when the request can be
+            sent. The TCP connection and the TLS handshake before may each take as long, at most
+            10 s.
         max_wait: the longest pause in seconds that the server may ask for, and the longest
             time that the client goes on pausing without one success; beyond it
             `RateLimitError`.

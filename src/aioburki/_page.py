@@ -11,10 +11,15 @@ T = TypeVar("T")
 
 @attrs.frozen
 class PageWindow:
-    """A part of the list, given by page number and page size; the API has no other way."""
+    """A part of the list, given by page number and page size; the API has no other way.
+
+    *place* is its place among the windows of one pull, in the order in which they are delivered.
+    The lowest is requested first.
+    """
 
     page: int
     per_page: int
+    place: int = attrs.field(default=0, eq=False, repr=False)
 
 
 @attrs.frozen

@@ -20,7 +20,7 @@ class PullReport:
     Attributes:
         contacts: contacts on the pages delivered so far, each id once.
         pages: pages delivered so far.
-        requests: HTTP requests sent, retries included.
+        requests: HTTP requests sent, retries included; not attempts that found no connection.
         retries: requests repeated after a transient failure.
         rate_limited: responses of HTTP 429.
         duplicates: contacts left out because their id had been delivered already.

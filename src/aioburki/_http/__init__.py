@@ -2,6 +2,7 @@
 
 By default requests go through `OwnClient`, `PoolTransport` and `ConnectionPool`, in this order.
 With the proxies of the environment they go through httpx's own pools (`environment_client`).
+A `SendObserver` learns when a request is sent.
 `read_body` reads the body of a response, and `RedactedHttpLog` keeps secrets out of the logs of
 httpx and httpcore. Nothing here knows contacts.
 """
@@ -15,15 +16,18 @@ from .echo import ECHO, distrust_connection
 from .environment import environment_client, proxy_variable
 from .internals import PoolTransport
 from .redacted_log import RedactedHttpLog, redact_http_logs
+from .send_observer import SEND_OBSERVER, SendObserver
 
 __all__ = [
     "ECHO",
     "MAX_ERROR_BODY",
+    "SEND_OBSERVER",
     "BodyProblem",
     "ConnectionPool",
     "OwnClient",
     "PoolTransport",
     "RedactedHttpLog",
+    "SendObserver",
     "body_if_read",
     "distrust_connection",
     "environment_client",

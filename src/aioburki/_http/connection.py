@@ -14,6 +14,7 @@ import h11
 import httpcore
 
 from .network import NetworkStream, connect
+from .send_observer import observer_of
 
 # Bytes of a status line with its headers, or of a chunk's header.
 MAX_HEAD = 100 * 1024
@@ -36,15 +37,15 @@ class Connection(httpcore.AsyncConnectionInterface):
     Args:
         origin: the server.
         context: for TLS; used if *origin* is https.
-        opened: called once when the connection is open, before the first request is written.
+        looked_up: called once when the name of *origin* has been looked up.
     """
 
     def __init__(
-        self, origin: httpcore.Origin, context: ssl.SSLContext, opened: Callable[[], None]
+        self, origin: httpcore.Origin, context: ssl.SSLContext, looked_up: Callable[[], None]
     ) -> None:
         self._origin = origin
         self._context = context
-        self._opened = opened
+        self._looked_up = looked_up
         self._stream: NetworkStream | None = None
         self._protocol = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD)
         self._checked: list[tuple[bytes, bytes]] = []
@@ -76,9 +77,10 @@ class Connection(httpcore.AsyncConnectionInterface):
         """
         self._is_idle = False
         if self._stream is None:
-            timeouts = request.extensions.get("timeout", {})
+            timeouts, observer = request.extensions.get("timeout", {}), observer_of(request)
+            observer.record_wait()
             self._stream = await self._open(timeouts.get("connect"))
-            self._opened()
+            observer.record_sent()
         self._stream.write(self._head(request))
         while isinstance(event := await self._next_event(), h11.InformationalResponse):
             pass
@@ -101,7 +103,7 @@ class Connection(httpcore.AsyncConnectionInterface):
 
     async def _open(self, seconds: float | None) -> NetworkStream:
         origin = self._origin
-        self._stream = await connect(origin.host, origin.port, seconds)
+        self._stream = await connect(origin.host, origin.port, seconds, self._looked_up)
         if origin.scheme == b"https":
             await self._stream.start_tls(self._context, origin.host.decode(), seconds)
         return self._stream

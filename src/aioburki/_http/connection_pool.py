@@ -21,10 +21,11 @@ import anyio
 import certifi
 import httpcore
 
-from .connect_limiter import ConnectLimiter
 from .connection import Connection
 from .echo import DISTRUST, may_confuse
 from .internals import set_inner_connection
+from .lookup_limiter import LookupLimiter
+from .send_observer import NO_OBSERVER, observer_of
 
 # Servers commonly close a connection that has been idle for 5 s. A request that is sent over a
 # connection while the server closes it has to be sent again.
@@ -38,8 +39,8 @@ class ConnectionPool:
     Idle connections are reused, the one used last first, for up to `KEEPALIVE_SECONDS`, and closed
     by a timer then. The pool
     has no limit of its own: it has as many connections as requests were in flight at once, and
-    opens at most `MAX_CONNECTS` of them at the same time. Proxies, certificates and netrc of the
-    environment are not used, and TLS keys are never logged.
+    looks up the names for at most `MAX_LOOKUPS` of them at the same time. Proxies, certificates and
+    netrc of the environment are not used, and TLS keys are never logged.
 
     One event loop uses it at a time. Once that loop is closed another one may use it.
 
@@ -56,7 +57,7 @@ class ConnectionPool:
         # that is older has served a request. If the server restarts, connections that have been
         # idle since then are broken too, and a retry over one of them would only fail again.
         self._suspected = -math.inf
-        self._limiter = ConnectLimiter()
+        self._limiter = LookupLimiter()
         self._loading = anyio.Lock()
 
     async def handle_async_request(self, request: httpcore.Request) -> httpcore.Response:
@@ -119,10 +120,16 @@ class ConnectionPool:
 
         One on which a surplus response could be taken for that to *request* is not used.
         """
-        context = await self._tls_context()
-        while (connection := self._available(origin, request, context)) is None:
-            # For another connection to be released, or for room to open one.
-            await self._limiter.wait()
+        observer = NO_OBSERVER if request is None else observer_of(request)
+        context = self._context
+        connection = None if context is None else self._available(origin, request, context)
+        if connection is None:
+            observer.record_wait()
+            context = await self._tls_context()
+            while (connection := self._available(origin, request, context)) is None:
+                # For another connection to be released, or for room to open one.
+                await self._limiter.wait()
+            observer.record_sent()
         if self._has_idle or self._limiter.has_room:
             self._limiter.wake()  # a woken task wakes the next as long as there is a connection
         return connection
@@ -203,7 +210,7 @@ class ConnectionPool:
         self._idle.clear()
         self._expiry = None
         self._suspected = -math.inf
-        self._limiter = ConnectLimiter()
+        self._limiter = LookupLimiter()
         self._loading = anyio.Lock()
 
     async def _tls_context(self) -> ssl.SSLContext:
@@ -228,12 +235,12 @@ class PooledConnection(httpcore.AsyncHTTPConnection):
     """
 
     def __init__(
-        self, origin: httpcore.Origin, context: ssl.SSLContext, limiter: ConnectLimiter
+        self, origin: httpcore.Origin, context: ssl.SSLContext, limiter: LookupLimiter
     ) -> None:
         super().__init__(origin)
         self._inner = Connection(origin, context, self._leave_limiter)
         set_inner_connection(self, self._inner)
-        self._limiter: ConnectLimiter | None = limiter  # until the connection is open
+        self._limiter: LookupLimiter | None = limiter  # until the name is looked up
         self.created = self.idle_since = time.monotonic()
         self._last: httpcore.Request | None = None
         limiter.enter()

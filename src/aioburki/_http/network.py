@@ -12,7 +12,7 @@ import select
 import socket
 import ssl
 from collections import deque
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from typing import cast
 
@@ -26,8 +26,15 @@ NEXT_ADDRESS = 0.25
 MAX_UNREAD = 2**20
 
 
-async def connect(host: bytes, port: int, seconds: float | None = None) -> NetworkStream:
+async def connect(
+    host: bytes,
+    port: int,
+    seconds: float | None = None,
+    looked_up: Callable[[], None] = lambda: None,
+) -> NetworkStream:
     """Connect to the first address of *host* that accepts, and return the stream.
+
+    Calls *looked_up* when the name has been looked up.
 
     Raises:
         httpcore.ConnectTimeout: none accepted within *seconds*; looking up the name counts.
@@ -37,6 +44,7 @@ async def connect(host: bytes, port: int, seconds: float | None = None) -> Netwo
     async with _connecting(seconds):
         # Text would be encoded as IDNA first, whose errors are UnicodeError, not OSError.
         addresses = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        looked_up()
         connected = await start_connection(addresses, happy_eyeballs_delay=NEXT_ADDRESS)
         _, stream = await loop.create_connection(NetworkStream, sock=connected)
     return stream

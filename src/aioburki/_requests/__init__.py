@@ -4,7 +4,8 @@
 request and decodes its response, `sender` builds the request. `failures` maps a failed attempt,
 such as a 429, to an error; `response_headers` reads its Retry-After and the quota headers,
 `redaction` its detail. `route` says how the server is reached, `tls_failures` why it cannot be.
-`stats` counts requests.
+`stats` counts requests. `waits` end together
+when the server is given up.
 """
 
 from __future__ import annotations

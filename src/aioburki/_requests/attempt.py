@@ -13,12 +13,14 @@ import attrs
 import httpx
 from anyio import Lock  # by name: anyio imports late, and the first client would wait for it
 
+from .._clock import loop_time
 from .._decoding import PageDecoder, Undecodable, gc_paused
 from .._endpoint import ListQuery
 from .._http import (
     MAX_ERROR_BODY,
     BodyProblem,
     RedactedHttpLog,
+    SendObserver,
     body_if_read,
     distrust_connection,
     read_body,
@@ -72,15 +74,19 @@ class AttemptRunner:
         """Return whether the client that sends is closed."""
         return self._sender.is_closed
 
-    async def run(self, query: ListQuery[T], window: PageWindow) -> AttemptOutcome[T]:
+    async def run(
+        self, query: ListQuery[T], window: PageWindow, observer: SendObserver | None = None
+    ) -> AttemptOutcome[T]:
         """Send one request for *window* and return its outcome; failures are returned, not raised.
+
+        The attempt's deadline begins when the request is sent. *observer* learns when that is.
 
         Raises:
             Exception: what the user's transport or client raises and httpx does not, unchanged.
         """
         with RedactedHttpLog():
             if self._sender.survives_cancellation:
-                return await self._run(query, window)
+                return await self._run(query, window, observer)
             return await self._run_in_child_task(query, window)
 
     async def _run_in_child_task(
@@ -95,7 +101,7 @@ class AttemptRunner:
 
         async def run() -> None:
             try:
-                outcome.append(await self._run(query, window))
+                outcome.append(await self._run(query, window, None))
             except Exception as error:  # noqa: BLE001 - passed on below, out of the group
                 outcome.append(error)
 
@@ -107,12 +113,17 @@ class AttemptRunner:
             raise outcome[0]
         return outcome[0]
 
-    async def _run(self, query: ListQuery[T], window: PageWindow) -> AttemptOutcome[T]:
+    async def _run(
+        self, query: ListQuery[T], window: PageWindow, observer: SendObserver | None
+    ) -> AttemptOutcome[T]:
         response: httpx.Response | None = None
         body: bytes | BodyProblem = b""
+        seconds = self._settings.timeout
         try:
-            async with self._deadline(self._settings.timeout):
-                response = await self._sender.send(query, window)
+            async with self._deadline(seconds) as deadline:
+                if isinstance(deadline, asyncio.Timeout):
+                    observer = _AttemptObserver(deadline, seconds, observer)
+                response = await self._sender.send(query, window, observer)
                 try:
                     is_page = response.status_code == 200
                     largest = self._settings.max_body if is_page else MAX_ERROR_BODY
@@ -159,6 +170,27 @@ class AttemptRunner:
                 distrust_connection(response)
                 outcome = failure_of_mismatch(mismatch, query.endpoint.noun)
         return AttemptOutcome(outcome, quota)
+
+
+class _AttemptObserver:
+    """Stop *deadline* while the request waits for a connection; then it begins anew."""
+
+    def __init__(
+        self, deadline: asyncio.Timeout, seconds: float, observer: SendObserver | None
+    ) -> None:
+        self._deadline = deadline
+        self._seconds = seconds
+        self._observer = observer
+
+    def record_wait(self) -> None:
+        self._deadline.reschedule(None)
+        if self._observer is not None:
+            self._observer.record_wait()
+
+    def record_sent(self) -> None:
+        self._deadline.reschedule(loop_time() + self._seconds)
+        if self._observer is not None:
+            self._observer.record_sent()
 
 
 @asynccontextmanager

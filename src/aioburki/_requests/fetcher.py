@@ -11,11 +11,10 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Callable
-from typing import Any, Generic, TypeVar
+from contextlib import AsyncExitStack
+from typing import Any, TypeVar
 
 import anyio
-import attrs
-from anyio import Semaphore  # by name: anyio imports late, and the first client would wait for it
 
 from .._clock import check_asyncio, loop_time
 from .._endpoint import ListQuery
@@ -26,51 +25,15 @@ from .._settings import Settings
 from .._throttle import CircuitBreaker, Pacer
 from .attempt import AttemptRunner
 from .failures import Failure
+from .page_request import PageRequest
 from .retry_policy import Decision, GiveUp, Pause, Retry, RetryPolicy, RetryState
+from .send_queue import SendQueue
 from .stats import RequestStats
+from .waits import ServerGivenUpError, Waits
 
 logger = logging.getLogger("aioburki")
 
 T = TypeVar("T")
-
-
-@attrs.define
-class PageRequest(Generic[T]):
-    """One page to fetch, and its attempts so far.
-
-    Attributes:
-        query: which list the page is of.
-        window: which page it is.
-        stats: counts the requests of the pull.
-        started: the loop's time at which the fetch began, in seconds.
-        attempts: requests sent for the page.
-        failures: failed attempts, without 429s.
-        refusals: 429s.
-        number: the pacer's number of the last request.
-        sent: the loop's time at which the last request was sent, in seconds.
-        is_trial: whether the last request was a trial request of the circuit breaker.
-    """
-
-    query: ListQuery[T]
-    window: PageWindow
-    stats: RequestStats
-    started: float
-    attempts: int = 0
-    failures: int = 0
-    refusals: int = 0
-    number: int = 0
-    sent: float = 0.0
-    is_trial: bool = False
-
-    @property
-    def campaign_id(self) -> int:
-        """Return the id of the campaign, for messages and events."""
-        return self.query.campaign_id
-
-    @property
-    def page(self) -> int:
-        """Return the number of the page, from 1, for messages and events."""
-        return self.window.page
 
 
 class Fetcher:
@@ -91,10 +54,11 @@ class Fetcher:
         self._concurrency = settings.concurrency
         self._attempts = attempt_runner
         self._on_event = on_event
-        self._slots = Semaphore(settings.concurrency, fast_acquire=True)
         self._pacer = Pacer(settings.rate, max_wait=settings.max_wait)
         self._breaker = CircuitBreaker()
+        self._queue = SendQueue(settings.concurrency, lambda: self._breaker.is_open)
         self._policy = RetryPolicy(settings.attempts, settings.max_wait)
+        self._waits = Waits()
         self._is_closed = False
 
     @property
@@ -124,11 +88,20 @@ class Fetcher:
         A fetch that is cancelled frees its slot and its place in every queue.
 
         Raises:
-            BurkiError: the page was given up. Nothing is chained to the error.
+            BurkiError: the page was given up, or waited for a server that was given up meanwhile.
+                Nothing is chained to the error.
             ClientClosedError: the client was closed before the page was received.
         """
         self.check_open()
         request = PageRequest(query, window, stats, started=loop_time())
+        try:
+            return await self._fetch(request)
+        except ServerGivenUpError as given_up:
+            error = given_up.error
+        raise _located(request, error)
+
+    async def _fetch(self, request: PageRequest[T]) -> Page[T]:
+        stats = request.stats
         while True:
             outcome = await self._attempt(request)
             if isinstance(outcome, Page):
@@ -136,41 +109,52 @@ class Fetcher:
                 return outcome
             decision = self._decide(request, outcome)
             if isinstance(decision, GiveUp):
-                raise _located(request, decision)
+                raise _located(request, decision.error)
             self._report(request, outcome, decision)
             stats.waiting += 1
             try:
                 stats.on_wait()
-                await anyio.sleep(decision.delay)
+                async with self._waits.wait():
+                    await anyio.sleep(decision.delay)
             finally:
                 stats.waiting -= 1
             stats.waited += decision.delay
 
     async def _attempt(self, request: PageRequest[T]) -> Page[T] | Failure:
         """Send one request and return its result; the slot is released before any back-off."""
-        async with self._slots:
-            asked = loop_time()
-            request.is_trial = await self._breaker.acquire()
-            try:
-                request.number = await self._pacer.acquire()
-                request.sent = loop_time()
-                request.stats.waited += request.sent - asked
+        async with AsyncExitStack() as stack:
+            async with self._waits.wait():
+                asked = loop_time() if self._queue.has_slot else None
+                await self._queue.acquire(request.stats, request.window.place)
+                stack.callback(self._queue.release)
+                asked = loop_time() if asked is None else asked
                 try:
-                    self.check_open()
-                    request.attempts += 1
-                    request.stats.requests += 1
-                    outcome = await self._attempts.run(request.query, request.window)
+                    request.is_trial = await self._breaker.acquire()
+                    if request.is_trial:
+                        stack.callback(self._breaker.release)
+                    request.number = await self._pacer.acquire()
+                    stack.callback(self._pacer.release)
                 finally:
-                    self._pacer.release()
-            finally:
-                if request.is_trial:
-                    self._breaker.release()
+                    self._queue.end_turn()
+            request.given_up = self._waits.given_up
+            request.stats.waited += loop_time() - asked
+            self.check_open()
+            request.attempts += 1
+            request.record_sent()
+            outcome = await self._attempts.run(request.query, request.window, request)
         if outcome.quota is not None:
             self._pacer.record_quota(outcome.quota, request.number)
         return outcome.result
 
     def _decide(self, request: PageRequest[Any], failure: Failure) -> Decision:
-        """Count *failure*, ask the policy what follows, and record that for all requests."""
+        """Count *failure*, ask the policy what follows, and record that for all requests.
+
+        Raises:
+            ServerGivenUpError: the server was given up after the request was sent, and this
+                failure does not contradict that.
+        """
+        if failure.is_outage or failure.is_refusal:
+            self._waits.check(request.given_up)
         if failure.is_refusal:
             request.refusals += 1
             request.stats.rate_limited += 1
@@ -181,6 +165,8 @@ class Fetcher:
                 self._pacer.record_success(request.sent)
         state = self._state(request, failure)
         decision = self._policy.decide(failure, state, random.random)
+        if isinstance(decision, GiveUp) and decision.explanation is not None:
+            decision.error.message += f"; {decision.explanation}"
         self._record(request, state, decision)
         return decision
 
@@ -193,12 +179,15 @@ class Fetcher:
             circuit = self._breaker.after_failure(
                 request, is_trial=request.is_trial, retry_after=retry_after
             )
+            if request.failing_since is None:  # not before the circuit's own time
+                request.failing_since = loop_time()
         return RetryState(
             now=loop_time(),
             failures=request.failures,
             refusals=request.refusals,
             refusal=refusal,
             circuit=circuit,
+            failing_since=request.failing_since,
         )
 
     def _record(self, request: PageRequest[Any], state: RetryState, decision: Decision) -> None:
@@ -213,8 +202,11 @@ class Fetcher:
             case GiveUp(is_unavailable=True) if state.refusal is not None:
                 self._pacer.record_refusal(request.sent, decision.pause_all)
                 self._pacer.reset_refusals()
+                if state.refusal.is_repeated:
+                    self._waits.end(decision.error)
             case GiveUp(is_unavailable=True):
                 self._breaker.record_answer()
+                self._waits.end(decision.error)
             case _:
                 pass  # the error concerns this page alone
 
@@ -288,11 +280,8 @@ class Fetcher:
             logger.exception("on_event failed for %s", type(event).__name__)
 
 
-def _located(request: PageRequest[Any], decision: GiveUp) -> BurkiError:
-    """Return the error to raise, with the page and the explanation in its message."""
-    error = decision.error
-    if decision.explanation is not None:
-        error.message += f"; {decision.explanation}"
+def _located(request: PageRequest[Any], error: BurkiError) -> BurkiError:
+    """Return *error* with the page in its message."""
     error.campaign_id = request.campaign_id
     error.page = request.page
     error.attempts = request.attempts

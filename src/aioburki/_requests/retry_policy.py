@@ -9,7 +9,8 @@
   last 429.
 - `GiveUp`: the error is raised. The failure is not transient; or `attempts` are used up; or the
   server asks for more than *max_wait* seconds; or it has refused everything for *max_wait* seconds;
-  or the trial requests of an outage are used up.
+  or the trial requests of an outage, or the attempts of one page during it, are used up. In these
+  last cases all requests of the client are given up that wait meanwhile.
 
 Pure: no clock, no event loop, no random numbers of its own. `Failure.retry_after` is the wait that
 the server asks for, from Retry-After or, for a 429, from its quota headers: both are treated alike.
@@ -85,6 +86,7 @@ class RetryState:
         refusals: 429s for the page.
         refusal: what the pacer says of this 429; None if the failure is no 429.
         circuit: the circuit after this failure; None if the failure is no sign of an outage.
+        failing_since: the loop's time of the first sign of an outage for the page; None for none.
     """
 
     now: float = 0.0
@@ -92,6 +94,7 @@ class RetryState:
     refusals: int = 0
     refusal: Refusal | None = None
     circuit: Circuit | None = None
+    failing_since: float | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -126,8 +129,8 @@ class GiveUp:
     Attributes:
         error: what to raise.
         explanation: what to add to its message, or None.
-        is_unavailable: whether the server was down or refused all requests for too long. The next
-            pull then starts without a failure.
+        is_unavailable: whether the server was down or refused all requests for too long. All
+            requests that wait for it are given up too, and the next pull starts without a failure.
         pause_all: seconds that all requests of the client wait all the same, after a 429.
     """
 
@@ -166,14 +169,14 @@ class RetryPolicy:
             return GiveUp(error=failure.error)
         if state.refusal is not None:
             return self._after_refusal(failure, state, state.refusal, draw)
-        if not failure.transient or state.failures >= self._attempts:
-            return GiveUp(error=failure.error)
-        if state.circuit is not None and self._is_given_up(state.circuit):
+        if state.circuit is not None and self._is_given_up(state.circuit, state):
             return GiveUp(
                 error=failure.error,
                 explanation=_outage(state.circuit, state.now),
                 is_unavailable=True,
             )
+        if not failure.transient or state.failures >= self._attempts:
+            return GiveUp(error=failure.error)
         delay = max(failure.retry_after or 0.0, back_off(state.failures, draw(), self._config))
         if state.circuit is not None:
             delay = state.circuit.delay(state.now) or delay
@@ -189,10 +192,14 @@ class RetryPolicy:
             return GiveUp(error=failure.error, is_unavailable=True, pause_all=pause_all)
         return Pause(delay=delay, pause_all=pause_all, is_new=refusal.is_new)
 
-    def _is_given_up(self, circuit: Circuit) -> bool:
+    def _is_given_up(self, circuit: Circuit, state: RetryState) -> bool:
+        """Return whether the trials of an outage are used up, or one page's attempts within it."""
         if circuit.failed_trials is None:
             return False
-        return circuit.failed_trials >= self._config.trials_per_attempt * self._attempts
+        began = circuit.since if state.failing_since is None else state.failing_since
+        is_page_given_up = state.failures >= self._attempts and began >= circuit.since
+        trials = self._config.trials_per_attempt * self._attempts
+        return is_page_given_up or circuit.failed_trials >= trials
 
 
 def back_off(failures: int, fraction: float, config: RetryPolicyConfig = DEFAULTS) -> float:

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 import httpx
 
 from .._endpoint import ListQuery
-from .._http import ECHO
+from .._http import ECHO, SEND_OBSERVER, SendObserver
 from .._page import PageWindow
 from .._settings import Settings
 from .._version import __version__
@@ -70,8 +70,12 @@ class Sender:
         """Return whether the client is closed."""
         return self._http.is_closed
 
-    async def send(self, query: ListQuery[Any], window: PageWindow) -> httpx.Response:
+    async def send(
+        self, query: ListQuery[Any], window: PageWindow, observer: SendObserver | None = None
+    ) -> httpx.Response:
         """Send the request and return the response, its body unread; it must be closed.
+
+        *observer* learns when the request is sent, if the transport tells that.
 
         Raises:
             httpx.HTTPError: there is no response.
@@ -79,14 +83,16 @@ class Sender:
         """
         # `auth=None`, or a user's client would replace the key by its own credentials.
         return await self._http.send(
-            self._request(query, window), stream=True, auth=None, follow_redirects=False
+            self._request(query, window, observer), stream=True, auth=None, follow_redirects=False
         )
 
     async def aclose(self) -> None:
         """Close the client, its transport and their connections."""
         await self._http.aclose()
 
-    def _request(self, query: ListQuery[Any], window: PageWindow) -> httpx.Request:
+    def _request(
+        self, query: ListQuery[Any], window: PageWindow, observer: SendObserver | None
+    ) -> httpx.Request:
         if self._merges_defaults:
             return self._http.build_request(
                 "GET",
@@ -102,7 +108,11 @@ class Sender:
             f"{self._base_url}{query.path}?{urlencode(query.parameters(window))}",
             headers=self._all_headers,
             stream=_NO_BODY,
-            extensions={"timeout": self._timeout.as_dict(), ECHO: window},
+            extensions={
+                "timeout": self._timeout.as_dict(),
+                ECHO: window,
+                SEND_OBSERVER: observer,
+            },
         )
         request.read()
         return request
