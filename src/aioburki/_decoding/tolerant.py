@@ -95,7 +95,7 @@ class TolerantReader(Generic[T]):
                 yield Page(tuple(items), envelope.pagination, tuple(unread))
         yield self._undecodable_or_page(content)
 
-    def _settle(self, item: T | Partial[T], items: list[T], unread: list[UnreadField]) -> None:
+    def _settle(self, item: Any, items: list[T], unread: list[UnreadField]) -> None:
         """Append *item* to *items*, and its fields that have their default to *unread*."""
         if isinstance(item, Partial):
             index = len(items)

@@ -257,7 +257,7 @@ class Spool:
 
 def _report_of(counters: dict[str, Any]) -> PullReport:
     # An older version wrote no problems; those of later runs are counted.
-    texts = {name: tuple(counters.get(name, ())) for name in ("drift", "problems")}
+    texts: dict[str, Any] = {name: tuple(counters.get(name, ())) for name in ("drift", "problems")}
     return PullReport(**counters | texts)
 
 
