@@ -75,7 +75,7 @@ class AttemptRunner:
         return self._sender.is_closed
 
     async def run(
-        self, query: ListQuery[T], window: PageWindow, observer: SendObserver | None = None
+        self, query: ListQuery[T], window: PageWindow, observer: SendObserver
     ) -> AttemptOutcome[T]:
         """Send one request for *window* and return its outcome; failures are returned, not raised.
 
@@ -87,10 +87,10 @@ class AttemptRunner:
         with RedactedHttpLog():
             if self._sender.survives_cancellation:
                 return await self._run(query, window, observer)
-            return await self._run_in_child_task(query, window)
+            return await self._run_in_child_task(query, window, observer)
 
     async def _run_in_child_task(
-        self, query: ListQuery[T], window: PageWindow
+        self, query: ListQuery[T], window: PageWindow, observer: SendObserver
     ) -> AttemptOutcome[T]:
         """Run in a child task, so that a cancellation reaches it as that of an anyio cancel scope.
 
@@ -101,7 +101,7 @@ class AttemptRunner:
 
         async def run() -> None:
             try:
-                outcome.append(await self._run(query, window, None))
+                outcome.append(await self._run(query, window, observer))
             except Exception as error:  # noqa: BLE001 - passed on below, out of the group
                 outcome.append(error)
 
@@ -114,7 +114,7 @@ class AttemptRunner:
         return outcome[0]
 
     async def _run(
-        self, query: ListQuery[T], window: PageWindow, observer: SendObserver | None
+        self, query: ListQuery[T], window: PageWindow, observer: SendObserver
     ) -> AttemptOutcome[T]:
         response: httpx.Response | None = None
         body: bytes | BodyProblem = b""
@@ -175,22 +175,18 @@ class AttemptRunner:
 class _AttemptObserver:
     """Stop *deadline* while the request waits for a connection; then it begins anew."""
 
-    def __init__(
-        self, deadline: asyncio.Timeout, seconds: float, observer: SendObserver | None
-    ) -> None:
+    def __init__(self, deadline: asyncio.Timeout, seconds: float, observer: SendObserver) -> None:
         self._deadline = deadline
         self._seconds = seconds
         self._observer = observer
 
     def record_wait(self) -> None:
         self._deadline.reschedule(None)
-        if self._observer is not None:
-            self._observer.record_wait()
+        self._observer.record_wait()
 
     def record_sent(self) -> None:
         self._deadline.reschedule(loop_time() + self._seconds)
-        if self._observer is not None:
-            self._observer.record_sent()
+        self._observer.record_sent()
 
 
 @asynccontextmanager

@@ -71,7 +71,7 @@ class Sender:
         return self._http.is_closed
 
     async def send(
-        self, query: ListQuery[Any], window: PageWindow, observer: SendObserver | None = None
+        self, query: ListQuery[Any], window: PageWindow, observer: SendObserver
     ) -> httpx.Response:
         """Send the request and return the response, its body unread; it must be closed.
 
@@ -91,7 +91,7 @@ class Sender:
         await self._http.aclose()
 
     def _request(
-        self, query: ListQuery[Any], window: PageWindow, observer: SendObserver | None
+        self, query: ListQuery[Any], window: PageWindow, observer: SendObserver
     ) -> httpx.Request:
         if self._merges_defaults:
             return self._http.build_request(
