@@ -33,7 +33,7 @@ from aioburki import (
     ResponseDecodeError,
     ServerError,
 )
-from aioburki._http import connection_pool
+from aioburki._http import connection_pool, pooled_connection
 from aioburki.sandbox import Sandbox
 
 pytestmark = [pytest.mark.long, pytest.mark.asyncio, pytest.mark.usefixtures("nothing_left")]
@@ -143,7 +143,7 @@ async def test_expired_idle_connections_cost_no_request(
     faults: FaultServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An idle connection that expired or was closed by the server is replaced without a retry."""
-    monkeypatch.setattr(connection_pool, "KEEPALIVE_SECONDS", 0.02)
+    monkeypatch.setattr(pooled_connection, "KEEPALIVE_SECONDS", 0.02)
     closing = [["note", "200"], ["page"], ["close"]]
     faults.listen({page: [closing] for page in (2, 4, 6)})
     got = []

@@ -12,7 +12,6 @@ import asyncio
 import math
 import ssl
 import time
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
 from functools import partial
 from types import TracebackType
 from typing import Self
@@ -21,22 +20,18 @@ import anyio
 import certifi
 import httpcore
 
-from .connection import Connection
-from .echo import DISTRUST, may_confuse
-from .internals import set_inner_connection
+from .echo import DISTRUST
 from .lookup_limiter import LookupLimiter
+from .pooled_connection import PooledConnection, PooledStream
 from .send_observer import NO_OBSERVER, observer_of
 
-# Servers commonly close a connection that has been idle for 5 s. A request that is sent over a
-# connection while the server closes it has to be sent again.
-KEEPALIVE_SECONDS = 4.0
 EXPIRY_DELAY = 0.1  # seconds; connections that were released together are closed together
 
 
 class ConnectionPool:
     """Send each request over a connection that no other request uses meanwhile.
 
-    Idle connections are reused, the one used last first, for up to `KEEPALIVE_SECONDS`, and closed
+    Idle connections are reused, the one used last first, for some seconds, and closed
     by a timer then. The pool
     has no limit of its own: it has as many connections as requests were in flight at once, and
     looks up the names for at most `MAX_LOOKUPS` of them at the same time. Proxies, certificates and
@@ -175,12 +170,12 @@ class ConnectionPool:
 
     def _discard_expired(self) -> None:
         now = time.monotonic()
-        while self._idle and now - self._idle[0].idle_since > KEEPALIVE_SECONDS:
+        while self._idle and self._idle[0].expires < now:
             self._idle.pop(0).discard()
 
     def _set_expiry(self) -> None:
         """Set the timer that closes the connection that has been idle longest."""
-        left = self._idle[0].idle_since + KEEPALIVE_SECONDS - time.monotonic()
+        left = self._idle[0].expires - time.monotonic()
         loop = asyncio.get_running_loop()
         self._expiry = loop.call_later(left + EXPIRY_DELAY, self._expire)
 
@@ -222,98 +217,6 @@ class ConnectionPool:
                 # Reading the certificates takes about 20 ms, too long for the event loop.
                 context = self._context = await asyncio.to_thread(load_tls_context)
             return context
-
-
-class PooledConnection(httpcore.AsyncHTTPConnection):
-    """A connection to *origin*, opened when its first request is sent.
-
-    Requests pass through the inherited `handle_async_request`, which mocks such as respx patch.
-
-    Attributes:
-        created: when it was made, in seconds of the monotonic clock.
-        idle_since: when its last response was read to the end.
-    """
-
-    def __init__(
-        self, origin: httpcore.Origin, context: ssl.SSLContext, limiter: LookupLimiter
-    ) -> None:
-        super().__init__(origin)
-        self._inner = Connection(origin, context, self._leave_limiter)
-        set_inner_connection(self, self._inner)
-        self._limiter: LookupLimiter | None = limiter  # until the name is looked up
-        self.created = self.idle_since = time.monotonic()
-        self._last: httpcore.Request | None = None
-        limiter.enter()
-
-    def is_usable(self, origin: httpcore.Origin) -> bool:
-        """Return whether a request to *origin* may be sent over it now.
-
-        It may not after `KEEPALIVE_SECONDS` without one, nor if the server has closed it or has
-        sent something meanwhile.
-        """
-        return (
-            self.can_handle_request(origin)
-            and self._inner.is_available()
-            and time.monotonic() - self.idle_since < KEEPALIVE_SECONDS
-        )
-
-    def may_confuse(self, request: httpcore.Request) -> bool:
-        """Return whether a surplus response to the last request could be taken for that to this."""
-        return may_confuse(self._last, request, time.monotonic() - self.idle_since)
-
-    async def send(self, request: httpcore.Request) -> httpcore.Response:
-        """Send *request* and return the response, its body unread."""
-        self._last = request
-        try:
-            return await self.handle_async_request(request)
-        finally:
-            self._leave_limiter()
-
-    def discard(self) -> None:
-        """Close the connection, whatever it is doing."""
-        self._inner.close()
-
-    def _leave_limiter(self) -> None:
-        limiter, self._limiter = self._limiter, None
-        if limiter is not None:
-            limiter.leave()
-
-
-class PooledStream:
-    """The body of a response; closing it releases the connection or discards it."""
-
-    def __init__(
-        self,
-        body: Iterable[bytes] | AsyncIterable[bytes],
-        connection: PooledConnection,
-        release: Callable[[PooledConnection], None],
-    ) -> None:
-        assert isinstance(body, AsyncIterable)
-        self._body = body
-        self._connection: PooledConnection | None = connection
-        self._release = release
-        self._is_complete = False
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        async for piece in self._body:
-            yield piece
-        self._is_complete = True
-
-    async def aclose(self) -> None:
-        """Release the connection if the whole body was read, else close it; once is enough."""
-        connection, self._connection = self._connection, None
-        if connection is None:
-            return
-        if not self._is_complete:
-            connection.discard()
-            return
-        try:
-            if aclose := getattr(self._body, "aclose", None):
-                await aclose()
-        except BaseException:
-            connection.discard()
-            raise
-        self._release(connection)
 
 
 def load_tls_context() -> ssl.SSLContext:

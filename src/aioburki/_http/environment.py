@@ -9,7 +9,7 @@ import httpx
 
 from .._errors import ConfigurationError
 from .client import OwnClient
-from .connection_pool import KEEPALIVE_SECONDS
+from .pooled_connection import KEEPALIVE_SECONDS
 
 
 def environment_client(context: ssl.SSLContext | None, max_connections: int) -> OwnClient:
