@@ -56,9 +56,9 @@ class BurkiClient:
         attempts: maximum number of attempts for one page when failures are transient; 1 … 100.
             HTTP 429 does not count as one.
         timeout: seconds for one attempt, response body included.
-        max_wait: the longest pause in seconds that the server may ask for, and the longest
-            time that the client goes on pausing without one success; beyond it
-            `RateLimitError`.
+        max_wait: the longest wait in seconds that the server may cause, by Retry-After or by rate
+            limit headers, and the longest time that the client goes on pausing without one
+            success; beyond it `RateLimitError`. Each wait is a `PauseStarted` event.
         max_body: maximum size of a response body in bytes, decompressed; 1 KiB … 1 GiB, 64 MiB
             by default. A larger one raises `ResponseTooLargeError` before it takes memory.
         pause_gc: whether Python's garbage collector may be paused while a page is decoded. A

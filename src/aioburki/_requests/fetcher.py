@@ -11,10 +11,10 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Callable
-from typing import Any, Generic, TypeVar
+from functools import partial
+from typing import Any, TypeVar
 
 import anyio
-import attrs
 from anyio import Semaphore  # by name: anyio imports late, and the first client would wait for it
 
 from .._clock import loop_time
@@ -23,54 +23,16 @@ from .._errors import BurkiError, ClientClosedError
 from .._events import Event, PageFetched, PauseStarted, RetryScheduled
 from .._page import Page, PageWindow
 from .._settings import Settings
-from .._throttle import CircuitBreaker, Pacer
+from .._throttle import CircuitBreaker, Pacer, ServerWait
 from .attempt import AttemptRunner
 from .failures import Failure
+from .page_request import PageRequest
 from .retry_policy import Decision, GiveUp, Pause, Retry, RetryPolicy, RetryState
 from .stats import RequestStats
 
 logger = logging.getLogger("aioburki")
 
 T = TypeVar("T")
-
-
-@attrs.define
-class PageRequest(Generic[T]):
-    """One page to fetch, and its attempts so far.
-
-    Attributes:
-        query: which list the page is of.
-        window: which page it is.
-        stats: counts the requests of the pull.
-        started: the loop's time at which the fetch began, in seconds.
-        attempts: requests sent for the page.
-        failures: failed attempts, without 429s.
-        refusals: 429s.
-        number: the pacer's number of the last request.
-        sent: the loop's time at which the last request was sent, in seconds.
-        is_trial: whether the last request was a trial request of the circuit breaker.
-    """
-
-    query: ListQuery[T]
-    window: PageWindow
-    stats: RequestStats
-    started: float
-    attempts: int = 0
-    failures: int = 0
-    refusals: int = 0
-    number: int = 0
-    sent: float = 0.0
-    is_trial: bool = False
-
-    @property
-    def campaign_id(self) -> int:
-        """Return the id of the campaign, for messages and events."""
-        return self.query.campaign_id
-
-    @property
-    def page(self) -> int:
-        """Return the number of the page, from 1, for messages and events."""
-        return self.window.page
 
 
 class Fetcher:
@@ -92,9 +54,13 @@ class Fetcher:
         self._attempts = attempt_runner
         self._on_event = on_event
         self._slots = Semaphore(settings.concurrency, fast_acquire=True)
-        self._pacer = Pacer(settings.rate, max_wait=settings.max_wait)
-        self._breaker = CircuitBreaker()
         self._policy = RetryPolicy(settings.attempts, settings.max_wait)
+        self._pacer = Pacer(
+            settings.rate,
+            max_wait=settings.max_wait,
+            quota_wait=self._policy.wait_for_quota,
+        )
+        self._breaker = CircuitBreaker()
         self._is_closed = False
 
     @property
@@ -147,7 +113,7 @@ class Fetcher:
             asked = loop_time()
             request.is_trial = await self._breaker.acquire()
             try:
-                request.number = await self._pacer.acquire()
+                request.number = await self._pacer.acquire(partial(self._before_wait, request))
                 request.sent = loop_time()
                 request.stats.waited += request.sent - asked
                 try:
@@ -163,6 +129,13 @@ class Fetcher:
         if outcome.quota is not None:
             self._pacer.record_quota(outcome.quota, request.number)
         return outcome.result
+
+    def _before_wait(self, request: PageRequest[Any], wait: ServerWait) -> None:
+        """Report that *request* waits because of the server, or raise if it would be too long."""
+        decision = self._policy.decide_wait(wait)
+        if isinstance(decision, GiveUp):
+            raise _located(request, decision)
+        self._report_pause(request, decision, wait.seconds if wait.is_quota else None)
 
     def _decide(self, request: PageRequest[Any], failure: Failure) -> Decision:
         """Count *failure*, ask the policy what follows, and record that for all requests."""
@@ -240,7 +213,7 @@ class Fetcher:
     def _report(self, request: PageRequest[Any], failure: Failure, decision: Retry | Pause) -> None:
         if isinstance(decision, Pause):
             if decision.is_new:
-                self._report_pause(request, failure, decision)
+                self._report_pause(request, decision, failure.retry_after)
             return
         request.stats.retries += 1
         logger.info(
@@ -257,8 +230,10 @@ class Fetcher:
             )
         )
 
-    def _report_pause(self, request: PageRequest[Any], failure: Failure, pause: Pause) -> None:
-        of_all = self._pacer.pause_left()
+    def _report_pause(
+        self, request: PageRequest[Any], pause: Pause, retry_after: float | None
+    ) -> None:
+        of_all = max(self._pacer.pause_left(), pause.pause_all)
         seconds = of_all or pause.delay
         logger.info(
             "campaign %d page %d: %s, %s %.2f s",
@@ -270,7 +245,7 @@ class Fetcher:
                 campaign_id=request.campaign_id,
                 page=request.page,
                 seconds=seconds,
-                retry_after=failure.retry_after,
+                retry_after=retry_after,
             )
         )
 

@@ -11,6 +11,9 @@
   server asks for more than *max_wait* seconds; or it has refused everything for *max_wait* seconds;
   or the trial requests of an outage are used up.
 
+`wait_for_quota` says how long to wait for what the server's headers leave of its quota, and
+`decide_wait` whether to: as after a failure, no longer than *max_wait* seconds.
+
 Pure: no clock, no event loop, no random numbers of its own. `Failure.retry_after` is the wait that
 the server asks for, from Retry-After or, for a 429, from its quota headers: both are treated alike.
 """
@@ -21,8 +24,8 @@ from collections.abc import Callable
 
 import attrs
 
-from .._errors import BurkiError
-from .._throttle import Circuit, Refusal
+from .._errors import BurkiError, RateLimitError
+from .._throttle import Circuit, QuotaState, Refusal, ServerWait
 from .failures import Failure
 
 
@@ -54,6 +57,9 @@ class RetryPolicyConfig:
         trials_per_attempt: failed trial requests per allowed attempt after which an outage is given
             up. Arithmetic: with 6 attempts twelve trial requests, that is 61 to 100 s (faults.md
             N14: 60 s must be survived).
+        spread_share: share of a long quota period's requests that is spread evenly over the rest of
+            the period. Judgement: a pull that needs half of the quota or less is not slowed down,
+            and a larger one does not stop until the period ends.
     """
 
     min_back_off: float = 0.1
@@ -67,6 +73,7 @@ class RetryPolicyConfig:
     max_single_wait: float = 1.0
     retry_after_jitter: float = 0.2
     trials_per_attempt: int = 2
+    spread_share: float = 0.5
 
 
 DEFAULTS = RetryPolicyConfig()
@@ -178,6 +185,35 @@ class RetryPolicy:
         if state.circuit is not None:
             delay = state.circuit.delay(state.now) or delay
         return Retry(delay=delay, reason=failure.error.message)
+
+    def wait_for_quota(self, quota: QuotaState) -> float:
+        """Return the seconds to wait before the next request, because of the server's *quota*.
+
+        A period that ends within `max_wait` seconds is used up as fast as requests come; then they
+        wait for its end. Of a longer period, the first half is used up as fast as requests come and
+        the second half is spread evenly over the rest of the period, because its end is too far
+        away to wait for. So it is used up without spreading if that would take more than `max_wait`
+        seconds for each request.
+        """
+        if quota.left <= 0:
+            return quota.rest
+        interval = quota.rest / quota.left
+        is_plenty = quota.left > quota.limit * self._config.spread_share
+        if is_plenty or quota.rest <= self._max_wait or interval > self._max_wait:
+            return 0.0
+        return max(0.0, interval - quota.idle)
+
+    def decide_wait(self, wait: ServerWait) -> Pause | GiveUp:
+        """Return what follows from a wait that the server causes before a request is sent."""
+        if wait.seconds <= self._max_wait or not wait.is_quota:
+            reason = "the server's quota" if wait.is_quota else "the server's limit"
+            return Pause(delay=wait.seconds, pause_all=wait.seconds, is_new=True, reason=reason)
+        error = RateLimitError(
+            f"the server's quota is used up, by its headers, and is reset in {wait.seconds:,.0f} s",
+            status_code=429,
+        )
+        error.retry_after = wait.seconds
+        return GiveUp(error=error)
 
     def _after_refusal(
         self, failure: Failure, state: RetryState, refusal: Refusal, draw: Callable[[], float]

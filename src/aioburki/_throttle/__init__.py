@@ -2,19 +2,21 @@
 
 `Pacer` spaces requests in time, within the rate that `RateEstimator` finds and the quota that
 `ServerQuota` keeps. `CircuitBreaker` holds requests back while the server is down. What follows a
-failed request is up to the caller's retry policy.
+failed request, and how long to wait for a quota, is up to the caller's retry policy.
 """
 
 from __future__ import annotations
 
 from .circuit_breaker import Circuit, CircuitBreaker
-from .pacer import Pacer, Refusal
-from .server_quota import QuotaHeaders
+from .pacer import Pacer, Refusal, ServerWait
+from .server_quota import QuotaHeaders, QuotaState
 
 __all__ = [
     "Circuit",
     "CircuitBreaker",
     "Pacer",
     "QuotaHeaders",
+    "QuotaState",
     "Refusal",
+    "ServerWait",
 ]
