@@ -23,7 +23,7 @@ from .._errors import BurkiError, ClientClosedError
 from .._events import Event, PageFetched, PauseStarted, RetryScheduled
 from .._page import Page, PageWindow
 from .._settings import Settings
-from .._throttle import CircuitBreaker, Pacer, ServerWait
+from .._throttle import BusySigns, Circuit, CircuitBreaker, Pacer, ServerWait
 from .attempt import AttemptRunner
 from .failures import Failure
 from .page_request import PageRequest
@@ -61,6 +61,7 @@ class Fetcher:
             quota_wait=self._policy.wait_for_quota,
         )
         self._breaker = CircuitBreaker()
+        self._busy_signs = BusySigns(self._pacer)
         self._is_closed = False
 
     @property
@@ -139,31 +140,43 @@ class Fetcher:
 
     def _decide(self, request: PageRequest[Any], failure: Failure) -> Decision:
         """Count *failure*, ask the policy what follows, and record that for all requests."""
+        circuit = self._circuit_after(request, failure)
         if failure.is_refusal:
             request.refusals += 1
             request.stats.rate_limited += 1
             self._breaker.record_answer()
+        elif (
+            circuit is not None
+            and failure.is_busy
+            and self._busy_signs.record_busy(request.sent, circuit)
+        ):
+            request.busy += 1
         else:
             request.failures += 1
             if failure.is_answered:
                 self._pacer.record_success(request.sent)
-        state = self._state(request, failure)
+        state = self._state(request, failure, circuit)
         decision = self._policy.decide(failure, state, random.random)
         self._record(request, state, decision)
         return decision
 
-    def _state(self, request: PageRequest[Any], failure: Failure) -> RetryState:
-        refusal = circuit = None
-        if failure.is_refusal:
-            refusal = self._pacer.refusal(request.sent)
-        elif failure.is_outage:
-            retry_after = failure.retry_after or 0.0
-            circuit = self._breaker.after_failure(
-                request, is_trial=request.is_trial, retry_after=retry_after
-            )
+    def _circuit_after(self, request: PageRequest[Any], failure: Failure) -> Circuit | None:
+        """Return the circuit after *failure*, or None if that is no sign of an outage."""
+        if not failure.is_outage:
+            return None
+        retry_after = failure.retry_after or 0.0
+        return self._breaker.after_failure(
+            request, is_trial=request.is_trial, retry_after=retry_after
+        )
+
+    def _state(
+        self, request: PageRequest[Any], failure: Failure, circuit: Circuit | None
+    ) -> RetryState:
+        refusal = self._pacer.refusal(request.sent) if failure.is_refusal else None
         return RetryState(
             now=loop_time(),
             failures=request.failures,
+            busy=request.busy,
             refusals=request.refusals,
             refusal=refusal,
             circuit=circuit,
@@ -187,6 +200,7 @@ class Fetcher:
                 pass  # the error concerns this page alone
 
     def _succeed(self, request: PageRequest[T], page: Page[T]) -> None:
+        self._busy_signs.record_success()
         self._pacer.record_success(request.sent)
         self._pacer.reset_refusals()
         self._breaker.record_answer()

@@ -88,7 +88,8 @@ class RetryState:
 
     Attributes:
         now: the loop's time, in seconds.
-        failures: failed attempts for the page, without 429s.
+        failures: failed attempts for the page, without 429s and without those counted in `busy`.
+        busy: 503s for the page that may be a limit, which are no attempts either.
         refusals: 429s for the page.
         refusal: what the pacer says of this 429; None if the failure is no 429.
         circuit: the circuit after this failure; None if the failure is no sign of an outage.
@@ -96,6 +97,7 @@ class RetryState:
 
     now: float = 0.0
     failures: int = 0
+    busy: int = 0
     refusals: int = 0
     refusal: Refusal | None = None
     circuit: Circuit | None = None
@@ -181,7 +183,8 @@ class RetryPolicy:
                 explanation=_outage(state.circuit, state.now),
                 is_unavailable=True,
             )
-        delay = max(failure.retry_after or 0.0, back_off(state.failures, draw(), self._config))
+        tries = max(1, state.failures + state.busy)
+        delay = max(failure.retry_after or 0.0, back_off(tries, draw(), self._config))
         if state.circuit is not None:
             delay = state.circuit.delay(state.now) or delay
         return Retry(delay=delay, reason=failure.error.message)

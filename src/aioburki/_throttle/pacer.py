@@ -204,6 +204,11 @@ class Pacer:
             self._estimator.record_pause(now + pause - max(now, self._paused_until))
             self._paused_until = now + pause
 
+    @property
+    def is_limited(self) -> bool:
+        """Return whether a limit of the server was measured, or is being searched for."""
+        return self._estimator.rate(loop_time()) < math.inf
+
     def pause_left(self) -> float:
         """Return the seconds that the present pause of all requests will last, or 0."""
         return max(0.0, self._paused_until - loop_time())
@@ -212,6 +217,10 @@ class Pacer:
         """End the row of refusals: a page has come, or the pull was given up."""
         self._refused_since = None
         self._refusals = 0
+
+    def forget_limit(self) -> None:
+        """Forget the limit that was measured: its refusals were faults of the server."""
+        self._estimator.forget_limit()
 
     def _is_new_row(self, sent: float) -> bool:
         end = max(self._paused_until, self._last_refusal)
