@@ -161,13 +161,18 @@ def draws() -> Callable[[], float]:
     return random.Random(1).random
 
 
+wait_for_quota = RetryPolicy(attempts=1, max_wait=120.0).wait_for_quota
+
+
 @attrs.define
 class Adaptive:
     """Use a pacer and the retry policy as the fetcher does, without giving up."""
 
     draw: Callable[[], float] = attrs.field(factory=draws)
     pacer: Pacer = attrs.field(
-        default=attrs.Factory(lambda self: Pacer(None, draw=self.draw), True)
+        default=attrs.Factory(
+            lambda self: Pacer(None, quota_wait=wait_for_quota, draw=self.draw), True
+        )
     )
     policy: RetryPolicy = attrs.field(factory=lambda: RetryPolicy(attempts=1, max_wait=math.inf))
 
@@ -265,5 +270,6 @@ async def crowd(
     await asyncio.sleep(seconds)
     for task in tasks:
         task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    for ending in await asyncio.gather(*tasks, return_exceptions=True):
+        assert isinstance(ending, asyncio.CancelledError), ending
     return result

@@ -160,6 +160,11 @@ class RateEstimator:
         """Record that no request is sent for so many seconds: the bucket may become full."""
         self._span.paused += seconds
 
+    def forget_limit(self) -> None:
+        """Return to the state in which no limit is known."""
+        self._search = self._measured = None
+        self._span.is_measure = False
+
     def _start_span(self, sent: float) -> None:
         self._span = _Span(sent)
         self._span.first_rate = self.rate(sent)
@@ -167,8 +172,7 @@ class RateEstimator:
     def _raise_search(self, rate: float) -> None:
         self._search = rate + min(self._config.search_gain * rate, self._max_gain())
         if self._search > self._config.max_rate:
-            self._search = self._measured = None
-            self._span.is_measure = False
+            self.forget_limit()
 
     def _max_gain(self) -> float:
         """Return by how much the search may grow with one request, in requests per second.
