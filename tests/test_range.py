@@ -33,6 +33,8 @@ from aioburki import (
 )
 from aioburki.sandbox import Sandbox
 
+pytestmark = pytest.mark.long
+
 SERVER = "https://api.burki.dev"
 WHOLE: dict[str, Any] = {"server": SERVER, "campaign_id": 42}
 DAY = datetime(2024, 2, 1, 10, 30, tzinfo=UTC)

@@ -25,6 +25,7 @@ from aioburki import (
 from aioburki.sandbox import Sandbox
 
 pytestmark = [
+    pytest.mark.long,
     pytest.mark.asyncio,
     pytest.mark.virtual_clock,
     pytest.mark.usefixtures("nothing_left"),
