@@ -285,6 +285,8 @@ class Scenario:
             name
             for name, fault in (TRANSIENT | RATE_LIMITED).items()
             if fault.make_steps is not None or not self.on_sockets
+            # A 503 between successes may be a limit, and then it is no attempt.
+            if self.complete or not name.startswith("503")
         ]
         return draw.choice(names)
 

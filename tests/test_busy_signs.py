@@ -12,6 +12,9 @@ from limiters import Bucket
 from pages import KEY, page
 
 from aioburki import BurkiClient, ContactList, Event, RetryScheduled, ServerError
+from aioburki._throttle.busy_signs import BusySigns, BusySignsConfig
+from aioburki._throttle.circuit_breaker import Circuit
+from aioburki._throttle.pacer import Pacer
 
 pytestmark = [pytest.mark.long, pytest.mark.asyncio, pytest.mark.virtual_clock]
 
@@ -120,3 +123,16 @@ async def test_503_without_a_success_before_is_an_attempt() -> None:
     with pytest.raises(ServerError):
         await server.pull(attempts=4)
     assert len(server.times) == 4
+
+
+async def test_faults_are_a_limit_again_after_enough_successes() -> None:
+    """503s that were faults may be a limit again after a row of successes without one."""
+    config = BusySignsConfig(recent=2, min_refused=1, rows=1, min_successes=10, quiet=3)
+    signs, circuit = BusySigns(Pacer(None), config), Circuit()
+    signs.record_success()
+    assert signs.record_busy(now(), circuit)
+    signs.record_success()  # slowing down has not helped
+    assert not signs.record_busy(now(), circuit)
+    for _ in range(3):
+        signs.record_success()
+    assert signs.record_busy(now(), circuit)

@@ -34,7 +34,12 @@ from aioburki import (
     cli,
 )
 from aioburki.cli._contacts import SANDBOX_URL
-from aioburki.cli._printing import print_if_possible, printable, report_line
+from aioburki.cli._printing import (
+    flush_if_possible,
+    print_if_possible,
+    printable,
+    report_line,
+)
 from aioburki.cli._progress import Progress
 from aioburki.cli._whole_number import WHOLE
 from aioburki.export import export_csv
@@ -783,3 +788,24 @@ def test_closed_stream_is_ignored() -> None:
     file = io.StringIO()
     file.close()
     print_if_possible("text", file)
+
+
+@pytest.mark.filterwarnings("error")
+def test_what_a_closed_pipe_holds_is_dropped() -> None:
+    """Output that nobody can read any more is dropped, so that Python does not fail at its exit."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "w", encoding="utf-8") as file:
+        print("table", file=file)
+        flush_if_possible(file)
+
+
+def test_stream_without_a_descriptor_is_no_failure() -> None:
+    """A stream that can neither be flushed nor replaced is left alone."""
+
+    class Broken(io.StringIO):
+        def flush(self) -> None:
+            raise OSError
+
+    flush_if_possible(Broken())
+    flush_if_possible(None)

@@ -46,7 +46,7 @@ from aioburki import (
     ResponseTooLargeError,
     UnexpectedResponseError,
 )
-from aioburki._http import connection_pool
+from aioburki._http import connection_pool, pooled_connection
 from aioburki._requests import sender
 
 pytestmark = [pytest.mark.long, pytest.mark.asyncio, pytest.mark.usefixtures("nothing_left")]
@@ -427,7 +427,7 @@ async def test_connections_are_reopened_a_few_at_a_time(
     """Closed or expired connections are replaced within the bound on concurrent connects."""
     payload = body(page(1, 1, range(1, TOTAL + 1)))
     if how == "expire":
-        monkeypatch.setattr(connection_pool, "KEEPALIVE_SECONDS", 0.0)
+        monkeypatch.setattr(pooled_connection, "KEEPALIVE_SECONDS", 0.0)
     headers = {"connection": "close"} if how == "close and announce" else {}
     end: Steps = [] if how == "expire" else [["close"]]
     faults.listen({1: [[*respond(200, payload, **headers), *end]] * 24}, latency=0.1)

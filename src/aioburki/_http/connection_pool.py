@@ -164,7 +164,7 @@ class ConnectionPool:
         connection.idle_since = time.monotonic()
         self._idle.append(connection)
         self._discard_expired()
-        if self._expiry is None:
+        if self._idle and self._expiry is None:
             self._set_expiry()
         self._limiter.wake()
 
