@@ -544,12 +544,30 @@ def test_item_that_comes_again_with_another_key() -> None:
 def test_items_of_another_part_with_equal_times() -> None:
     """A part does not deliver what lies before it, though neighbours there have equal times."""
     for seed in range(20):
-        server = MovingList(60, "created_at,id", {"leave": 0.5}, gaps=True, seed=seed)
-        before = {item.id for item in server.items[:30]}
-        last = server.items[29]
-        bounds = Bounds(after=(last.created, last.id), offset=30)
-        outcome = pull(server, 3, bounds=bounds, orders=ORDERS[2:3], seed=seed)
+        server = tied_list(seed, 28, drift={"swap": 3})
+        before, last = {item.id for item in server.items[:30]}, server.items[29]
+        bounds = Bounds(after=(last.created, max(before)), offset=30)
+        outcome = pull(server, 20, bounds=bounds, orders=ORDERS[2:3], seed=seed)
         assert not before & set(outcome.delivered)
+
+
+class GrowingServer(MovingList):
+    """A list to which an item is added when its second page is requested."""
+
+    def page(self, window: PageWindow) -> Page[Item] | None:
+        """Add an item with the time of another one, and return the page."""
+        if self.requests == 1:
+            self.items.insert(98, Item(1, self.items[98].created))
+        return super().page(window)
+
+
+def test_item_that_enters_with_the_time_of_its_neighbour() -> None:
+    """An item that the count explains has entered, and is not delivered out of order."""
+    server = GrowingServer(300, "created_at,id")
+    server.put(item._replace(created=item.id * 10) for item in server.items)
+    outcome = pull(server, 100, concurrency=1, orders=ORDERS[2:3])
+    check(outcome, concurrency=2)
+    assert 1 not in outcome.delivered
 
 
 def test_rest_behind_an_item_that_came_late() -> None:
