@@ -15,7 +15,6 @@ from functools import partial
 from typing import Any, TypeVar
 
 import anyio
-from anyio import Semaphore  # by name: anyio imports late, and the first client would wait for it
 
 from .._clock import loop_time
 from .._endpoint import ListQuery
@@ -23,7 +22,7 @@ from .._errors import BurkiError, ClientClosedError
 from .._events import Event, PageFetched, PauseStarted, RetryScheduled
 from .._page import Page, PageWindow
 from .._settings import Settings
-from .._throttle import BusySigns, Circuit, CircuitBreaker, Pacer, ServerWait
+from .._throttle import BusySigns, Circuit, CircuitBreaker, Pacer, ServerWait, SlowStart
 from .attempt import AttemptRunner
 from .failures import Failure
 from .page_request import PageRequest
@@ -53,7 +52,7 @@ class Fetcher:
         self._concurrency = settings.concurrency
         self._attempts = attempt_runner
         self._on_event = on_event
-        self._slots = Semaphore(settings.concurrency, fast_acquire=True)
+        self._slots = SlowStart(settings.concurrency)
         self._policy = RetryPolicy(settings.attempts, settings.max_wait)
         self._pacer = Pacer(
             settings.rate,
@@ -186,6 +185,7 @@ class Fetcher:
         """Record a failure with the pacer or the breaker, unless it concerns this page alone."""
         match decision:
             case Pause():
+                self._slots.record_refusal()
                 self._pacer.record_refusal(request.sent, decision.pause_all)
             case Retry() if state.circuit is not None:
                 self._breaker.record_failure(state.circuit)
@@ -200,6 +200,7 @@ class Fetcher:
                 pass  # the error concerns this page alone
 
     def _succeed(self, request: PageRequest[T], page: Page[T]) -> None:
+        self._slots.record_success()
         self._busy_signs.record_success()
         self._pacer.record_success(request.sent)
         self._pacer.reset_refusals()

@@ -1,9 +1,10 @@
 """Throttle: when the next request may be sent. Knows neither HTTP nor contacts, only numbers.
 
-`Pacer` spaces requests in time, within the rate that `RateEstimator` finds and the quota that
-`ServerQuota` keeps. `CircuitBreaker` holds requests back while the server is down; `BusySigns`
-tells an outage from a limit where the server answers 503 to both. What follows a failed request,
-and how long to wait for a quota, is up to the caller's retry policy.
+`SlowStart` bounds the requests in flight. `Pacer` spaces them in time, within the rate that
+`RateEstimator` finds and the quota that `ServerQuota` keeps. `CircuitBreaker` holds requests back
+while the server is down; `BusySigns` tells an outage from a limit where the server answers 503 to
+both. What follows a failed request, and how long to wait for a quota, is up to the caller's retry
+policy.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from .busy_signs import BusySigns
 from .circuit_breaker import Circuit, CircuitBreaker
 from .pacer import Pacer, Refusal, ServerWait
 from .server_quota import QuotaHeaders, QuotaState
+from .slow_start import SlowStart
 
 __all__ = [
     "BusySigns",
@@ -22,4 +24,5 @@ __all__ = [
     "QuotaState",
     "Refusal",
     "ServerWait",
+    "SlowStart",
 ]
