@@ -11,10 +11,12 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from typing import Any, TypeVar
 
 import anyio
+from anyio import Semaphore  # by name: anyio imports late, and the first client would wait for it
 
 from .._clock import loop_time
 from .._endpoint import ListQuery
@@ -52,7 +54,8 @@ class Fetcher:
         self._concurrency = settings.concurrency
         self._attempts = attempt_runner
         self._on_event = on_event
-        self._slots = SlowStart(settings.concurrency)
+        self._slots = Semaphore(settings.concurrency, fast_acquire=True)
+        self._slow_start = SlowStart(settings.concurrency)
         self._policy = RetryPolicy(settings.attempts, settings.max_wait)
         self._pacer = Pacer(
             settings.rate,
@@ -109,7 +112,9 @@ class Fetcher:
 
     async def _attempt(self, request: PageRequest[T]) -> Page[T] | Failure:
         """Send one request and return its result; the slot is released before any back-off."""
-        async with self._slots:
+        # The first page of a pull is one request, and says how many there are.
+        slow_start = self._slow_start if request.page > 1 else nullcontext()
+        async with self._slots, slow_start:
             asked = loop_time()
             request.is_trial = await self._breaker.acquire()
             try:
@@ -185,7 +190,7 @@ class Fetcher:
         """Record a failure with the pacer or the breaker, unless it concerns this page alone."""
         match decision:
             case Pause():
-                self._slots.record_refusal()
+                self._slow_start.record_refusal()
                 self._pacer.record_refusal(request.sent, decision.pause_all)
             case Retry() if state.circuit is not None:
                 self._breaker.record_failure(state.circuit)
@@ -200,7 +205,8 @@ class Fetcher:
                 pass  # the error concerns this page alone
 
     def _succeed(self, request: PageRequest[T], page: Page[T]) -> None:
-        self._slots.record_success()
+        if request.page > 1:
+            self._slow_start.record_success()
         self._busy_signs.record_success()
         self._pacer.record_success(request.sent)
         self._pacer.reset_refusals()

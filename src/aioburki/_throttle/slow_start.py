@@ -2,7 +2,8 @@
 
 A server's limit is not known before its first 429. Were all requests sent at once, those in flight
 would all be refused: more than the burst that the server allows. So few are sent at first, and each
-success allows one more, which doubles them with each round trip.
+success allows one more, which doubles them with each round trip. The first page of a pull is no
+part of it: it is one request, and says how many there are.
 """
 
 from __future__ import annotations
