@@ -189,7 +189,7 @@ class Adaptive:
     def record_success(self, sent: float, number: int, quota: QuotaHeaders | None) -> None:
         self.slots.release()
         self.slots.record_success()
-        self.pacer.release()
+        self.pacer.release(sent)
         self.pacer.record_success(sent)
         self.pacer.reset_refusals()
         if quota is not None:
@@ -198,7 +198,7 @@ class Adaptive:
     def record_refusal(self, sent: float, refusals: int, retry_after: float | None) -> float:
         self.slots.release()
         self.slots.record_refusal()
-        self.pacer.release()
+        self.pacer.release(sent)
         failure = Failure(RateLimitError("refused"), transient=True, retry_after=retry_after)
         state = RetryState(refusals=refusals, refusal=self.pacer.refusal(sent))
         decision = self.policy.decide(failure, state, self.draw)

@@ -127,7 +127,7 @@ class Fetcher:
                     request.stats.requests += 1
                     outcome = await self._attempts.run(request.query, request.window)
                 finally:
-                    self._pacer.release()
+                    self._pacer.release(request.sent)
             finally:
                 if request.is_trial:
                     self._breaker.release()
