@@ -162,14 +162,24 @@ def draws() -> Callable[[], float]:
     return random.Random(1).random
 
 
+def open_slots() -> SlowStart:
+    """Return slots whose slow start is over."""
+    slots = SlowStart(1000)
+    slots.record_refusal()
+    return slots
+
+
 wait_for_quota = RetryPolicy(attempts=1, max_wait=120.0).wait_for_quota
 
 
 @attrs.define
 class Adaptive:
-    """Use slots, a pacer and the retry policy as the fetcher does, without giving up."""
+    """Use slots, a pacer and the retry policy as the fetcher does, without giving up.
 
-    slots: SlowStart = attrs.field(factory=lambda: SlowStart(1000))
+    By default without a slow start, so that the pacer meets its limit with all requests at once.
+    """
+
+    slots: SlowStart = attrs.field(factory=open_slots)
     draw: Callable[[], float] = attrs.field(factory=draws)
     pacer: Pacer = attrs.field(
         default=attrs.Factory(
