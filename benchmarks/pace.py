@@ -40,6 +40,7 @@ from limiters import (
     crowd,
     draws,
     in_seconds,
+    wait_for_quota,
 )
 from virtual_clock import VirtualLoop
 
@@ -50,7 +51,8 @@ MIN_IN_FLIGHT = 8  # the client's default
 def adaptive(config: RateEstimatorConfig) -> Adaptive:
     """Return aioburki's own pacer and retry policy."""
     draw = draws()
-    return Adaptive(draw=draw, pacer=Pacer(None, estimator=RateEstimator(config), draw=draw))
+    pacer = Pacer(None, quota_wait=wait_for_quota, estimator=RateEstimator(config), draw=draw)
+    return Adaptive(draw=draw, pacer=pacer)
 
 
 def oracle(rate: float) -> Adaptive:

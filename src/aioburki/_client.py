@@ -65,9 +65,9 @@ class BurkiClient:
         timeout: seconds for one attempt, response body included, from when the request can be
             sent. The TCP connection and the TLS handshake before may each take as long, at most
             10 s.
-        max_wait: the longest pause in seconds that the server may ask for, and the longest
-            time that the client goes on pausing without one success; beyond it
-            `RateLimitError`.
+        max_wait: the longest wait in seconds that the server may cause, by Retry-After or by rate
+            limit headers, and the longest time that the client goes on pausing without one
+            success; beyond it `RateLimitError`. Each wait is a `PauseStarted` event.
         max_body: maximum size of a response body in bytes, decompressed; 1 KiB … 1 GiB, 64 MiB
             by default. A larger one raises `ResponseTooLargeError` before it takes memory.
         pause_gc: whether Python's garbage collector may be paused while a page is decoded. A

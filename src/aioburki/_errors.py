@@ -222,8 +222,9 @@ class UnprocessableError(APIError):
 class RateLimitError(APIError):
     """HTTP 429, and waiting for the limit would take longer than ``max_wait`` seconds.
 
-    Raised if ``Retry-After`` asks for more than that, or if the client has been refused for that
-    long without a success in between. A shorter wait is waited out and raises nothing.
+    Raised if ``Retry-After`` asks for more than that; if the client has been refused for that long
+    without a success in between; or, without a 429, if rate limit headers say that the quota is
+    used up and is reset later than that. A shorter wait is waited out and raises nothing.
 
     Attributes:
         retry_after: seconds that the server asked to wait, or None if it did not say.

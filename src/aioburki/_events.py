@@ -60,13 +60,16 @@ class RetryScheduled:
 
 @attrs.frozen(kw_only=True)
 class PauseStarted:
-    """The server answered 429; the refused request waits, or all requests of the client do.
+    """A wait begins that the server causes; one request waits, or all requests of the client do.
 
-    Several 429s for requests that were in flight together make one event.
+    It answered 429; or its rate limit headers leave no request in the present quota period, or so
+    few that the rest are spread over it; or the limit that was measured from its 429s allows less
+    than a request per second. Several 429s for requests that were in flight together make one
+    event. No wait is longer than `max_wait` seconds.
 
     Attributes:
-        campaign_id: number of the campaign whose request was refused.
-        page: number of the page that was refused, from 1.
+        campaign_id: number of the campaign whose request was refused, or waits.
+        page: number of the page that was refused, or waits, from 1.
         seconds: length of the wait, from now.
         retry_after: seconds that the server asked for, or None if it did not say.
     """

@@ -93,6 +93,11 @@ class Failure:
         return isinstance(self.error, RateLimitError)
 
     @property
+    def is_busy(self) -> bool:
+        """Return whether it is a 503: by default nginx answers that to too many requests, too."""
+        return isinstance(self.error, ServerError) and self.error.status_code == 503
+
+    @property
     def is_answered(self) -> bool:
         """Return whether there was a response, whatever its status."""
         return not isinstance(self.error, TransportError)

@@ -2,16 +2,16 @@
 
 What happens on a 429 or any other failure: `Fetcher.fetch` gets the failure of an attempt,
 `Fetcher._decide` asks `RetryPolicy.decide` what follows and records it with the pacer and the
-circuit breaker, `Fetcher._report` logs it and calls `on_event`. Then `fetch` sleeps and tries
+circuit breaker, and the reporter logs it and calls `on_event`. Then `fetch` sleeps and tries
 again, or raises.
 """
 
 from __future__ import annotations
 
-import logging
 import random
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any, TypeVar
 
 import anyio
@@ -19,19 +19,18 @@ import anyio
 from .._clock import check_asyncio, loop_time
 from .._endpoint import ListQuery
 from .._errors import BurkiError, ClientClosedError
-from .._events import Event, PageFetched, PauseStarted, RetryScheduled
+from .._events import Event
 from .._page import Page, PageWindow
 from .._settings import Settings
-from .._throttle import CircuitBreaker, Pacer
+from .._throttle import BusySigns, Circuit, CircuitBreaker, Pacer, ServerWait
 from .attempt import AttemptRunner
 from .failures import Failure
 from .page_request import PageRequest
+from .request_reporter import RequestReporter
 from .retry_policy import Decision, GiveUp, Pause, Retry, RetryPolicy, RetryState
 from .send_queue import SendQueue
 from .stats import RequestStats
 from .waits import ServerGivenUpError, Waits
-
-logger = logging.getLogger("aioburki")
 
 T = TypeVar("T")
 
@@ -53,11 +52,16 @@ class Fetcher:
     ) -> None:
         self._concurrency = settings.concurrency
         self._attempts = attempt_runner
-        self._on_event = on_event
-        self._pacer = Pacer(settings.rate, max_wait=settings.max_wait)
-        self._breaker = CircuitBreaker()
-        self._queue = SendQueue(settings.concurrency, lambda: self._breaker.is_open)
+        self._reporter = RequestReporter(on_event)
         self._policy = RetryPolicy(settings.attempts, settings.max_wait)
+        self._pacer = Pacer(
+            settings.rate,
+            max_wait=settings.max_wait,
+            quota_wait=self._policy.wait_for_quota,
+        )
+        self._breaker = CircuitBreaker()
+        self._busy_signs = BusySigns(self._pacer)
+        self._queue = SendQueue(settings.concurrency, lambda: self._breaker.is_open)
         self._waits = Waits()
         self._is_closed = False
 
@@ -122,18 +126,21 @@ class Fetcher:
 
     async def _attempt(self, request: PageRequest[T]) -> Page[T] | Failure:
         """Send one request and return its result; the slot is released before any back-off."""
+        is_first = request.page == 1
         async with AsyncExitStack() as stack:
             async with self._waits.wait():
-                asked = loop_time() if self._queue.has_slot else None
-                await self._queue.acquire(request.stats, request.window.place)
-                stack.callback(self._queue.release)
+                asked = loop_time() if self._queue.has_slot(is_first=is_first) else None
+                await self._queue.acquire(request.stats, request.window.place, is_first=is_first)
+                stack.callback(self._queue.release, is_first=is_first)
                 asked = loop_time() if asked is None else asked
                 try:
                     request.is_trial = await self._breaker.acquire()
                     if request.is_trial:
                         stack.callback(self._breaker.release)
-                    request.number = await self._pacer.acquire()
-                    stack.callback(self._pacer.release)
+                    before_wait = partial(self._before_wait, request)
+                    request.number = await self._pacer.acquire(before_wait)
+                    request.sent = loop_time()
+                    stack.callback(lambda: self._pacer.release(request.sent))
                 finally:
                     self._queue.end_turn()
             request.given_up = self._waits.given_up
@@ -146,6 +153,14 @@ class Fetcher:
             self._pacer.record_quota(outcome.quota, request.number)
         return outcome.result
 
+    def _before_wait(self, request: PageRequest[Any], wait: ServerWait) -> None:
+        """Report that *request* waits because of the server, or raise if it would be too long."""
+        decision = self._policy.decide_wait(wait)
+        if isinstance(decision, GiveUp):
+            raise _located(request, decision.error)
+        retry_after = wait.seconds if wait.is_quota else None
+        self._reporter.report_pause(request, decision, retry_after, of_all=decision.pause_all)
+
     def _decide(self, request: PageRequest[Any], failure: Failure) -> Decision:
         """Count *failure*, ask the policy what follows, and record that for all requests.
 
@@ -155,45 +170,53 @@ class Fetcher:
         """
         if failure.is_outage or failure.is_refusal:
             self._waits.check(request.given_up)
+        circuit = self._circuit_after(request, failure)
         if failure.is_refusal:
             request.refusals += 1
             request.stats.rate_limited += 1
             self._breaker.record_answer()
+        elif (
+            circuit is not None
+            and failure.is_busy
+            and self._busy_signs.record_busy(request.sent, circuit)
+        ):
+            request.busy += 1
         else:
             request.failures += 1
             if failure.is_answered:
                 self._pacer.record_success(request.sent)
-        state = self._state(request, failure)
+        state = RetryState(
+            now=loop_time(),
+            failures=request.failures,
+            busy=request.busy,
+            refusals=request.refusals,
+            refusal=self._pacer.refusal(request.sent) if failure.is_refusal else None,
+            circuit=circuit,
+            failing_since=request.failing_since,
+        )
         decision = self._policy.decide(failure, state, random.random)
         if isinstance(decision, GiveUp) and decision.explanation is not None:
             decision.error.message += f"; {decision.explanation}"
         self._record(request, state, decision)
         return decision
 
-    def _state(self, request: PageRequest[Any], failure: Failure) -> RetryState:
-        refusal = circuit = None
-        if failure.is_refusal:
-            refusal = self._pacer.refusal(request.sent)
-        elif failure.is_outage:
-            retry_after = failure.retry_after or 0.0
-            circuit = self._breaker.after_failure(
-                request, is_trial=request.is_trial, retry_after=retry_after
-            )
-            if request.failing_since is None:  # not before the circuit's own time
-                request.failing_since = loop_time()
-        return RetryState(
-            now=loop_time(),
-            failures=request.failures,
-            refusals=request.refusals,
-            refusal=refusal,
-            circuit=circuit,
-            failing_since=request.failing_since,
+    def _circuit_after(self, request: PageRequest[Any], failure: Failure) -> Circuit | None:
+        """Return the circuit after *failure*, or None if that is no sign of an outage."""
+        if not failure.is_outage:
+            return None
+        retry_after = failure.retry_after or 0.0
+        circuit = self._breaker.after_failure(
+            request, is_trial=request.is_trial, retry_after=retry_after
         )
+        if request.failing_since is None:  # not before the circuit's own time
+            request.failing_since = loop_time()
+        return circuit
 
     def _record(self, request: PageRequest[Any], state: RetryState, decision: Decision) -> None:
         """Record a failure with the pacer or the breaker, unless it concerns this page alone."""
         match decision:
             case Pause():
+                self._queue.record_refusal()
                 self._pacer.record_refusal(request.sent, decision.pause_all)
             case Retry() if state.circuit is not None:
                 self._breaker.record_failure(state.circuit)
@@ -210,74 +233,21 @@ class Fetcher:
             case _:
                 pass  # the error concerns this page alone
 
+    def _report(self, request: PageRequest[Any], failure: Failure, decision: Retry | Pause) -> None:
+        if isinstance(decision, Retry):
+            self._reporter.report_retry(request, decision)
+        elif decision.is_new:
+            of_all = max(self._pacer.pause_left(), decision.pause_all)
+            self._reporter.report_pause(request, decision, failure.retry_after, of_all=of_all)
+
     def _succeed(self, request: PageRequest[T], page: Page[T]) -> None:
+        if request.page > 1:
+            self._queue.record_success()
+        self._busy_signs.record_success()
         self._pacer.record_success(request.sent)
         self._pacer.reset_refusals()
         self._breaker.record_answer()
-        seconds = loop_time() - request.started
-        logger.debug(
-            "campaign %d page %d: %d %ss, %d attempts, %.3f s",
-            request.campaign_id, request.page, len(page.items), request.query.endpoint.noun,
-            request.attempts, seconds,
-        )  # fmt: skip
-        if self._on_event is None:
-            return
-        self._emit(
-            PageFetched(
-                campaign_id=request.campaign_id,
-                page=request.page,
-                contacts=len(page.items),
-                total_pages=page.pagination.total_pages,
-                total_items=page.pagination.total_items,
-                attempts=request.attempts,
-                seconds=seconds,
-            )
-        )
-
-    def _report(self, request: PageRequest[Any], failure: Failure, decision: Retry | Pause) -> None:
-        if isinstance(decision, Pause):
-            if decision.is_new:
-                self._report_pause(request, failure, decision)
-            return
-        request.stats.retries += 1
-        logger.info(
-            "campaign %d page %d attempt %d: %s; again in %.2f s",
-            request.campaign_id, request.page, request.attempts, decision.reason, decision.delay,
-        )  # fmt: skip
-        self._emit(
-            RetryScheduled(
-                campaign_id=request.campaign_id,
-                page=request.page,
-                attempt=request.attempts,
-                delay=decision.delay,
-                reason=decision.reason,
-            )
-        )
-
-    def _report_pause(self, request: PageRequest[Any], failure: Failure, pause: Pause) -> None:
-        of_all = self._pacer.pause_left()
-        seconds = of_all or pause.delay
-        logger.info(
-            "campaign %d page %d: %s, %s %.2f s",
-            request.campaign_id, request.page, pause.reason,
-            "all requests wait" if of_all else "this request waits", seconds,
-        )  # fmt: skip
-        self._emit(
-            PauseStarted(
-                campaign_id=request.campaign_id,
-                page=request.page,
-                seconds=seconds,
-                retry_after=failure.retry_after,
-            )
-        )
-
-    def _emit(self, event: Event) -> None:
-        if self._on_event is None:
-            return
-        try:
-            self._on_event(event)
-        except Exception:  # an error in the user's callback must not end the pull
-            logger.exception("on_event failed for %s", type(event).__name__)
+        self._reporter.report_page(request, page)
 
 
 def _located(request: PageRequest[Any], error: BurkiError) -> BurkiError:

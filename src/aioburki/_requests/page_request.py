@@ -24,7 +24,8 @@ class PageRequest(Generic[T]):
         stats: counts the requests of the pull.
         started: the loop's time at which the fetch began, in seconds.
         attempts: attempts to send a request for the page.
-        failures: failed attempts, without 429s.
+        failures: failed attempts, without 429s and without those counted in `busy`.
+        busy: 503s that may be a limit.
         refusals: 429s.
         number: the pacer's number of the last request.
         sent: the loop's time at which the last request was sent, in seconds.
@@ -39,6 +40,7 @@ class PageRequest(Generic[T]):
     started: float
     attempts: int = 0
     failures: int = 0
+    busy: int = 0
     refusals: int = 0
     number: int = 0
     sent: float = 0.0
