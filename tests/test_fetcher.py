@@ -147,7 +147,6 @@ async def test_lasting_failures_are_raised_after_all_attempts(
         httpx.Response(409), httpx.Response(422), httpx.Response(501), httpx.Response(505),
         httpx.Response(301, headers={"location": "https://evil.example"}), httpx.Response(204),
         httpx.Response(200, content=b"<html></html>"), httpx.Response(200, json={}),
-        httpx.Response(200, json=page(2, 1000, range(1001))),
         httpx.Response(200, headers={"content-encoding": "br"}, content=b"x"),
         httpx.UnsupportedProtocol("x"), httpx.LocalProtocolError("x"),
     ],
