@@ -195,11 +195,12 @@ class Adaptive:
         self.pacer.record_success(sent)
         self.pacer.reset_refusals()
         if quota is not None:
+            self.queue.end_slow_start()
             self.pacer.record_quota(quota, number)
 
     def record_refusal(self, sent: float, refusals: int, retry_after: float | None) -> float:
         self.queue.release()
-        self.queue.record_refusal()
+        self.queue.end_slow_start()
         self.pacer.release(sent)
         failure = Failure(RateLimitError("refused"), transient=True, retry_after=retry_after)
         state = RetryState(refusals=refusals, refusal=self.pacer.refusal(sent))

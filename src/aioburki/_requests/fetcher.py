@@ -150,6 +150,7 @@ class Fetcher:
             request.record_sent()
             outcome = await self._attempts.run(request.query, request.window, request)
         if outcome.quota is not None:
+            self._queue.end_slow_start()
             self._pacer.record_quota(outcome.quota, request.number)
         return outcome.result
 
@@ -216,7 +217,7 @@ class Fetcher:
         """Record a failure with the pacer or the breaker, unless it concerns this page alone."""
         match decision:
             case Pause():
-                self._queue.record_refusal()
+                self._queue.end_slow_start()
                 self._pacer.record_refusal(request.sent, decision.pause_all)
             case Retry() if state.circuit is not None:
                 self._breaker.record_failure(state.circuit)

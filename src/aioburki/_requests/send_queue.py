@@ -30,9 +30,11 @@ class SendQueue:
 
     **Slow start.** A server's limit is not known before its first 429. Were all requests sent at
     once, those in flight would all be refused: more than the burst that the server allows. So
-    `FIRST_IN_FLIGHT` are sent at first, and each success allows one more while others wait, which
-    doubles them with each round trip, until the first 429 or the limit. The first page of a pull
-    is no part of it: it is one request, and says how many there are.
+    `FIRST_IN_FLIGHT` are sent at first. Each success allows one more, so that they double with each
+    round trip, until the first 429, the first quota header, or *limit*. They are added when a whole
+    round trip has succeeded: so the successes that come before the 429 cause half as many requests
+    that are refused too. The first page of a pull is no part of it: it is one request, and says how
+    many there are.
 
     Args:
         limit: maximum number of requests in flight, from 1.
@@ -42,6 +44,7 @@ class SendQueue:
     def __init__(self, limit: int, is_open: Callable[[], bool] = lambda: False) -> None:
         self._limit = limit
         self._allowed = min(FIRST_IN_FLIGHT, limit)  # without first pages
+        self._successes = 0  # since it last grew
         self._in_flight = 0
         self._first_in_flight = 0
         self._is_open = is_open
@@ -95,13 +98,15 @@ class SendQueue:
         self._start_next()
 
     def record_success(self) -> None:
-        """Allow one more request in flight, if one waits for that."""
-        if self._allowed < self._limit and self._waiting > self._free(is_first=False):
-            self._allowed += 1
+        """Record that a request has succeeded: after a round trip twice as many are allowed."""
+        self._successes += 1
+        if self._successes >= self._allowed:
+            self._allowed = min(self._limit, self._allowed + self._successes)
+            self._successes = 0
             self._start_next()
 
-    def record_refusal(self) -> None:
-        """End the slow start: from the first 429 on the measured rate bounds the requests."""
+    def end_slow_start(self) -> None:
+        """Allow all requests: a 429 measures the server's limit, or its headers state a quota."""
         self._allowed = self._limit
         self._start_next()
 

@@ -22,7 +22,9 @@ no limit.
 **Measurement.** A 429 ends a *span* (the time since the bucket was last empty) and starts the next.
 Requests sent before the one that got the 429, and not answered yet, count as passed: a refusal may
 be answered sooner than a page. A span that is too short, or in which requests paused for too long,
-measures nothing: the rate is then reduced, and the span goes on or starts anew. Measurements that
+measures nothing: a search is then reduced, though not below what has passed, and the span goes on
+or starts anew. A measured limit is kept, unless fewer requests passed than it allows in the time
+without pauses: then the limit was lowered, and a search starts below it. Measurements that
 agree within `noise` are averaged over some `memory` requests; one that does not agree replaces
 them, because the limit has changed. The *uncertainty* of the result is a share of it:
 `counting_error` / requests.
@@ -144,8 +146,10 @@ class RateEstimator:
         # Refusals may come sooner than pages: what was sent before this one is still to pass.
         passed = span.passed + self._sent_between(span.start, sent)
         if not span.is_measure or span.paused > config.max_paused * seconds:
-            if self._search is not None or self._measured is None:
-                self._search = config.first_rate if rate == math.inf else rate * config.cut
+            if rate == math.inf:
+                self._search = config.first_rate
+            elif self._search is not None or self._is_refuted(passed, seconds):
+                self._search = max(passed / seconds, rate * config.cut)
             self._start_span(sent)
         elif passed < self._min_measured(seconds):
             self._search = max(self._proven_rate(now), config.short_span_cut * rate)
@@ -189,6 +193,16 @@ class RateEstimator:
         """Return how many unanswered requests were sent after *start* and before *end*."""
         sent = self._unanswered
         return max(0, bisect_left(sent, end) - bisect_right(sent, start))
+
+    def _is_refuted(self, passed: int, seconds: float) -> bool:
+        """Return whether the limit is lower than measured: fewer have passed than it would allow.
+
+        That is in the time in which requests were sent; pauses only fill the bucket.
+        """
+        if self._measured is None:
+            return False
+        allowed = self._measured * (seconds - self._span.paused)
+        return passed + self._config.counting_error < allowed
 
     def _start_span(self, sent: float) -> None:
         del self._unanswered[: bisect_right(self._unanswered, sent)]
@@ -234,10 +248,10 @@ class RateEstimator:
         ratio = measured / first
         if ratio <= 1:
             saved = 0.0
-        elif self._search is None:  # the rate grew linearly: a triangle over half of the span
-            saved = span.passed * (1 - 1 / ratio) / 4
+        elif self._search is None:  # the rate grew linearly: a triangle over the span at most
+            saved = span.passed * (1 - 1 / ratio) / 2
         else:  # the sum of measured / rate - 1, while the rate grew by the smaller of two gains
-            saved = max(
+            saved = (measured - first) * self.round_trip + max(  # before the first result
                 (ratio - 1 - math.log(ratio)) / self._config.search_gain,
                 (measured * math.log(ratio) - measured + first) / self._max_gain(),
             )

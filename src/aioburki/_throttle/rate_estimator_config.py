@@ -22,7 +22,8 @@ class RateEstimatorConfig:
         min_doubling_time: seconds, the shortest time in which the search may double. Measured: 34
             at 0.25, where up to 8.6 % of a bucket's requests were answered 429; 34 at 1.
         doubling_round_trips: the same in round trips, because results come one round trip late.
-            No effect at 1; 35 at 4, and slower.
+            Arithmetic: at 1 the rate is twice the limit at most when its 429 comes. At 2 the search
+            takes so long where a page takes 0.5 s that less than 90 % of 100/s is used in 40 s.
         max_rate: requests per second at which the search ends: there is no limit. Judgement: more
             than one client can send.
         max_sweep: requests, the longest sweep. Arithmetic: a sweep costs one 429, and one in 500
@@ -70,7 +71,7 @@ class RateEstimatorConfig:
     first_rate: float = 10.0
     search_gain: float = 0.05
     min_doubling_time: float = 0.5
-    doubling_round_trips: float = 2.0
+    doubling_round_trips: float = 1.0
     max_rate: float = 10_000.0
     max_sweep: int = 500
     min_uncertainty: float = 0.02
