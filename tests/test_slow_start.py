@@ -28,6 +28,7 @@ class Server:
         asyncio.get_running_loop().set_debug(False)
         self.pages, self.limiter, self.start = pages, limiter, now()
         self.sent: Counter[float] = Counter()
+        self.headers: dict[str, str] = {}
 
     async def __call__(self, request: httpx.Request) -> httpx.Response:
         self.sent[round((now() - self.start) / LATENCY, 3)] += 1
@@ -35,7 +36,8 @@ class Server:
         if self.limiter is not None and self.limiter.take(now() - self.start) is not None:
             return httpx.Response(429)
         number = int(request.url.params["page"])
-        return httpx.Response(200, json=page(number, 1, range(self.pages)))
+        content = page(number, 1, range(self.pages))
+        return httpx.Response(200, json=content, headers=self.headers)
 
     def client(self, concurrency: int = 64) -> BurkiClient:
         transport = httpx.MockTransport(self)
@@ -76,6 +78,20 @@ async def test_first_429_ends_the_slow_start() -> None:
         report = (await burki.contacts(42, per_page=1)).report
     assert report.rate_limited <= 0.03 * 400
     assert report.elapsed <= 400 / 10 / 0.93
+
+
+async def test_stated_quota_ends_the_slow_start() -> None:
+    """A server that says in its headers what it allows is not sounded out."""
+    server = Server(200)
+    server.headers = {
+        "x-ratelimit-limit": "100000",
+        "x-ratelimit-remaining": "90000",
+        "x-ratelimit-reset": "60",
+    }
+    async with server.client() as burki:
+        await burki.contacts(42, per_page=1)
+    assert max(server.sent.values()) > 16
+    assert server.sent[1] > 4
 
 
 async def test_cancelled_wait_for_room_leaves_the_others() -> None:
