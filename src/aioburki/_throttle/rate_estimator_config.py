@@ -12,7 +12,8 @@ class RateEstimatorConfig:
     *Measured* means ``python benchmarks/pace.py --set NAME=VALUE``: 40 token buckets, of which 33
     reach the goals (at least 95 % used, at most 1.5 % answered 429) with the values below. *n at v*
     says how many did with another value before the slow start, when 35 did with these. *No
-    effect* means that neither median nor extremes of the 40 buckets change: such a constant is a judgement.
+    effect* means that neither median nor extremes of the 40 buckets change: such a
+    constant is a judgement.
 
     Attributes:
         first_rate: requests per second with which the search starts. Measured: 28 at 5, 29 at 20.
