@@ -60,7 +60,7 @@ class Server:
 
 
 @pytest.mark.parametrize("attempts", [1, 6])
-@pytest.mark.parametrize("in_flight", [8, 16])
+@pytest.mark.parametrize("in_flight", [8, 16, 64])
 async def test_limit_that_answers_503_is_kept(attempts: int, in_flight: int) -> None:
     """At 50/s and burst 10 nine tenths of the limit are used, and few requests are refused."""
     limiter = Bucket(50, 10)

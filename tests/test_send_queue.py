@@ -50,6 +50,7 @@ async def test_earliest_page_is_sent_first() -> None:
 async def test_pulls_take_turns() -> None:
     """A pull with many waiting pages does not hold back another one."""
     queue = SendQueue(10)
+    queue.end_slow_start()  # no slow start any more
     await queue.acquire(PULL, 0)
     sent, tasks = await send_all(queue, [(PULL, 1), (PULL, 2), (PULL, 3), (OTHER, 8), (OTHER, 9)])
     assert not sent  # one request at a time waits for the pacer
@@ -61,6 +62,7 @@ async def test_pulls_take_turns() -> None:
 async def test_trial_requests_are_sent_in_the_order_in_which_they_came() -> None:
     """While the circuit is open no page is preferred, so that none uses up its attempts alone."""
     queue = SendQueue(10, lambda: True)
+    queue.end_slow_start()
     await queue.acquire(PULL, 0)
     requests = [(PULL, 5), (PULL, 4), (OTHER, 1), (PULL, 3)]
     sent, tasks = await send_all(queue, requests)
@@ -72,11 +74,11 @@ async def test_trial_requests_are_sent_in_the_order_in_which_they_came() -> None
 async def test_slots_are_counted_with_the_requests_that_wait() -> None:
     """Requests that wait for their turn have a slot, as many as are free."""
     queue = SendQueue(2)
-    assert queue.has_slot
+    assert queue.has_slot()
     await queue.acquire(PULL, 0)
-    assert queue.has_slot
+    assert queue.has_slot()
     _, tasks = await send_all(queue, [(PULL, 1)])
-    assert not queue.has_slot
+    assert not queue.has_slot()
     queue.end_turn()
     await asyncio.gather(*tasks)
 

@@ -126,11 +126,12 @@ class Fetcher:
 
     async def _attempt(self, request: PageRequest[T]) -> Page[T] | Failure:
         """Send one request and return its result; the slot is released before any back-off."""
+        is_first = request.page == 1
         async with AsyncExitStack() as stack:
             async with self._waits.wait():
-                asked = loop_time() if self._queue.has_slot else None
-                await self._queue.acquire(request.stats, request.window.place)
-                stack.callback(self._queue.release)
+                asked = loop_time() if self._queue.has_slot(is_first=is_first) else None
+                await self._queue.acquire(request.stats, request.window.place, is_first=is_first)
+                stack.callback(self._queue.release, is_first=is_first)
                 asked = loop_time() if asked is None else asked
                 try:
                     request.is_trial = await self._breaker.acquire()
@@ -138,7 +139,8 @@ class Fetcher:
                         stack.callback(self._breaker.release)
                     before_wait = partial(self._before_wait, request)
                     request.number = await self._pacer.acquire(before_wait)
-                    stack.callback(self._pacer.release)
+                    request.sent = loop_time()
+                    stack.callback(lambda: self._pacer.release(request.sent))
                 finally:
                     self._queue.end_turn()
             request.given_up = self._waits.given_up
@@ -148,6 +150,7 @@ class Fetcher:
             request.record_sent()
             outcome = await self._attempts.run(request.query, request.window, request)
         if outcome.quota is not None:
+            self._queue.end_slow_start()
             self._pacer.record_quota(outcome.quota, request.number)
         return outcome.result
 
@@ -214,6 +217,7 @@ class Fetcher:
         """Record a failure with the pacer or the breaker, unless it concerns this page alone."""
         match decision:
             case Pause():
+                self._queue.end_slow_start()
                 self._pacer.record_refusal(request.sent, decision.pause_all)
             case Retry() if state.circuit is not None:
                 self._breaker.record_failure(state.circuit)
@@ -238,6 +242,8 @@ class Fetcher:
             self._reporter.report_pause(request, decision, failure.retry_after, of_all=of_all)
 
     def _succeed(self, request: PageRequest[T], page: Page[T]) -> None:
+        if request.page > 1:
+            self._queue.record_success()
         self._busy_signs.record_success()
         self._pacer.record_success(request.sent)
         self._pacer.reset_refusals()

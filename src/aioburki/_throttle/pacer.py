@@ -158,9 +158,13 @@ class Pacer:
                     break
         return self._record_request(loop_time())
 
-    def release(self) -> None:
-        """Record that a request has ended, by whatever outcome or by cancellation."""
+    def release(self, sent: float = math.inf) -> None:
+        """Record that a request has ended, by whatever outcome or by cancellation.
+
+        It is the last one that was sent at *sent* or before.
+        """
         self._in_flight -= 1
+        self._estimator.record_end(sent)
 
     def record_success(self, sent: float) -> None:
         """Record that a request sent at *sent* passed: the answer was not a 429.
@@ -277,6 +281,7 @@ class Pacer:
         is_caught_up = interval <= config.max_caught_up and due >= now - config.slack
         self._last = max(due, now - slack) if is_caught_up else now
         self._in_flight += 1
+        self._estimator.record_sent(now)
         return self._quota.record_request(now)
 
     async def _wait_for_end_of_pause(self) -> None:
