@@ -7,12 +7,12 @@ from collections.abc import Callable
 import attrs
 
 
-@attrs.define(eq=False)
+@attrs.define
 class RequestStats:
     """Counts of the requests of one pull.
 
     Attributes:
-        requests: HTTP requests sent, retries included; not those that wait for a connection.
+        requests: HTTP requests sent, retries included.
         retries: requests repeated after a transient failure.
         rate_limited: responses of HTTP 429.
         waited: seconds spent in back-off, pauses and pacing, summed over requests that waited

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import importlib
-import logging
 import os
 import re
 import stat
@@ -15,8 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from .._errors import ConfigurationError
-
-logger = logging.getLogger("aioburki")
 
 # Seconds between two writes to the disk: a power failure loses at most that much work. A process
 # that is killed loses nothing, because the operating system has what it has written.
@@ -116,14 +113,8 @@ class SpoolFile:
         self._synced = time.monotonic()
 
     def remove(self) -> None:
-        """Delete the file; it stays locked until it is closed.
-
-        That it cannot be deleted is logged: the contacts are in the target already.
-        """
-        try:
-            self.path.unlink(missing_ok=True)
-        except OSError as error:
-            logger.warning("%s cannot be deleted: %s", self.path, error.strerror)
+        """Delete the file; it stays locked until it is closed."""
+        self.path.unlink(missing_ok=True)
         self._is_removed = True
 
     def close(self) -> None:
