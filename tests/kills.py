@@ -178,11 +178,11 @@ class Job:
                     "writing": part.exists(),
                 }[moment]
                 if is_due:
-                    time.sleep(seconds)
+                    time.sleep(seconds)  # the command is another process, with a real clock
                     process.kill()
                     process.wait()
                     break
-                time.sleep(0.0005)
+                time.sleep(0.0005)  # a process does not tell how far it is; this looks again
             if process.returncode == -signal.SIGKILL:
                 self.killed[moment] = self.killed.get(moment, 0) + 1
                 process.communicate()

@@ -238,7 +238,7 @@ class Frontier(Generic[T]):
         places = [place for place in unread if candidates.may_be_behind(page[place], last)]
         self.is_prefix &= not places
         if read.request.number > self._latest and not self._counts.growth:
-            tied = [place for place in unread if candidates.may_be_tied(page, place)]
+            tied = candidates.tied(page, unread)
             self._late |= {self._identity(page[place]): self.key for place in tied}
             places = sorted({*places, *tied})
         return [page[place] for place in places]

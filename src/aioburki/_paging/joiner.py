@@ -29,8 +29,8 @@ SPARE_REQUESTS = 40
 # After so many pages in a row that contradict the order, the list has another one.
 MAX_CONTRADICTIONS = 3
 
-# Items before a page that no count explains: that many times the place is read once more. A list
-# that moves this often without a change of its counts is one where as many leave as enter.
+# Maximum number of places that are read once more because the counts do not explain what has
+# entered there. If there are more of them, as many items leave the list as enter it.
 MAX_CHECKS = 3
 
 Joined = tuple[ReadPage[T], tuple[T, ...]]
@@ -208,8 +208,8 @@ class Joiner(Generic[T]):
     def _check(self, read: ReadPage[T]) -> None:
         """Read the place where *read* begins once more, with items before it and behind it.
 
-        Two equal keys there, which the server returns in any order, repeat one item and hide the
-        other.
+        If two items there have equal keys, which the server returns in any order, one of them may
+        have come twice, and the other not at all.
         """
         self._checks += 1
         if self._checks <= MAX_CHECKS and self._may_search:

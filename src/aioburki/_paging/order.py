@@ -15,8 +15,8 @@ T = TypeVar("T")
 # without an overlap.
 CONSECUTIVE_SHARE = 0.995
 
-# A page with so many pairs of neighbours with equal first values shows that the second values order
-# them: where equal items come in any order, another of such pages has shown that already.
+# Of an order by two values: with at least so many pairs of equal first values on a page, the second
+# values order them. Were they returned in any order, other pages with as many pairs would break it.
 MIN_TIES = 3
 
 Key = Any
@@ -118,17 +118,19 @@ class OrderCandidates(Generic[T]):
         """Return whether *item* comes after *other* in an order that is left besides the best."""
         return any(_is_behind(order, item, other) for order in self._orders[1:])
 
-    def may_be_tied(self, page: Sequence[T], place: int) -> bool:
-        """Return whether the item at *place* may have been hidden between two pages.
+    def tied(self, page: Sequence[T], places: Sequence[int]) -> set[int]:
+        """Return those of *places* on *page* whose items may have been left out between two pages.
 
         An order by two values may be one by the first alone, which returns neighbours with equal
-        first values in any order: a page that ends between them may show one of them twice.
+        first values in any order: if a page ends between them, the next may repeat the same one.
         """
-        return any(_is_tied(list(map(first, page)), place) for first in self._leading_columns)
-
-    @property
-    def _leading_columns(self) -> set[Column[T]]:
-        return {order.columns[0] for order in self._orders if len(order.columns) > 1}
+        tied: set[int] = set()
+        for first in {order.columns[0] for order in self._orders if len(order.columns) > 1}:
+            values = list(map(first, page))
+            pairs = {place for place in range(1, len(values)) if values[place - 1] == values[place]}
+            if len(pairs) < MIN_TIES:
+                tied.update(place for place in places if {place, place + 1} & pairs)
+        return tied
 
     def drop_best(self, item: T, other: T) -> None:
         """Remove the best order, and all in which *item* does not come after *other* either."""
@@ -193,9 +195,3 @@ def _is_sorted(values: list[Any], is_falling: bool) -> bool:
         return sorted(values, reverse=is_falling) == values
     except TypeError:  # one of them is None
         return False
-
-
-def _is_tied(values: list[Any], place: int) -> bool:
-    """Return whether a neighbour has an equal value, and too few show that others order them."""
-    is_equal = values[place] in (*values[max(0, place - 1) : place], *values[place + 1 : place + 2])
-    return is_equal and sum(map(eq, values, islice(values, 1, None))) < MIN_TIES

@@ -23,10 +23,7 @@ class Request(NamedTuple):
 
 @attrs.frozen
 class ReadPage(Generic[T]):
-    """A page with the keys of its items, which are strictly in order, and its offset.
-
-    *request*: the request for it.
-    """
+    """A page, the keys of its items, which are strictly in order, its offset, and its request."""
 
     page: Page[T]
     keys: Sequence[Key]

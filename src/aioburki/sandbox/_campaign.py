@@ -24,7 +24,7 @@ def known_order(order: str) -> Order:
     """Return *order* if it is one that a campaign can have, or raise `ConfigurationError`."""
     for known in get_args(Order):
         if order == known:
-            return known  # type: ignore[no-any-return]
+            return known  # type: ignore[no-any-return] # get_args does not say of what type
     given = repr(order[:40]) if isinstance(order, str) else shown(order)
     raise ConfigurationError(f"order must be one of {', '.join(get_args(Order))}, not {given}")
 
