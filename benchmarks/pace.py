@@ -4,7 +4,9 @@ Run it with ``python benchmarks/pace.py``; it takes about a minute, on a virtual
 share of the limit used in 60 s (above 100 % is the burst), share of requests answered 429, most
 429s of one page. ``--quick`` runs a few of the shapes, ``--in-flight N`` all of them with so many
 requests in flight. ``--set NAME=VALUE`` gives a constant of `RateEstimatorConfig` another value:
-that is how the figures in its docstring were measured.
+that is how the figures in its docstring were measured. ``--latencies SEEDS`` prints another table:
+pages of three latencies, refusals that come at once or as late as a page; share used in 60 s of
+what is possible (the limit, or in flight / page time), burst 10.
 """
 
 from __future__ import annotations
@@ -40,6 +42,7 @@ from limiters import (
     crowd,
     draws,
     in_seconds,
+    wait_for_quota,
 )
 from virtual_clock import VirtualLoop
 
@@ -50,7 +53,8 @@ MIN_IN_FLIGHT = 8  # the client's default
 def adaptive(config: RateEstimatorConfig) -> Adaptive:
     """Return aioburki's own pacer and retry policy."""
     draw = draws()
-    return Adaptive(draw=draw, pacer=Pacer(None, estimator=RateEstimator(config), draw=draw))
+    pacer = Pacer(None, quota_wait=wait_for_quota, estimator=RateEstimator(config), draw=draw)
+    return Adaptive(draw=draw, pacer=pacer)
 
 
 def oracle(rate: float) -> Adaptive:
@@ -186,6 +190,67 @@ def controller(case: Case, rate: float) -> Controller:
     return OTHERS[case.name](rate)
 
 
+@attrs.frozen
+class Cell:
+    """One server of `--latencies`, whose refusals have a latency of their own; seconds."""
+
+    page: float
+    refusal: float
+    in_flight: int
+    rate: float
+    seed: int = 0
+
+
+def measure_cell(cell: Cell) -> tuple[float, float]:
+    """Return the share used of what is possible and the share refused, in percent."""
+    loop = VirtualLoop()
+    asyncio.set_event_loop(loop)
+    try:
+        result = loop.run_until_complete(
+            crowd(
+                Adaptive(),
+                Bucket(cell.rate, 10),
+                workers=cell.in_flight,
+                latency=cell.page,
+                refusal=cell.refusal,
+                seconds=SECONDS,
+                seed=cell.seed,
+            )
+        )
+    finally:
+        loop.close()
+    mean_page = cell.page * 1.05  # `crowd` makes it up to a tenth longer
+    possible = min(cell.rate, cell.in_flight / mean_page) * SECONDS
+    return 100 * result.passed / possible, result.refused_percent
+
+
+def print_cells(seeds: int) -> None:
+    """Print the worst of so many seeds for each server of `--latencies`."""
+    cells = [
+        Cell(page, refusal, in_flight, rate, seed)
+        for page in (0.02, 0.2, 0.5)
+        for refusal in (0.001, page)
+        for in_flight in (8, 32, 64)
+        for rate in (10, 50, 100)
+        for seed in range(seeds)
+    ]
+    with ProcessPoolExecutor() as processes:
+        results = list(processes.map(measure_cell, cells))
+    print("| page | refusal | in flight | limit | used at least | refused at most |")
+    print("|---|---|---|---|---|---|")
+    good = 0
+    for place in range(0, len(cells), seeds):
+        cell, group = cells[place], results[place : place + seeds]
+        used = min(each for each, _ in group)
+        refused = max(each for _, each in group)
+        good += used >= 90
+        print(
+            f"| {cell.page} s | {cell.refusal} s | {cell.in_flight} | {cell.rate}/s "
+            f"| {used:.0f} % | {refused:.1f} % |"
+        )
+    print(f"\n{good} of {len(cells) // seeds}: at least 90 % of what is possible is used.")
+
+
 def measure(case: Case) -> str:
     """Return a cell of the table."""
     shape = shapes()[case.number]
@@ -223,7 +288,11 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--in-flight", type=int, default=0)
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
+    parser.add_argument("--latencies", type=int, default=0, metavar="SEEDS")
     options = parser.parse_args()
+    if options.latencies:
+        print_cells(options.latencies)
+        return
     config = changed(options.set)
     names = ["aioburki"] if options.set else ["aioburki", *OTHERS]
     rows = [

@@ -97,11 +97,19 @@ class Port:
             if number < len(self.greetings):
                 connection.play(self.greetings[number], {})
             if self.tls is not None:
-                connection.socket = self.tls.wrap_socket(accepted, server_side=True)
+                connection.socket = secure = self.tls.wrap_socket(
+                    accepted, server_side=True, do_handshake_on_connect=False
+                )
+                secure.do_handshake()
             while True:
                 self._respond(connection)
         except ssl.SSLError:
             self.note("tls refused")
+            # Closing with unread bytes resets the connection, and the client loses the alert.
+            with suppress(OSError):
+                socket.socket.shutdown(connection.socket, socket.SHUT_WR)
+                while socket.socket.recv(connection.socket, 65_536):
+                    pass
         except (Disconnected, OSError):
             pass
         finally:
@@ -225,7 +233,17 @@ def _tls_context(files: dict[str, str] | None) -> ssl.SSLContext | None:
     if files is None:
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(files["certificate"], files["key"])
+    if "certificate" in files:  # without one there is no cipher suite that both sides have
+        context.load_cert_chain(files["certificate"], files["key"])
+    if "version" in files:
+        version = ssl.TLSVersion[files["version"]]
+        context.minimum_version = context.maximum_version = version
+    if "clients" in files:  # whose issuer is in this file
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(files["clients"])
+    if "alert" in files:
+        alert = ssl.AlertDescription[f"ALERT_DESCRIPTION_{files['alert']}"]
+        context.sni_callback = lambda *_: alert
     return context
 
 

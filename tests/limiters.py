@@ -16,6 +16,7 @@ import attrs
 from aioburki import RateLimitError
 from aioburki._requests.failures import Failure
 from aioburki._requests.retry_policy import Pause, RetryPolicy, RetryState
+from aioburki._requests.send_queue import SendQueue
 from aioburki._throttle.pacer import Pacer
 from aioburki._throttle.server_quota import QuotaHeaders
 
@@ -161,28 +162,46 @@ def draws() -> Callable[[], float]:
     return random.Random(1).random
 
 
+wait_for_quota = RetryPolicy(attempts=1, max_wait=120.0).wait_for_quota
+
+
 @attrs.define
 class Adaptive:
-    """Use a pacer and the retry policy as the fetcher does, without giving up."""
+    """Use a send queue, a pacer and the retry policy as the fetcher does, without giving up."""
 
+    queue: SendQueue = attrs.field(factory=lambda: SendQueue(1000))
     draw: Callable[[], float] = attrs.field(factory=draws)
     pacer: Pacer = attrs.field(
-        default=attrs.Factory(lambda self: Pacer(None, draw=self.draw), True)
+        default=attrs.Factory(
+            lambda self: Pacer(None, quota_wait=wait_for_quota, draw=self.draw), True
+        )
     )
     policy: RetryPolicy = attrs.field(factory=lambda: RetryPolicy(attempts=1, max_wait=math.inf))
 
     async def acquire(self) -> int:
-        return await self.pacer.acquire()
+        await self.queue.acquire(None, 0)
+        try:
+            return await self.pacer.acquire()
+        except asyncio.CancelledError:
+            self.queue.release()
+            raise
+        finally:
+            self.queue.end_turn()
 
     def record_success(self, sent: float, number: int, quota: QuotaHeaders | None) -> None:
-        self.pacer.release()
+        self.queue.release()
+        self.queue.record_success()
+        self.pacer.release(sent)
         self.pacer.record_success(sent)
         self.pacer.reset_refusals()
         if quota is not None:
+            self.queue.end_slow_start()
             self.pacer.record_quota(quota, number)
 
     def record_refusal(self, sent: float, refusals: int, retry_after: float | None) -> float:
-        self.pacer.release()
+        self.queue.release()
+        self.queue.end_slow_start()
+        self.pacer.release(sent)
         failure = Failure(RateLimitError("refused"), transient=True, retry_after=retry_after)
         state = RetryState(refusals=refusals, refusal=self.pacer.refusal(sent))
         decision = self.policy.decide(failure, state, self.draw)
@@ -218,20 +237,23 @@ async def crowd(
     latency: float,
     seconds: float,
     retry_after: RetryAfter = absent,
+    refusal: float | None = None,
     seed: int = 0,
 ) -> Result:
     """Fetch pages for *seconds*, at most *workers* requests in flight; return the outcomes.
 
-    *controller* decides when requests are sent. A request takes *latency* seconds there and back,
-    or up to a tenth longer.
+    *controller* decides when requests are sent. A page takes *latency* seconds there and back, or
+    up to a tenth longer; a refusal *refusal* seconds, or as long as a page.
     """
+    of_refusal = latency if refusal is None else refusal
+    there = min(latency, of_refusal) / 2  # the server decides when the request arrives
     draw = random.Random(seed).random
     loop = asyncio.get_running_loop()
     loop.set_debug(False)  # debug mode would take most of the time
     start, result, slots = loop.time(), Result(), asyncio.Semaphore(workers)
 
-    def travel() -> Awaitable[None]:
-        return asyncio.sleep(latency / 2 * (1 + draw() / 10))
+    def take(seconds: float) -> Awaitable[None]:
+        return asyncio.sleep(seconds * (1 + draw() / 10))
 
     async def ask(refusals: int) -> float | None:
         """Return the seconds to wait after a 429, or None if the request passed."""
@@ -239,11 +261,11 @@ async def crowd(
             number = await controller.acquire()
             sent = loop.time()
             result.sent.append(sent - start)
-            await travel()
+            await take(there)
             now = loop.time() - start
             wait = limiter.take(now)
             quota = limiter.quota(now)
-            await travel()
+            await take((latency if wait is None else of_refusal) - there)
             if wait is None:
                 controller.record_success(sent, number, quota)
                 result.passed += 1
@@ -265,5 +287,6 @@ async def crowd(
     await asyncio.sleep(seconds)
     for task in tasks:
         task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    for ending in await asyncio.gather(*tasks, return_exceptions=True):
+        assert isinstance(ending, asyncio.CancelledError), ending
     return result

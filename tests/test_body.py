@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import tracemalloc
 import zlib
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import anyio
 import httpx
@@ -17,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aioburki._decoding.json_checks import Undecodable
-from aioburki._http.body import GZIP, BodyProblem, _Gzip, read_body
+from aioburki._http.body import GZIP, MAX_JOINED, PIECE, BodyProblem, _Gzip, read_body
 from aioburki._list_contacts import CONTACTS
 from aioburki._settings import DEFAULT_MAX_BODY
 
@@ -68,6 +70,23 @@ async def test_cut_gzip_is_broken() -> None:
     for cut in (1, 8, 9, len(content) // 2, len(content) - 1):
         assert await read(content[:-cut], "gzip") is BodyProblem.BROKEN
     assert await read(b"", "gzip") == b""
+
+
+async def test_zeros_behind_gzip_are_called_that() -> None:
+    """Zeros after a gzip body are named in the problem."""
+    for size in (1, 10**9):
+        problem = await read(gzip.compress(TEXT) + bytes(8), "gzip", size=size)
+        assert problem is BodyProblem.ZEROS
+
+
+@pytest.mark.parametrize("encoding", ["UTF-8", "utf8", "none", "binary, 8bit", "application/json"])
+async def test_a_token_that_is_no_coding_is_ignored(encoding: str) -> None:
+    """Plain JSON is read whatever its Content-Encoding says, unless that is a coding."""
+    for text in (b'{"contacts": []}', b"\xef\xbb\xbf [1]\n"):
+        assert await read(text, encoding) == text
+        assert await read(gzip.compress(text), f"{encoding}, gzip") == text
+        assert await read(text, f"{encoding}, br") is BodyProblem.ENCODED
+        assert await read(gzip.compress(text), encoding) is BodyProblem.ENCODED
 
 
 async def test_false_gzip_is_broken() -> None:
@@ -126,7 +145,7 @@ async def test_memory_is_bounded_while_a_body_is_refused(kind: str) -> None:
     assert int(growth) < 2 * DEFAULT_MAX_BODY
 
 
-@pytest.mark.parametrize("rubbish", [b"garbage", bytes(8), b"\x1f\x8b", b'{"contacts": []}'])
+@pytest.mark.parametrize("rubbish", [b"garbage", b"\x1f\x8b", b'{"contacts": []}'])
 async def test_rubbish_after_gzip_is_broken(rubbish: bytes) -> None:
     """Bytes after a gzip member that are not another member are a broken body."""
     for size in (1, 10**9):
@@ -147,8 +166,9 @@ async def test_any_content_survives_compression(parts: list[bytes], size: int) -
     reader = _Gzip(2**20)
     packed = b"".join(gzip.compress(part * 3) for part in parts)
     for start in range(0, len(packed), size):
-        reader.feed(packed[start : start + size])
-    assert reader.finish() == b"".join(part * 3 for part in parts)
+        for _ in reader.feed(packed[start : start + size]):
+            pass
+    assert b"".join(reader.finish()) == b"".join(part * 3 for part in parts)
 
 
 async def test_output_larger_than_a_piece_is_complete() -> None:
@@ -191,3 +211,37 @@ async def test_reader_that_does_not_end_on_closing_is_abandoned() -> None:
     start = anyio.current_time()
     assert await read_body(response, 2**26) is BodyProblem.BROKEN
     assert anyio.current_time() - start < 1
+
+
+async def test_small_body_that_holds_a_large_one_is_decompressed_in_turns() -> None:
+    """Other tasks run while a small gzip body is decompressed, after each part of it."""
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    size = MAX_JOINED - PIECE  # not joined in a thread, which takes turns too
+    content = gzip.compress(bytes(size))
+    counting = asyncio.create_task(count())
+    assert await read(content, "gzip", size=len(content)) == bytes(size)
+    counting.cancel()
+    assert turns >= size // PIECE - 1
+
+
+async def test_large_bodies_are_joined_in_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The parts of a large body are not joined in the thread of the event loop."""
+    joined = []
+    original = asyncio.to_thread
+
+    async def to_thread(function: Any, pieces: list[bytes]) -> bytes:
+        joined.append(sum(map(len, pieces)))
+        result: bytes = await original(function, pieces)
+        return result
+
+    monkeypatch.setattr(asyncio, "to_thread", to_thread)
+    for size in (MAX_JOINED, MAX_JOINED + 1):
+        assert await read(bytes(size), size=10**6) == bytes(size)
+    assert joined == [MAX_JOINED + 1]

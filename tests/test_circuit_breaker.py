@@ -11,7 +11,9 @@ from pages import KEY, page
 
 from aioburki import (
     BurkiClient,
+    BurkiError,
     ConnectionFailedError,
+    RateLimitError,
     RequestTimeoutError,
     RetryScheduled,
     ServerError,
@@ -116,6 +118,83 @@ async def test_pull_after_an_outage_starts_with_a_closed_circuit() -> None:
         assert now() - start <= PAGES * LATENCY / 8 + 1
 
 
+def refuse_for_rate(_: httpx.Request) -> httpx.Response:
+    return httpx.Response(429)
+
+
+async def end_of_pull(burki: BurkiClient, delay: float = 0.0) -> tuple[float, BurkiError]:
+    """Return when a pull that is begun after *delay* seconds fails, and how."""
+    await asyncio.sleep(delay)
+    with pytest.raises(BurkiError) as caught:
+        await burki.contacts(42, per_page=1)
+    return now(), caught.value
+
+
+@pytest.mark.parametrize("interval", [0.0, 0.1])
+@pytest.mark.parametrize(
+    ("fail", "kind"),
+    [
+        (refuse, ConnectionFailedError),
+        (unavailable, ServerError),
+        (refuse_for_rate, RateLimitError),
+    ],
+)
+async def test_all_pulls_fail_with_the_outage_that_is_given_up(
+    fail: Callable[[httpx.Request], httpx.Response], kind: type[BurkiError], interval: float
+) -> None:
+    """Twenty pulls fail in the same moment, those too that wait for their first request."""
+    server = Server(0, 1e9, fail)
+    async with BurkiClient(KEY, transport=httpx.MockTransport(server)) as burki:
+        ends = await asyncio.gather(*[end_of_pull(burki, each * interval) for each in range(20)])
+    times, errors = zip(*ends, strict=True)
+    assert max(times) - min(times) <= LATENCY
+    assert max(times) - server.start <= 121
+    assert len(server.times) <= 20 + 12
+    assert {type(error) for error in errors} == {kind}
+    assert len({id(error) for error in errors}) == 20
+    assert all(error.__cause__ is error.__context__ is None for error in errors)
+    assert sum(error.attempts or 0 for error in errors) == len(server.times)
+
+
+async def test_request_in_flight_when_the_outage_is_given_up_is_the_last() -> None:
+    """A page that fails after the outage was given up is not requested again."""
+    sent: list[int] = []
+
+    async def answer(request: httpx.Request) -> httpx.Response:
+        campaign = int(request.url.path.split("/")[-2])
+        sent.append(campaign)
+        await asyncio.sleep(200 if campaign == 43 else LATENCY)
+        raise httpx.ConnectError("refused")
+
+    async with BurkiClient(KEY, timeout=300, transport=httpx.MockTransport(answer)) as burki:
+        slow = asyncio.ensure_future(collect(burki, 43))
+        await asyncio.sleep(0)
+        await asyncio.gather(*[end_of_pull(burki) for _ in range(4)])
+        with pytest.raises(ConnectionFailedError, match="the server is down"):
+            await slow
+    assert sent.count(43) == 1
+
+
+async def test_429s_of_one_page_do_not_end_the_other_pulls() -> None:
+    """A page that is given up after one 429, while others pass, is given up alone."""
+
+    async def answer(request: httpx.Request) -> httpx.Response:
+        campaign = int(request.url.path.split("/")[-2])
+        await asyncio.sleep(LATENCY)
+        if campaign == 43:
+            return httpx.Response(429)
+        number = int(request.url.params["page"])
+        return httpx.Response(200, json=page(number, 1, range(20)))
+
+    transport = httpx.MockTransport(answer)
+    async with BurkiClient(KEY, concurrency=1, max_wait=0, transport=transport) as burki:
+        other = asyncio.ensure_future(collect(burki))
+        await asyncio.sleep(5 * LATENCY)
+        with pytest.raises(RateLimitError):
+            await burki.contacts(43)
+        assert await other == 20
+
+
 async def test_one_failing_page_does_not_open_the_circuit() -> None:
     """A page that always fails uses up its own attempts while others are fetched."""
     asked: list[int] = []
@@ -183,8 +262,8 @@ async def test_cancelled_trial_request_makes_room_for_the_next() -> None:
         assert now() - server.start <= 60
 
 
-async def collect(burki: BurkiClient) -> int:
-    return len(await burki.contacts(42, per_page=1))
+async def collect(burki: BurkiClient, campaign: int = 42) -> int:
+    return len(await burki.contacts(campaign, per_page=1))
 
 
 async def test_timeouts_open_the_circuit() -> None:

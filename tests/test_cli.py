@@ -17,7 +17,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 from pages import KEY
@@ -34,8 +34,14 @@ from aioburki import (
     cli,
 )
 from aioburki.cli._contacts import SANDBOX_URL
-from aioburki.cli._printing import printable, report_line
+from aioburki.cli._printing import (
+    flush_if_possible,
+    print_if_possible,
+    printable,
+    report_line,
+)
 from aioburki.cli._progress import Progress
+from aioburki.cli._whole_number import WHOLE
 from aioburki.export import export_csv
 from aioburki.export._spool_file import SpoolFile
 from aioburki.sandbox import Sandbox
@@ -595,6 +601,10 @@ def test_report_is_one_line() -> None:
         "1 contact, not proved complete (none; the server counts 1,200 more), 1 request, 1 probe, "
         "0.0 s"
     )
+    unread = PullReport(contacts=2, requests=1, proof="coverage", problem_count=1)
+    assert report_line(unread) == (
+        "2 contacts, complete (coverage), 1 request, 1 optional field not read, 0.0 s"
+    )
 
 
 def test_interruption_has_an_exit_code(
@@ -674,3 +684,128 @@ def test_broken_pipe_ends_with_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
         duplicate = file.fileno()
         monkeypatch.setattr(sys, "stdout", Closed())
         assert cli.run(["contacts", "42", "--sandbox", "-o", "-"]) == 1
+
+
+WHOLE_NUMBERS = [
+    ["contacts", "{}", "--sandbox"],
+    *(["contacts", "42", "--sandbox", name, "{}"] for name in ("--limit", "--per-page")),
+    ["contacts", "42", "--sandbox", "--concurrency", "{}"],
+    *(["sandbox", name, "{}"] for name in ("--contacts", "--port", "--seed")),
+]
+
+
+@pytest.mark.parametrize("number", ["41.6", "42.0", "4e1", "0x2a", "4_2", "\uff14", "four", ""])
+@pytest.mark.parametrize("arguments", WHOLE_NUMBERS, ids=" ".join)
+def test_numbers_that_are_not_whole_are_wrong_usage(
+    arguments: list[str], number: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A number that is not whole, in decimal digits, exits with 2 and is not rounded."""
+    assert cli.run([each.format(number) for each in arguments]) == 2
+    text = re.sub(r"[│\s]+", " ", capsys.readouterr().err)
+    assert "is not a whole number" in text
+
+
+def test_every_whole_number_of_the_command_line_is_known() -> None:
+    """Each argument of the commands that is an int is checked to be whole."""
+    checked = 0
+    for command in (cli._contacts.contacts, cli._sandbox.serve_sandbox):
+        for name, kind in get_type_hints(command, include_extras=True).items():
+            if "int" in str(kind) and name != "return":
+                assert WHOLE in getattr(kind, "__metadata__", ()), name
+                checked += 1
+    assert checked == len(WHOLE_NUMBERS)
+
+
+def in_shell(redirection: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run `aioburki contacts 42 --sandbox` in a process whose streams a shell redirects."""
+    command = [sys.executable, "-m", "aioburki", "contacts", "42", "--sandbox", *arguments]
+    shell = ["bash", "-c", f'"$@" {redirection}; echo "exit $?" >&3', "bash", *command]
+    script = ["bash", "-c", 'exec 3>&1; "$@"', "bash", *shell]
+    return subprocess.run(script, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.mark.parametrize("redirection", [">&-", "2>&-", ">&- 2>&-"])
+@pytest.mark.parametrize("more", [[], ["--progress"], ["--resume"]], ids=" ".join)
+def test_missing_streams_do_not_keep_a_file_from_being_written(
+    folder: Path, redirection: str, more: list[str]
+) -> None:
+    """Without standard output or standard error the file is written, and the exit code is 0."""
+    done = in_shell(redirection, "-o", "contacts.jsonl", *more)
+    assert done.stdout.endswith("exit 0\n")
+    assert "Traceback" not in done.stderr
+    assert len((folder / "contacts.jsonl").read_text().splitlines()) == 10_000
+
+
+def test_missing_standard_output_is_named() -> None:
+    """`-o -` without a standard output is wrong usage, in one line."""
+    done = in_shell(">&-", "-o", "-")
+    assert done.stdout == "exit 2\n"
+    assert done.stderr == "aioburki: --output - needs a standard output, which is closed\n"
+
+
+@pytest.mark.may_show("output", why="the contacts are what was asked for")
+def test_missing_standard_error_sends_nothing_elsewhere() -> None:
+    """What belongs to standard error is not printed between the contacts."""
+    done = in_shell("2>&-", "-o", "-", "--limit", "3")
+    assert done.stdout.splitlines()[-1] == "exit 0"
+    assert [json.loads(line)["id"] for line in done.stdout.splitlines()[:-1]] == [101, 102, 103]
+
+
+@pytest.mark.parametrize(
+    "arguments", [["-o", "contacts.csv"], ["-o", "contacts.csv", "--progress"]]
+)
+def test_reader_that_goes_away_after_the_file_is_complete_is_no_failure(
+    folder: Path, arguments: list[str]
+) -> None:
+    """Pipes whose readers are gone do not make a pull fail whose file is written."""
+    done = in_shell("> >(:) 2> >(:)", *arguments)
+    assert done.stdout == "exit 0\n"
+    assert (folder / "contacts.csv").exists()
+
+
+@pytest.mark.may_show("output", why="the contacts are what was asked for")
+def test_reader_of_standard_error_that_goes_away_is_no_failure() -> None:
+    """Contacts on standard output are complete if only the reader of the summary is gone."""
+    done = in_shell("2> >(:)", "-o", "-", "--limit", "3")
+    assert done.stdout.splitlines()[-1] == "exit 0"
+
+
+def test_reader_that_goes_away_before_the_table_is_a_failure() -> None:
+    """Without a file the table is what was asked for: not printed, it exits with 1."""
+    assert in_shell("> >(:)").stdout == "exit 1\n"
+
+
+def test_statuses_are_printed_in_any_encoding() -> None:
+    """A text that the encoding of a stream lacks is escaped, and is no failure."""
+    raw = io.BytesIO()
+    file = io.TextIOWrapper(raw, encoding="ascii")
+    print_if_possible("Zo\xeb \udc80", file)
+    assert raw.getvalue() == rb"Zo\xeb \udc80" + b"\n"
+
+
+def test_closed_stream_is_ignored() -> None:
+    """A stream that is closed, and has no descriptor, is ignored."""
+    file = io.StringIO()
+    file.close()
+    print_if_possible("text", file)
+
+
+@pytest.mark.filterwarnings("error")
+def test_what_a_closed_pipe_holds_is_dropped() -> None:
+    """Output that nobody can read any more is dropped, so that Python does not fail at its exit."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "w", encoding="utf-8") as file:
+        print("table", file=file)
+        flush_if_possible(file)
+
+
+def test_stream_without_a_descriptor_is_no_failure() -> None:
+    """A stream that can neither be flushed nor replaced is left alone."""
+
+    class Broken(io.StringIO):
+        def flush(self) -> None:
+            raise OSError
+
+    flush_if_possible(Broken())
+    flush_if_possible(None)

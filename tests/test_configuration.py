@@ -209,7 +209,7 @@ def test_coroutine_function_is_refused() -> None:
         ({"status": "Failed"}, "did you mean 'failed'?"),
         ({"status": "xyz"}, "is not a contact status: Allowed: pending, in_progress"),
         ({"status": ""}, "is not a contact status"),
-        ({"status": ContactStatus("queued")}, "is not a contact status"),
+        ({"status": "queued"}, "is not a contact status"),
         ({"status": 3}, "status must be one of pending, .*, not 3"),
     ],
 )

@@ -19,7 +19,7 @@ import httpx
 import pytest
 import trustme
 from pages import KEY, PASSWORD
-from wire import Reply, WireServer, page_reply, wire_server
+from wire import Reply, WireServer, connection_pool_of, page_reply, wire_server
 
 from aioburki import (
     BurkiClient,
@@ -29,10 +29,10 @@ from aioburki import (
     ResponseDecodeError,
     ResponseTooLargeError,
 )
-from aioburki._http import OwnClient, connection_pool
-from aioburki._http.connect_limiter import MAX_CONNECTS, ConnectLimiter
+from aioburki._http import OwnClient, connection_pool, pooled_connection
 from aioburki._http.connection import Connection
 from aioburki._http.internals import PoolTransport
+from aioburki._http.lookup_limiter import MAX_LOOKUPS, LookupLimiter
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.usefixtures("nothing_left")]
 
@@ -336,10 +336,10 @@ async def test_second_event_loop_beside_the_first_is_refused() -> None:
             await burki.contacts(42)
 
 
-def new_connection() -> connection_pool.PooledConnection:
+def new_connection() -> pooled_connection.PooledConnection:
     origin = httpcore.Origin(b"https", b"localhost", 443)
-    return connection_pool.PooledConnection(
-        origin, ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), ConnectLimiter()
+    return pooled_connection.PooledConnection(
+        origin, ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), LookupLimiter()
     )
 
 
@@ -401,9 +401,9 @@ async def test_errors_are_translated_by_httpx(
 
 async def test_connection_is_discarded_if_its_response_cannot_be_closed() -> None:
     """A response whose closing fails does not release its connection for another request."""
-    released: list[connection_pool.PooledConnection] = []
+    released: list[pooled_connection.PooledConnection] = []
     body = FailingBody(None, on_close=httpcore.ReadError("broken"))
-    stream = connection_pool.PooledStream(body, new_connection(), released.append)
+    stream = pooled_connection.PooledStream(body, new_connection(), released.append)
     async for _ in stream:
         pass
     with pytest.raises(httpcore.ReadError):
@@ -414,9 +414,9 @@ async def test_connection_is_discarded_if_its_response_cannot_be_closed() -> Non
 
 async def test_connection_is_released_if_its_body_needs_no_closing() -> None:
     """A body without `aclose`, such as that of a mock, releases its connection too."""
-    released: list[connection_pool.PooledConnection] = []
+    released: list[pooled_connection.PooledConnection] = []
     connection, body = new_connection(), httpcore.Response(200, content=b"{}").stream
-    stream = connection_pool.PooledStream(body, connection, released.append)
+    stream = pooled_connection.PooledStream(body, connection, released.append)
     assert [piece async for piece in stream] == [b"{}"]
     await stream.aclose()
     assert released == [connection]
@@ -512,7 +512,7 @@ async def test_connections_that_are_not_needed_any_more_are_closed(
         async with BurkiClient(KEY, base_url=server.url, concurrency=8) as burki:
             await burki.contacts(42, per_page=10)
             assert server.open_connections == 8
-            monkeypatch.setattr(connection_pool, "KEEPALIVE_SECONDS", 0.05)
+            monkeypatch.setattr(pooled_connection, "KEEPALIVE_SECONDS", 0.05)
             for _ in range(10):
                 await burki.contacts(42).page(1)
             assert await settled(server, at=1) == 1
@@ -548,12 +548,12 @@ async def test_no_task_waits_for_a_connection_that_is_available(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A woken task wakes the next as long as a connection is idle or may be opened."""
-    monkeypatch.setattr(connection_pool.PooledConnection, "is_usable", lambda *_: True)
+    monkeypatch.setattr(pooled_connection.PooledConnection, "is_usable", lambda *_: True)
     pool = connection_pool.ConnectionPool()
     pool._enter_loop()
     pool._context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     origin = httpcore.Origin(b"http", b"127.0.0.1", 9)
-    opening = [await pool._acquire(origin) for _ in range(MAX_CONNECTS)]
+    opening = [await pool._acquire(origin) for _ in range(MAX_LOOKUPS)]
     idle = [new_connection() for _ in range(6)]
     pool._idle.extend(idle[1:])
     pool._suspected = time.monotonic()
@@ -564,3 +564,35 @@ async def test_no_task_waits_for_a_connection_that_is_available(
         connection._leave_limiter()
     await asyncio.wait_for(asyncio.gather(*waiting), 1)
     await pool.aclose()
+
+
+async def test_idle_connections_close_by_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection that no request uses is closed without another request or `aclose`."""
+    monkeypatch.setattr(pooled_connection, "KEEPALIVE_SECONDS", 0.05)
+    async with wire_server(whole(20)) as server:
+        async with BurkiClient(KEY, base_url=server.url) as burki:
+            await burki.contacts(42, per_page=10).page(1)
+            assert await settled(server) == 0
+            await asyncio.sleep(0)
+            assert connection_pool_of(burki)._expiry is None
+
+
+async def test_idle_connections_close_together_and_not_early(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The timer closes what has been idle for too long, and waits for the rest."""
+    async with wire_server(whole(20), latency=0.02) as server:
+        async with BurkiClient(KEY, base_url=server.url, concurrency=4) as burki:
+            await burki.contacts(42, per_page=1)
+            pool = connection_pool_of(burki)
+            assert len(pool._idle) > 1
+            monkeypatch.setattr(pooled_connection, "KEEPALIVE_SECONDS", 1000.0)
+            pool._expire()
+            assert len(pool._idle) > 1
+            assert pool._expiry is not None
+            assert pool._expiry.when() > asyncio.get_running_loop().time() + 900
+            pool._expiry.cancel()
+            monkeypatch.setattr(pooled_connection, "KEEPALIVE_SECONDS", 0.0)
+            pool._expire()
+            assert pool._expiry is None
+            assert await settled(server) == 0

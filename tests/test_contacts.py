@@ -65,7 +65,7 @@ async def test_await_returns_all_contacts_with_a_report(
     assert (report.retries, report.rate_limited, report.duplicates) == (0, 0, 0)
     assert report.consistent
     assert report.drift == ()
-    assert report.elapsed == pytest.approx(0.05 * 4)  # page 1, then 24 pages, 8 at a time
+    assert report.elapsed == pytest.approx(0.05 * 5)  # pages 1, 4, 8, 8, 4 at a time
     assert report.waited == 0
     assert repr(contacts) == "<ContactList: 2,500 contacts>"
     assert sandbox.requests == 25
@@ -405,6 +405,24 @@ async def test_server_that_ignores_the_page_number_raises() -> None:
             await burki.contacts(42, per_page=10)
 
 
+async def test_a_status_of_the_server_can_be_requested() -> None:
+    """A status that is not documented, but that a contact has, is passed on; its range too."""
+    asked: list[str] = []
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.params.get("status", ""))
+        content = page(1, 1000, [1])
+        content["contacts"][0]["status"] = "on hold & later"
+        return httpx.Response(200, json=content)
+
+    async with BurkiClient(KEY, transport=httpx.MockTransport(handler)) as burki:
+        [contact] = await burki.contacts(42)
+        contacts = burki.contacts(42, status=contact.status)
+        assert len(await contacts) == 1
+        assert len(await burki.contacts(str(contacts.range))) == 1
+    assert asked == ["", "on hold & later", "on hold & later"]
+
+
 async def test_lower_page_size_of_the_server_is_used() -> None:
     """A server that sends smaller pages than requested is read with its page size."""
 
@@ -438,11 +456,84 @@ async def test_key_revoked_on_page_seven() -> None:
         await asyncio.sleep(10)
     assert caught.value.page == 7
     assert caught.value.detail == "Invalid API key"
-    assert len(requests) == refused_at[0] == 9
+    # One request, then four; from the first of their answers on one more for each.
+    assert len(requests) == refused_at[0] == 13
 
 
-async def test_404_on_a_later_page_raises() -> None:
-    """A 404 on a later page raises NotFoundError after the contacts of the pages before it."""
+@pytest.mark.parametrize("past_end", ["empty", "404", "last page"])
+async def test_plain_pull_of_a_list_that_becomes_shorter(past_end: str) -> None:
+    """What has moved to the page that is the last one now is delivered; its end is no error."""
+    left: list[int] = []
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        number = int(request.url.params["page"])
+        if number == 5:
+            left.extend(range(1, 25))
+        ids = [each for each in range(1, 61) if each not in left]
+        if number > 4 and past_end == "404" and left:
+            return httpx.Response(404, json={"detail": "no such page"})
+        if past_end == "last page":
+            number = min(number, -(-len(ids) // 10))
+        return httpx.Response(200, json=page(number, 10, ids))
+
+    transport = httpx.MockTransport(handler)
+    async with BurkiClient(KEY, transport=transport, concurrency=1) as burki:
+        contacts = await burki.contacts(42, per_page=10, complete=False)
+    assert ids(contacts) == [*range(1, 41), *range(55, 61)]
+
+
+async def test_complete_pull_past_the_end_of_a_server_that_returns_its_last_page() -> None:
+    """A page past the end for which the last page comes, with its own number, proves nothing."""
+    present = list(range(1, 301))
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        number, size = int(request.url.params["page"]), int(request.url.params["per_page"])
+        if number == 4 and len(present) == 300:
+            del present[:150]
+        number = min(number, -(-len(present) // size))
+        return httpx.Response(200, json=page(number, size, present))
+
+    async with BurkiClient(KEY, transport=httpx.MockTransport(handler)) as burki:
+        contacts = await burki.contacts(42, per_page=30)
+        assert set(range(151, 301)) <= set(ids(contacts))
+        assert contacts.report.complete
+        with pytest.raises(ResponseDecodeError, match="came instead") as caught:
+            await burki.contacts(42, per_page=30).page(9)
+    assert caught.value.last_page == 5
+
+
+@pytest.mark.parametrize("complete", [True, False])
+async def test_announced_page_for_which_another_comes(complete: bool) -> None:
+    """A server that answers an announced page with another one is not believed to have ended."""
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        number, size = int(request.url.params["page"]), int(request.url.params["per_page"])
+        content = page(min(number, 2), size, range(100))
+        return httpx.Response(200, json=content)
+
+    async with BurkiClient(KEY, transport=httpx.MockTransport(handler)) as burki:
+        with pytest.raises(ResponseDecodeError, match="page 2 came instead"):
+            await burki.contacts(42, per_page=20, complete=complete)
+
+
+async def test_pages_that_are_counted_and_not_announced() -> None:
+    """All contacts that the server counts are fetched, whatever number of pages it announces."""
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        content = page(int(request.url.params["page"]), 10, range(100))
+        content["pagination"]["total_pages"] = 8
+        content["pagination"]["has_next"] = int(request.url.params["page"]) < 8
+        return httpx.Response(200, json=content)
+
+    async with BurkiClient(KEY, transport=httpx.MockTransport(handler)) as burki:
+        for complete in (True, False):
+            contacts = await burki.contacts(42, per_page=10, complete=complete)
+            assert len(contacts) == 100
+            assert contacts.report.requests == 10
+
+
+async def test_404_on_an_announced_page_raises() -> None:
+    """A page that stays 404 raises NotFoundError if page 1, read again, announces it."""
 
     def handler(request: httpx.Request) -> httpx.Response:
         number = int(request.url.params["page"])
@@ -465,7 +556,7 @@ async def test_bad_contact_names_campaign_page_and_place() -> None:
         number = int(request.url.params["page"])
         content = page(number, 100, range(1, 1001))
         if number == 4:
-            content["contacts"][17] = contact(17, created_at="yesterday")
+            content["contacts"][17] = contact(17, status=["yesterday"])
         return httpx.Response(200, json=content)
 
     async with BurkiClient(KEY, transport=httpx.MockTransport(handler)) as burki:
@@ -473,8 +564,8 @@ async def test_bad_contact_names_campaign_page_and_place() -> None:
             await burki.contacts(42, per_page=100)
     error = caught.value
     assert (error.campaign_id, error.page) == (42, 4)
-    assert error.problems == ("contacts[17].created_at: not an ISO 8601 date and time",)
-    assert "contacts[17].created_at" in str(error)
+    assert error.problems == ("contacts[17].status: expected text, got a list",)
+    assert "contacts[17].status" in str(error)
     assert "yesterday" not in str(error)
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
-from itertools import accumulate
+from itertools import accumulate, takewhile
 from typing import Any
 
 import attrs
@@ -128,15 +130,117 @@ def test_new_status_is_kept() -> None:
         ("2024-02-01t10:30:00z", datetime(2024, 2, 1, 10, 30, tzinfo=UTC)),
         ("2024-02-01T10:30:00.123456789", datetime(2024, 2, 1, 10, 30, 0, 123457, tzinfo=UTC)),
         ("2024-02-01", datetime(2024, 2, 1, tzinfo=UTC)),
+        ("20240201", datetime(2024, 2, 1, tzinfo=UTC)),
+        ("20240201T1030Z", datetime(2024, 2, 1, 10, 30, tzinfo=UTC)),
+        ("2016-12-31T23:59:60Z", datetime(2017, 1, 1, tzinfo=UTC)),
+        ("2016-12-31 23:59:60.250", datetime(2017, 1, 1, 0, 0, 0, 250_000, tzinfo=UTC)),
+        ("2017-01-01T05:29:60+05:30", datetime(2017, 1, 1, tzinfo=UTC)),
+        ("20161231T235960Z", datetime(2017, 1, 1, tzinfo=UTC)),
+        ("2024-02-28T24:00:00Z", datetime(2024, 2, 29, tzinfo=UTC)),
+        ("2024-02-28 24:00:00.000", datetime(2024, 2, 29, tzinfo=UTC)),
+        ("2024-02-28T24:00+01:00", datetime(2024, 2, 28, 23, tzinfo=UTC)),
+        ("1701010202", datetime(2023, 11, 26, 14, 50, 2, tzinfo=UTC)),
+        ("1701010202345", datetime(2023, 11, 26, 14, 50, 2, 345_000, tzinfo=UTC)),
+        ("1701010202.5", datetime(2023, 11, 26, 14, 50, 2, 500_000, tzinfo=UTC)),
+        (1701010202, datetime(2023, 11, 26, 14, 50, 2, tzinfo=UTC)),
+        (1701010202345, datetime(2023, 11, 26, 14, 50, 2, 345_000, tzinfo=UTC)),
+        (1701010202.5, datetime(2023, 11, 26, 14, 50, 2, 500_000, tzinfo=UTC)),
         ("", None),
         (None, None),
     ],
 )
-def test_timestamps_are_aware(text: str | None, expected: datetime | None) -> None:
-    """A timestamp without a zone is UTC; null and empty are None."""
+def test_timestamps_are_aware(text: str | float | None, expected: datetime | None) -> None:
+    """A timestamp is a moment in any usual form, in UTC without a zone; null and empty are None."""
     result = one(created_at=text, last_attempt_at=text)
     assert result.created_at == result.last_attempt_at == expected
     assert expected is None or result.created_at.tzinfo is not None  # type: ignore[union-attr]
+
+
+UNREADABLE: dict[str, list[Any]] = {
+    "created_at": [
+        "0000-00-00 00:00:00", "0000-00-00", "yesterday", "2024-02-30T10:30:00Z", 0, "0", 7, "2024",
+        -1701010202, 1e300, True, {}, [], "20240201103000", "1" * 5000, "2024-02-01_10:30",
+        "9999-12-31T23:59:60Z", "9999-12-31T24:00:00Z", "2024-02-01T24:00:01Z", "2024-02-01T24:30",
+        "2024-02-01T10:30:61Z", "2024-02-01T10:60:60Z", "\ud800", "1.7e9", "\u0662024-02-01",
+    ],
+    "last_attempt_at": ["0000-00-00 00:00:00", {}],
+    "attempts": ["1", 1.5, True, [], {}],
+    "contact_data": [7, "text", [1], True],
+}  # fmt: skip
+UNREADABLE_DATA: dict[str, list[Any]] = {
+    "company": [4, True, {}, ["A"]],
+    "source": [4, []],
+    "variable_values": [7, "text", [1], False],
+    "custom_fields": [7, "text", [{}], True],
+}
+DEFAULTS = Contact(1, PHONE, ContactData(), ContactStatus.BUSY)
+
+
+@pytest.mark.parametrize("name", UNREADABLE)
+def test_an_optional_field_that_cannot_be_read_is_its_default(name: str) -> None:
+    """Of a contact only the unreadable optional field is lost, and the page names its place."""
+    for value in UNREADABLE[name]:
+        plain = contact(1, attempts=3, last_attempt_at="2024-02-01T11:15:00Z")
+        readable = decoded(page(1, 50, [1]) | {"contacts": [plain]}).items[0]
+        result = decoded(page(1, 50, [1, 2]) | {"contacts": [contact(2), plain | {name: value}]})
+        expected = attrs.evolve(readable, **{name: getattr(DEFAULTS, name)})
+        assert result.items[1] == expected, value
+        assert [(each.index, each.place) for each in result.unread] == [(1, f"contacts[1].{name}")]
+
+
+@pytest.mark.parametrize("name", UNREADABLE_DATA)
+def test_other_data_of_a_contact_is_kept(name: str) -> None:
+    """An unreadable field of contact_data becomes its default; the other data is kept."""
+    for value in UNREADABLE_DATA[name]:
+        data = {**contact(1)["contact_data"], "new": 1}
+        readable = one(contact_data=data).contact_data
+        item = contact(1, contact_data=data | {name: value})
+        result = decoded(page(1, 50, [1]) | {"contacts": [item]})
+        default = getattr(ContactData(), name)
+        assert result.items[0].contact_data == attrs.evolve(readable, **{name: default})
+        assert [each.place for each in result.unread] == [f"contacts[0].contact_data.{name}"]
+
+
+def test_unread_fields_say_what_is_wrong() -> None:
+    """Each unread field has its reason; neither its place nor its reason shows the value."""
+    items = [contact(1, created_at="0000-00-00 00:00:00", attempts=1.5), contact(2, contact_data=7)]
+    result = decoded(page(1, 50, [1, 2]) | {"contacts": items})
+    assert [(each.place, each.reason) for each in result.unread] == [
+        ("contacts[0].attempts", "expected a whole number, got a fraction"),
+        ("contacts[0].created_at", "not an ISO 8601 date and time"),
+        ("contacts[1].contact_data", "expected an object, got a whole number"),
+    ]
+
+
+def test_a_page_without_problems_names_none() -> None:
+    """Absent, null and empty optional fields are no problem, whichever reader reads them."""
+    bare = {"id": 1, "phone_number": PHONE, "status": "busy", "created_at": None, "attempts": None}
+    for item in (contact(1), contact(1, new=1), bare, bare | {"last_attempt_at": "2024-W05-4"}):
+        assert decoded(page(1, 50, [1]) | {"contacts": [item]}).unread == ()
+
+
+def test_required_fields_decide_what_is_refused() -> None:
+    """A page is refused for a required field, which its cause names beside optional ones."""
+    items = [contact(number, created_at="never") for number in range(3)]
+    result = decode_page(body(page(1, 50, []) | {"contacts": [*items, contact(3, status=None)]}))
+    assert isinstance(result, Undecodable)
+    assert result.cause == "contacts[3].status: expected text, got null"
+    assert len(result.problems) == 4
+    many = [contact(number, created_at="never") for number in range(30)]
+    assert problems(page(1, 50, []) | {"contacts": [*many, contact(30, status=None)]}) == (
+        "contacts[30].status: expected text, got null",
+    )
+
+
+def test_pages_of_unreadable_optional_fields_take_short_steps() -> None:
+    """A page on which each contact has its defaults is decoded in steps of a hundred contacts."""
+    items = [contact(number, created_at="0000-00-00 00:00:00") for number in range(1000)]
+    steps = list(takewhile_none(DECODER.steps(body(page(1, 50, []) | {"contacts": items}))))
+    assert len(steps) >= 10
+
+
+def takewhile_none(steps: Iterator[object]) -> Iterator[object]:
+    return takewhile(lambda done: done is None, steps)
 
 
 def test_offsets_are_kept() -> None:
@@ -482,11 +586,12 @@ JSON = st.recursive(
     )
 )
 def test_any_json_is_a_contact_or_a_named_problem(item: dict[str, Any]) -> None:
-    """Any JSON as a contact is decoded to a page or to a list of problems."""
+    """Any JSON with the required fields is a contact; else the first problem names one of them."""
     content = page(1, 50, [1]) | {"contacts": [item]}
     result = decode_page(json.dumps(content).encode())
     if isinstance(result, Undecodable):
         assert all(problem.startswith("contacts[0]") for problem in result.problems)
+        assert re.match(r"contacts\[0\]\.(id|phone_number|status): ", result.cause)
     else:
         assert result.items[0].id == item["id"]
         assert result.items[0].phone_number == item["phone_number"]
@@ -569,9 +674,14 @@ def test_new_and_null_fields_are_read_from_parsed_json() -> None:
 
 
 def test_detailed_converter_decides(monkeypatch: pytest.MonkeyPatch) -> None:
-    """If the quick converter fails without a problem, the page of the detailed one is returned."""
+    """If quick converters fail without a problem, the page of the detailed one is returned."""
     broken = cattrs.Converter()
     for cl in (Contact, Page):
         broken.register_structure_hook(cl, lambda *_: 1 / 0)
-    monkeypatch.setitem(vars(DECODER.tolerant), "_quick", broken)
-    assert isinstance(read_tolerantly(json.loads(REFERENCE_PAGE)), Page)
+    for converter in ("_quick", "_lenient"):
+        monkeypatch.setitem(vars(DECODER.tolerant), converter, broken)
+    content = json.loads(REFERENCE_PAGE)
+    content["contacts"][1]["attempts"] = "1"
+    result = read_tolerantly(content)
+    assert isinstance(result, Page)
+    assert [each.place for each in result.unread] == ["contacts[1].attempts"]

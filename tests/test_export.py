@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import csv
+import errno
 import io
 import json
 import os
@@ -13,6 +14,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import AsyncGenerator
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -31,8 +33,9 @@ from aioburki import (
     Pagination,
     to_dict,
 )
-from aioburki.export import FIELDS, export_csv, export_jsonl
+from aioburki.export import CSV, FIELDS, export_csv, export_jsonl
 from aioburki.export._csv import _cell
+from aioburki.export._spool_file import SpoolFile
 
 pytestmark = [pytest.mark.long, pytest.mark.asyncio, pytest.mark.usefixtures("nothing_left")]
 
@@ -313,7 +316,53 @@ async def test_no_cell_is_a_formula(text: str) -> None:
     ((cell, _),) = csv.reader(io.StringIO(file.getvalue(), newline=""))
     whole = re.sub("[\ud800-\udfff]", "\ufffd", text)
     assert cell in (whole, f"'{whole}")
-    assert re.fullmatch(r"\+[0-9]{6,15}", cell) or not cell.lstrip().startswith(tuple("=+-@"))
+    number = r"[+-]?(?=\.?[0-9])[0-9,']*\.?[0-9]*([eE][+-]?[0-9]+)?"
+    assert re.fullmatch(number, cell) or not cell.lstrip().startswith(tuple("=+-@"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["-45.10", "+3.5", "-0", "+1", "-.5", "-5.", "-1,234", "-1,234,567.89", "+1'234.5", "-1e5",
+     "-1.5E-10", "+15551234567", "-12345678901234567890", "12", "1,2", "5-3"],
+)  # fmt: skip
+async def test_numbers_stay_as_they_are(text: str) -> None:
+    """A text that is a plain number gets no apostrophe."""
+    assert _cell(text) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["-2+3", "-", "+", "-.", "-e5", "-1,23", "-1,2345", "-1,234'567", "--1", "-1e", "-0x1F", "-1\n",
+     "-5%", "-1 2", "+1 555 123", "-\u0661", "\t-5", " -5", "-A1", "-1;2", "=1", "@1"],
+)  # fmt: skip
+async def test_what_is_no_number_is_escaped(text: str) -> None:
+    """Whatever else begins as a formula gets an apostrophe, also if it begins as a number."""
+    assert _cell(text) == f"'{text}"
+
+
+@pytest.mark.parametrize("is_resumed", [False, True])
+async def test_turns_count_cells(is_resumed: bool, tmp_path: Path) -> None:
+    """With 6,000 different keys other tasks run after every few thousand cells."""
+    keys = [f"key{number}" for number in range(6000)]
+    people = [
+        contact(number, variable_values=dict.fromkeys(keys[number::30], 1)) for number in range(30)
+    ]
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    counting = asyncio.create_task(count())
+    with (tmp_path / "x.csv").open("w") as file:
+        if is_resumed:
+            await CSV.write_rows(lambda: (to_dict(each) for each in people), file, 30)
+        else:
+            await CSV.write_pages(pages(*people), file, tmp_path / "x.csv")
+    counting.cancel()
+    assert turns >= 30
 
 
 async def test_link_is_followed(tmp_path: Path) -> None:
@@ -370,3 +419,51 @@ async def test_deep_values_are_exported(tmp_path: Path, export: Any) -> None:
         deep = [deep]
     await export(pages(contact(custom_fields={"deep": deep})), target := tmp_path / "x")
     assert "[" * 800 in target.read_text()
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.EACCES, errno.EIO])
+@pytest.mark.parametrize("name", ["open", "fsync"])
+async def test_folder_that_cannot_be_synced_is_no_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, number: int
+) -> None:
+    """Once the file is renamed nothing fails any more, whatever the folder allows."""
+    original = getattr(os, name)
+
+    def refusing(target: Any, *arguments: Any) -> Any:
+        is_folder = os.path.isdir(target) if name == "open" else stat.S_ISDIR(os.fstat(target)[0])
+        if is_folder:
+            raise OSError(number, os.strerror(number))
+        return original(target, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, name, refusing)
+        await export_jsonl(pages(contact()), tmp_path / "contacts.jsonl")
+    assert len((tmp_path / "contacts.jsonl").read_text().splitlines()) == 1
+
+
+async def test_temporary_file_that_cannot_be_removed_does_not_hide_the_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error that ended an export is raised, not the one of cleaning up after it."""
+
+    def refusing(*_: Any, **__: Any) -> None:
+        raise PermissionError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", refusing)
+        with pytest.raises(ZeroDivisionError):
+            await export_jsonl(pages(error=ZeroDivisionError()), tmp_path / "contacts.jsonl")
+
+
+async def test_spool_that_cannot_be_deleted_is_no_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A spool that stays after the file is written is logged, and fails nothing."""
+
+    def refusing(*_: Any, **__: Any) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    with closing(SpoolFile(tmp_path / ".spool")) as spool, monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", refusing)
+        spool.remove()
+    assert f"{tmp_path / '.spool'} cannot be deleted: Permission denied" in caplog.text

@@ -34,8 +34,10 @@ from aioburki._requests.failures import (
     failure_of_connection,
     failure_of_status,
 )
+from aioburki._requests.route import Route
 from aioburki._settings import Secret
 
+ROUTE = Route("https://burki.example")
 NOW = datetime(2024, 2, 1, 10, 30, tzinfo=UTC)
 
 
@@ -115,6 +117,18 @@ def test_problems_of_a_422_are_kept() -> None:
     assert error.problems == ("query.page: no",)
 
 
+@pytest.mark.parametrize(
+    ("status", "is_redirect"),
+    [*((status, True) for status in (300, 301, 302, 303, 307, 308)), (304, False), (305, False)],
+)
+def test_only_redirects_are_called_redirects(status: int, is_redirect: bool) -> None:
+    """A 304 redirects nowhere, and the error does not say so."""
+    failure = failure_of_status(httpx.Response(status), b"", Secret(KEY), datetime.now(UTC))
+    assert failure is not None
+    assert ("a redirect" in str(failure.error)) is is_redirect
+    assert f"HTTP {status}" in str(failure.error)
+
+
 @pytest.mark.parametrize("status", [201, 202, 204, 206, 300, 301, 304, 308, 600, 999])
 def test_other_successes_and_redirects_are_unexpected(status: int) -> None:
     """Only a 200 is a page; a redirect is not followed, and its target not shown."""
@@ -172,7 +186,7 @@ def _subclasses(kind: type[Exception]) -> list[type[Exception]]:
 @pytest.mark.parametrize("kind", _subclasses(httpx.TransportError))
 def test_every_transport_error_of_httpx_is_translated(kind: type[httpx.TransportError]) -> None:
     """Each of them becomes a TransportError that shows nothing of the original text."""
-    failure = failure_of_connection(kind("secret"), "burki.example")
+    failure = failure_of_connection(kind("secret"), ROUTE)
     assert isinstance(failure.error, TransportError)
     assert "secret" not in str(failure.error)
     assert "burki.example" in str(failure.error)
@@ -184,7 +198,7 @@ def test_every_transport_error_of_httpx_is_translated(kind: type[httpx.Transport
 
 def test_deadline_of_an_attempt_is_a_timeout() -> None:
     """A TimeoutError means the same as a timeout of httpx."""
-    failure = failure_of_connection(TimeoutError(), "burki.example")
+    failure = failure_of_connection(TimeoutError(), ROUTE)
     assert type(failure.error) is RequestTimeoutError
     assert failure.transient
 
@@ -192,10 +206,44 @@ def test_deadline_of_an_attempt_is_a_timeout() -> None:
 @pytest.mark.parametrize("error", [ssl.SSLError("secret"), ConnectionResetError("secret")])
 def test_untranslated_socket_errors_are_broken_connections(error: OSError) -> None:
     """A damaged TLS record and a bare socket error are transient."""
-    failure = failure_of_connection(error, "burki.example")
+    failure = failure_of_connection(error, ROUTE)
     assert type(failure.error) is ConnectionFailedError
     assert failure.transient
     assert "secret" not in str(failure.error)
+
+
+@pytest.mark.parametrize(
+    ("kind", "transient"), [(httpx.ConnectError, False), (httpx.ReadError, True)]
+)
+def test_damaged_tls_record_is_no_port_without_tls(
+    kind: type[httpx.NetworkError], transient: bool
+) -> None:
+    """What no TLS looks like during the handshake is damage later, which is transient."""
+    error = kind("secret")
+    error.__cause__ = ssl.SSLError()
+    error.__cause__.reason = "WRONG_VERSION_NUMBER"
+    failure = failure_of_connection(error, ROUTE)
+    assert failure.transient is transient
+    assert ("there is no TLS" in failure.error.message) is not transient
+
+
+def test_certificate_of_an_unknown_reason_is_refused_by_its_number() -> None:
+    """A reason without a text of ours is named by OpenSSL's number."""
+    error = httpx.ConnectError("x")
+    error.__cause__ = ssl.SSLCertVerificationError()
+    error.__cause__.verify_code = 66
+    failure = failure_of_connection(error, ROUTE)
+    assert "not accepted: OpenSSL's verification error 66; " in failure.error.message
+
+
+def test_certificate_error_of_the_caller_is_not_that_of_the_request() -> None:
+    """What the caller was handling when the request failed has no part in its meaning."""
+    error = httpx.ConnectError("x")
+    error.__cause__ = ConnectionRefusedError()
+    error.__cause__.__context__ = ssl.SSLCertVerificationError()
+    failure = failure_of_connection(error, ROUTE)
+    assert failure.transient
+    assert failure.error.message == "could not connect to burki.example"
 
 
 def test_refused_certificate_is_not_retried() -> None:
@@ -203,7 +251,7 @@ def test_refused_certificate_is_not_retried() -> None:
     error = httpx.ConnectError("x")
     error.__cause__ = httpcore.ConnectError()
     error.__cause__.__context__ = ssl.SSLCertVerificationError()
-    failure = failure_of_connection(error, "burki.example")
+    failure = failure_of_connection(error, ROUTE)
     assert type(failure.error) is ConnectionFailedError
     assert "certificate" in str(failure.error)
     assert not failure.transient

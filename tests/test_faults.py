@@ -46,7 +46,7 @@ from aioburki import (
     ResponseTooLargeError,
     UnexpectedResponseError,
 )
-from aioburki._http import connection_pool
+from aioburki._http import connection_pool, pooled_connection
 from aioburki._requests import sender
 
 pytestmark = [pytest.mark.long, pytest.mark.asyncio, pytest.mark.usefixtures("nothing_left")]
@@ -90,7 +90,7 @@ BROKEN_CONNECTIONS: dict[str, tuple[Steps, str]] = {
     "closed between chunks": (send_raw("cut", CHUNKED_HEAD + TEN_BYTE_CHUNK + "\r\n"), "cut"),
     "closed before the last chunk": (send_raw("cut", chunked(page_body(2))[:-5]), "cut"),
     "banner": (send_raw("banner", BANNER), "banner"),
-    "stalled after a banner": (send_raw("banner", BANNER, then="stall"), "banner"),
+    "banner, then silence": (send_raw("banner", BANNER, then="stall"), "banner"),
     "two lengths": (
         send_raw(
             "200",
@@ -340,6 +340,32 @@ async def test_slow_name_lookups_do_not_fail_fifty_requests(
     assert faults.state()["accepted"] < 25
 
 
+async def test_wait_for_a_lookup_is_not_in_the_timeout(
+    faults: FaultServer, slow_lookups: Callable[[], int]
+) -> None:
+    """Twelve requests need 1.5 s for their look-ups, four at a time, with a timeout of 1.2 s."""
+    payload = body(page(1, 1, range(1, TOTAL + 1)))
+    faults.listen({1: [[*respond(200, payload, connection="close"), ["close"]]] * 12})
+    async with BurkiClient(
+        KEY, base_url=faults.url, concurrency=50, timeout=1.2, attempts=1
+    ) as burki:
+        contacts = burki.contacts(42)
+        assert await asyncio.gather(*(contacts.count() for _ in range(12))) == [TOTAL] * 12
+
+
+async def test_requests_that_could_not_be_sent_are_not_counted(faults: FaultServer) -> None:
+    """Attempts that find a closed port are no requests."""
+    faults.listen()
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{bound.getsockname()[1]}"
+        async with BurkiClient(KEY, base_url=url, attempts=3) as burki:
+            async with burki.contacts(42).stream() as stream:
+                with pytest.raises(ConnectionFailedError):
+                    await anext(stream)
+            assert (stream.report.requests, stream.report.retries) == (0, 2)
+
+
 async def test_certificates_are_loaded_once(
     faults: FaultServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -401,7 +427,7 @@ async def test_connections_are_reopened_a_few_at_a_time(
     """Closed or expired connections are replaced within the bound on concurrent connects."""
     payload = body(page(1, 1, range(1, TOTAL + 1)))
     if how == "expire":
-        monkeypatch.setattr(connection_pool, "KEEPALIVE_SECONDS", 0.0)
+        monkeypatch.setattr(pooled_connection, "KEEPALIVE_SECONDS", 0.0)
     headers = {"connection": "close"} if how == "close and announce" else {}
     end: Steps = [] if how == "expire" else [["close"]]
     faults.listen({1: [[*respond(200, payload, **headers), *end]] * 24}, latency=0.1)

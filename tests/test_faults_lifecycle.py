@@ -33,7 +33,7 @@ from aioburki import (
     ResponseDecodeError,
     ServerError,
 )
-from aioburki._http import connection_pool
+from aioburki._http import connection_pool, pooled_connection
 from aioburki.sandbox import Sandbox
 
 pytestmark = [pytest.mark.long, pytest.mark.asyncio, pytest.mark.usefixtures("nothing_left")]
@@ -106,7 +106,8 @@ async def test_interrupt_ends_the_process_cleanly(
         steps["*"] = [STALL] * 8
     faults.listen(steps, total=5_000)
     process = start_process(INTERRUPTED, faults.url, way)
-    while len(faults.state()["heads"]) < 9:
+    # Page 1, and then as many as a client starts with, unless some of them are answered.
+    while len(faults.state()["heads"]) < (5 if moment == "stalled" else 9):
         await asyncio.sleep(0.01)
     start = time.monotonic()
     process.send_signal(signal.SIGINT)
@@ -143,7 +144,7 @@ async def test_expired_idle_connections_cost_no_request(
     faults: FaultServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An idle connection that expired or was closed by the server is replaced without a retry."""
-    monkeypatch.setattr(connection_pool, "KEEPALIVE_SECONDS", 0.02)
+    monkeypatch.setattr(pooled_connection, "KEEPALIVE_SECONDS", 0.02)
     closing = [["note", "200"], ["page"], ["close"]]
     faults.listen({page: [closing] for page in (2, 4, 6)})
     got = []
@@ -236,11 +237,12 @@ async def test_page_whose_response_is_lost_is_delivered_once(
 
 async def test_server_that_ignores_the_page_number_raises(faults: FaultServer) -> None:
     """A server that sends page 1 for every page raises ResponseDecodeError at the second page."""
-    faults.listen({number: [respond(200, page_body(1))] for number in range(2, 30)}, total=300)
+    faults.listen({number: [respond(200, page_body(1))] * 9 for number in range(2, 30)}, total=300)
     async with BurkiClient(KEY, base_url=faults.url) as burki:
         with pytest.raises(ResponseDecodeError, match="page 1 came instead"):
             await burki.contacts(42, per_page=10)
-    assert len(faults.state()["heads"]) <= 1 + 2 * 8
+    # A page that waits to be requested again lets another one be requested.
+    assert len(faults.state()["heads"]) <= 1 + 3 * 8
 
 
 async def test_concurrent_pulls_share_the_slots_fairly(faults: FaultServer) -> None:
@@ -263,8 +265,8 @@ async def test_concurrent_pulls_share_the_slots_fairly(faults: FaultServer) -> N
 async def test_server_that_stops_during_a_pull_raises(faults: FaultServer) -> None:
     """When the port is closed the pull raises ConnectionFailedError after a few trial requests."""
     faults.listen(total=2_000, latency=0.01)
-    async with BurkiClient(KEY, base_url=faults.url, attempts=2, timeout=5) as burki:
-        # A complete pull has fewer pages outstanding: one of them may use up its two attempts.
+    # With two attempts a page may use them up before the third page has failed.
+    async with BurkiClient(KEY, base_url=faults.url, attempts=3, timeout=5) as burki:
         pull = asyncio.ensure_future(burki.contacts(42, per_page=10, complete=False))
         while len(faults.state()["heads"]) < 10:
             await asyncio.sleep(0.01)
@@ -273,4 +275,4 @@ async def test_server_that_stops_during_a_pull_raises(faults: FaultServer) -> No
             await pull
     assert isinstance(caught.value, BurkiError)
     assert "the server is down" in caught.value.message
-    assert caught.value.attempts in (1, 2)
+    assert caught.value.attempts in (1, 2, 3)

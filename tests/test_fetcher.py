@@ -147,7 +147,6 @@ async def test_lasting_failures_are_raised_after_all_attempts(
         httpx.Response(409), httpx.Response(422), httpx.Response(501), httpx.Response(505),
         httpx.Response(301, headers={"location": "https://evil.example"}), httpx.Response(204),
         httpx.Response(200, content=b"<html></html>"), httpx.Response(200, json={}),
-        httpx.Response(200, json=page(2, 1000, range(1001))),
         httpx.Response(200, headers={"content-encoding": "br"}, content=b"x"),
         httpx.UnsupportedProtocol("x"), httpx.LocalProtocolError("x"),
     ],
@@ -194,16 +193,16 @@ async def test_retry_after_of_a_503_beyond_max_wait_is_raised() -> None:
 async def test_429s_of_one_instant_are_one_pause() -> None:
     """Eight 429s to requests that were in flight together are reported once."""
     pauses: list[Event] = []
-    calls = 0
+    is_refusing, calls = False, 0
 
     async def handler(request: httpx.Request) -> httpx.Response:
         nonlocal calls
         calls += 1
         number = int(request.url.params["page"])
         await asyncio.sleep(0.1)
-        if 2 <= calls <= 9:
+        if is_refusing and 2 <= calls <= 9:  # those in flight together after page 1
             return httpx.Response(429, headers={"retry-after": "2"})
-        return httpx.Response(200, json=page(number, 10, range(100)))
+        return httpx.Response(200, json=page(number, 10, range(300)))
 
     def listen(event: Event) -> None:
         if isinstance(event, PauseStarted):
@@ -211,6 +210,8 @@ async def test_429s_of_one_instant_are_one_pause() -> None:
 
     transport = httpx.MockTransport(handler)
     async with BurkiClient(KEY, transport=transport, on_event=listen) as burki:
+        await burki.contacts(42, per_page=10)  # ends the slow start
+        is_refusing, calls = True, 0
         contacts = await burki.contacts(42, per_page=10)
     assert contacts.report.rate_limited == 8
     assert len(pauses) == 1
@@ -412,6 +413,7 @@ async def test_waits_are_added_up() -> None:
 
     transport = httpx.MockTransport(handler)
     async with BurkiClient(KEY, transport=transport, rate=20, concurrency=16) as burki:
+        await burki.contacts(42, per_page=1)  # ends the slow start
         report = (await burki.contacts(42, per_page=1)).report
     # Page 2 to 41, sixteen at a time in the queue, each waiting for those before it.
     assert report.elapsed == pytest.approx(2.0, rel=0.1)

@@ -15,5 +15,5 @@ async def test_mutated_bodies_are_decoded_or_refused() -> None:
     """Each mutated body gives the page that `json` reads from it, or is refused with a reason."""
     outcomes = await check_all(0, range(3000))
     assert outcomes.keys() == {
-        "broken", "documented", "encoded", "loose", "refused", "tolerated",
+        "broken", "defaulted", "documented", "encoded", "loose", "refused", "tolerated", "zeros",
     }  # fmt: skip

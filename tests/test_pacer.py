@@ -10,6 +10,7 @@ import pytest
 
 from aioburki._requests.retry_policy import pause_for_all
 from aioburki._throttle.pacer import Pacer, PacerConfig, Refusal
+from aioburki._throttle.server_quota import QuotaHeaders
 
 JITTER = PacerConfig().pause_jitter
 
@@ -256,3 +257,14 @@ async def test_429_long_after_the_last_begins_a_new_row() -> None:
     await asyncio.sleep(3600)
     refuse(pacer, now(), 5.0)
     assert refused_for(pacer) == 5
+
+
+async def test_quota_alone_makes_no_wait() -> None:
+    """How long to wait for a quota is the caller's policy; without one there is no wait."""
+    pacer = Pacer(None)
+    number = await pacer.acquire()
+    pacer.record_quota(QuotaHeaders(0, 60.0, 100), number)
+    pacer.release()
+    start = asyncio.get_running_loop().time()
+    await pacer.acquire()
+    assert asyncio.get_running_loop().time() - start < 1

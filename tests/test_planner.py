@@ -112,7 +112,7 @@ def test_limit_asks_for_more_if_pages_bring_less() -> None:
     assert drain(pages) == [2]
     pages.record_page(page(2, 3), new=20, delivered=120)
     assert drain(pages) == [3]
-    pages.record_page(page(3, 3), new=10, delivered=130)
+    pages.record_page(page(3, 3, 10, total_items=210), new=10, delivered=130)
     assert drain(pages) == []
 
 
@@ -142,18 +142,18 @@ def test_short_end_that_filled_up_is_read_again() -> None:
     assert pages.is_second_reading(3)
     assert pages.record_page(page(3, 5), new=60, delivered=300) is None
     assert pages.record_page(page(4, 5), new=100, delivered=400) is None
-    assert pages.record_page(page(5, 5, 10), new=10, delivered=410) is None
+    last = page(5, 5, 10, total_items=410)
+    assert pages.record_page(last, new=10, delivered=410) is None
     assert pages.reached_end
 
 
 def test_short_page_is_read_again_only_if_the_list_grew_since() -> None:
-    """If the list shrinks or the limit is reached, no page is read again."""
+    """If the list shrinks or the limit is reached, a short page is not read again."""
     pages = plan()
     drain(pages)
     pages.record_page(page(1, 4), new=100, delivered=100)
     assert drain(pages) == [2, 3, 4]
     assert pages.record_page(page(2, 2, 50), new=50, delivered=150) is None
-    assert pages.record_page(page(3, 2, 0), new=0, delivered=150) is None
     limited = plan(limit=140)
     drain(limited)
     limited.record_page(page(1, 2), new=100, delivered=100)
@@ -193,3 +193,31 @@ def test_thousand_pages_without_new_items_end_the_list() -> None:
             break
         planner.record_page(page(number, number + 1), new=number == 1, delivered=100)
     assert number == 1002
+
+
+def test_last_page_of_a_list_that_has_become_shorter_is_read_again() -> None:
+    """An announced page that is empty now has moved to the page that is the last one, once."""
+    pages = plan()
+    drain(pages)
+    pages.record_page(page(1, 4), new=100, delivered=100)
+    assert drain(pages) == [2, 3, 4]
+    assert pages.record_page(page(2, 4), new=100, delivered=200) is None
+    again = pages.record_page(page(3, 2, 0, total_items=180), new=0, delivered=200)
+    assert again == PageWindow(page=2, per_page=100)
+    assert pages.record_page(page(2, 2, 80, total_items=180), new=30, delivered=230) is None
+    assert pages.record_page(page(4, 2, 0, total_items=180), new=0, delivered=230) is None
+    assert pages.reached_end
+
+
+def test_items_that_are_counted_are_asked_for_behind_the_announced_pages() -> None:
+    """Pages are requested while fewer rows came than the server counts and they bring new ones."""
+    pages = plan()
+    drain(pages)
+    pages.record_page(page(1, 2, total_items=400), new=100, delivered=100)
+    assert drain(pages) == [2]
+    pages.record_page(page(2, 2, total_items=400), new=100, delivered=200)
+    assert drain(pages) == [3]
+    pages.record_page(page(3, 2, total_items=400), new=100, delivered=300)
+    assert drain(pages) == [4]
+    pages.record_page(page(4, 2, 0, total_items=400), new=0, delivered=300)
+    assert pages.reached_end

@@ -189,6 +189,26 @@ async def test_page_can_be_put_before_all_others() -> None:
     await prefetch.aclose()
 
 
+async def test_places_are_in_the_order_of_delivery() -> None:
+    """Windows have rising places; one that is put before all others has a lower one."""
+    places: list[tuple[int, int]] = []
+
+    async def fetch(window: PageWindow) -> int:
+        places.append((window.place, window.page))
+        await asyncio.sleep(1)
+        return window.page
+
+    pages = windows(4)
+    prefetch = Prefetch(fetch, lambda: next(pages, None), 3)
+    prefetch.top_up()
+    for number in (98, 99):
+        prefetch.fetch_next(PageWindow(page=number, per_page=10))
+    delivered = await drain(prefetch)
+    assert delivered == [99, 98, 1, 2, 3, 4]
+    assert [number for _, number in sorted(places)] == delivered
+    assert len({place for place, _ in places}) == len(places)
+
+
 async def test_task_cancelled_from_outside_cancels_the_consumer() -> None:
     """If the task of a page is cancelled from outside, `next` raises CancelledError."""
     spy = Spy()

@@ -26,6 +26,18 @@ def test_detail_is_the_servers_text() -> None:
     assert read_detail(body(content), SECRET) == Detail("x")
 
 
+@pytest.mark.parametrize("key", ["a", "any", "42", "x-y", "-k-", "sandbox"])
+def test_a_short_key_is_masked_as_a_whole_word_only(key: str) -> None:
+    """A key shorter than eight characters is masked where it stands alone, not in words."""
+    secret = Secret(key)
+    assert safe_text("Too many requests in 4200 s, sandboxed", secret) == (
+        "Too many requests in 4200 s, sandboxed"
+    )
+    assert safe_text(f"key {key}, '{key}' or {key}.", secret) == (
+        "key [API key], '[API key]' or [API key]."
+    )
+
+
 def test_validation_problems_come_without_the_input() -> None:
     """Of a 422 the location and the message are returned, and not the input that it repeats."""
     content = {

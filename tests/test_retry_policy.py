@@ -62,8 +62,16 @@ def decided(
     failures: int = 1,
     refusal: Refusal | None = None,
     circuit: Circuit | None = None,
+    failing_since: float | None = None,
 ) -> Decision:
-    state = RetryState(now=now, failures=failures, refusals=1, refusal=refusal, circuit=circuit)
+    state = RetryState(
+        now=now,
+        failures=failures,
+        refusals=1,
+        refusal=refusal,
+        circuit=circuit,
+        failing_since=failing_since,
+    )
     return policy.decide(failure, state, draw)
 
 
@@ -231,6 +239,19 @@ def test_outage_is_given_up_after_two_trials_per_attempt(
         assert decision.explanation == (
             "the server is down: 15 requests failed in 71 s, none passed"
         )
+
+
+@pytest.mark.parametrize(("failing_since", "is_of_outage"), [(20.0, True), (19.0, False)])
+def test_page_whose_attempts_are_used_up_in_an_outage_gives_it_up(
+    failing_since: float, is_of_outage: bool
+) -> None:
+    """A page that failed before the outage already is given up alone."""
+    circuit = Circuit(failures=15, since=20.0, failed_trials=4, due=100.0)
+    decision = decided(
+        failed(), now=91.0, circuit=circuit, failures=ATTEMPTS, failing_since=failing_since
+    )
+    assert isinstance(decision, GiveUp)
+    assert decision.is_unavailable is is_of_outage
 
 
 @given(waits, fractions, st.integers(1, 200), st.integers(1, 50), st.floats(0, 1000))

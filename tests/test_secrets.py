@@ -19,7 +19,7 @@ pytestmark = [
 
 ECHO = f"you sent Authorization: Bearer {KEY} for {PHONE}"
 PAGE = page(1, 1000, range(1, 11))
-BAD_PAGE = PAGE | {"contacts": [contact(1, created_at=PHONE, attempts=KEY)]}
+BAD_PAGE = PAGE | {"contacts": [contact(1, id=KEY, created_at=PHONE)]}
 
 Respond = Callable[[httpx.Request], httpx.Response]
 

@@ -287,7 +287,7 @@ RESPONSES: dict[str, Callable[[httpx.Request], httpx.Response]] = {
     "page": answering(200, body(PAGE_2)),
     "HTTP 401": answering(401, ECHO),
     "HTTP 500": answering(500, ECHO),
-    "wrong field": answering(200, body(PAGE_2 | {"contacts": [contact(1, attempts=PHONE)]})),
+    "wrong field": answering(200, body(PAGE_2 | {"contacts": [contact(1, id=PHONE)]})),
     "half a page": answering(200, body(PAGE_2)[:-30]),
     "another page": answering(200, body(page(1, 10, range(1, 30)))),
     "connection error": failing(httpx.ConnectError(f"{KEY} {PHONE}")),

@@ -58,6 +58,7 @@ class WireServer:
     open_connections: int = 0
     in_flight: int = 0
     most_in_flight: int = 0
+    application_protocols: set[str | None] = attrs.field(factory=set)
     latency: float = 0.0
     _attempts: Counter[int] = attrs.field(factory=Counter)
 
@@ -65,6 +66,8 @@ class WireServer:
         self.connections += 1
         self.open_connections += 1
         self.events.append("connect")
+        if secure := writer.get_extra_info("ssl_object"):
+            self.application_protocols.add(secure.selected_alpn_protocol())
         try:
             while await self._serve_request(reader, writer):
                 pass

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
+import ssl
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from functools import cached_property
@@ -14,13 +14,19 @@ import httpx
 from ._contacts import Contacts
 from ._contacts_query import contacts_of
 from ._errors import ClientClosedError, ConfigurationError
-from ._events import Event
-from ._http import ConnectionPool, OwnClient, PoolTransport, redact_http_logs
+from ._events import Event, EventHandler, is_async
+from ._http import (
+    ConnectionPool,
+    OwnClient,
+    PoolTransport,
+    environment_client,
+    redact_http_logs,
+)
 from ._list_contacts import MAX_PER_PAGE
 from ._models import ContactStatus
 from ._paging import Prefetch
 from ._range import ContactRange
-from ._requests import AttemptRunner, Fetcher, Sender
+from ._requests import AttemptRunner, Fetcher, Route, Sender
 from ._settings import DEFAULT_MAX_BODY, Secret, Settings, client_settings
 
 
@@ -41,9 +47,10 @@ class BurkiClient:
       (`gc.freeze`, `gc.unfreeze`). Afterwards the collector is enabled again, with its
       thresholds unchanged. A collector that is disabled already is left alone, and so is any
       with ``pause_gc=False``.
-    - The first client that is made adds a `logging.Filter` to the loggers of httpx, httpcore and
-      hpack, further clients add none. It removes what may hold secrets from their log records,
-      but only from those of this package's requests. Importing aioburki adds nothing.
+    - The first client that is made adds a `logging.Filter` to the loggers of httpx, httpcore,
+      their forks httpx2 and httpcore2, and hpack; further clients add none. It removes what may
+      hold secrets from their log records, but only from those of this package's requests.
+      Importing aioburki adds nothing.
 
     Args:
         api_key: the key, without "Bearer"; by default the variable ``BURKI_API_KEY``.
@@ -55,16 +62,25 @@ class BurkiClient:
             measured, or read from its headers, and kept, also where it is below *rate*.
         attempts: maximum number of attempts for one page when failures are transient; 1 … 100.
             HTTP 429 does not count as one.
-        timeout: seconds for one attempt, response body included.
-        max_wait: the longest pause in seconds that the server may ask for, and the longest
-            time that the client goes on pausing without one success; beyond it
-            `RateLimitError`.
+        timeout: seconds for one attempt, response body included, from when the request can be
+            sent. The TCP connection and the TLS handshake before may each take as long, at most
+            10 s.
+        max_wait: the longest wait in seconds that the server may cause, by Retry-After or by rate
+            limit headers, and the longest time that the client goes on pausing without one
+            success; beyond it `RateLimitError`. Each wait is a `PauseStarted` event.
         max_body: maximum size of a response body in bytes, decompressed; 1 KiB … 1 GiB, 64 MiB
             by default. A larger one raises `ResponseTooLargeError` before it takes memory.
         pause_gc: whether Python's garbage collector may be paused while a page is decoded. A
             pull is faster with it, and the event loop is blocked for shorter times. False
             leaves the collector alone.
-        http_client: your own `httpx.AsyncClient` (for proxies, certificates, tests). It is used
+        verify: an `ssl.SSLContext` for the connections, such as
+            ``ssl.create_default_context(cafile="ca.pem")`` for the certificates of a company; by
+            default one that trusts the certificates of certifi.
+        trust_env: whether proxies (``HTTPS_PROXY``, ``ALL_PROXY``, ``NO_PROXY``) and certificates
+            (``SSL_CERT_FILE``, ``SSL_CERT_DIR``) of the environment are used, as httpx does. The
+            requests then go through httpx's own connection pools, which takes more processor time.
+            The variables are read when the client is used first.
+        http_client: your own `httpx.AsyncClient` (for tests, or a proxy of its own). It is used
             as it is, but without following redirects and without its `auth`, and never closed.
             It must allow at least ``concurrency`` connections: httpx loses connections when
             requests that queue for them are cancelled.
@@ -72,7 +88,7 @@ class BurkiClient:
             ``Sandbox().transport`` or `httpx.MockTransport`. Closed with the client.
         on_event: called with each event as it happens (`PageFetched`, `RetryScheduled`,
             `PauseStarted`), in the event loop. An exception that it raises is logged and
-            otherwise ignored.
+            otherwise ignored. It must not be asynchronous: it is called, not awaited.
 
     Raises:
         ConfigurationError: an argument or a variable cannot be used; the text says which.
@@ -90,6 +106,8 @@ class BurkiClient:
         max_wait: float = 120.0,
         max_body: SupportsIndex = DEFAULT_MAX_BODY,
         pause_gc: bool = True,
+        verify: ssl.SSLContext | None = None,
+        trust_env: bool = False,
         http_client: httpx.AsyncClient | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
         on_event: Callable[[Event], object] | None = None,
@@ -107,12 +125,16 @@ class BurkiClient:
             max_wait=max_wait,
             max_body=max_body,
             pause_gc=pause_gc,
+            verify=verify,
+            trust_env=trust_env,
         )
+        _check_network(self._settings, http_client, transport)
         redact_http_logs()
         self._http_client = http_client
         self._transport = transport
-        self._on_event = on_event
+        self._on_event = None if on_event is None else EventHandler(on_event)
         self._running: set[Prefetch[Any]] = set()
+        self._is_closed = False
 
     def contacts(
         self,
@@ -171,6 +193,7 @@ class BurkiClient:
         A second call does nothing. If it is cancelled, CancelledError is raised when all is closed.
         ``transport`` is closed too, ``http_client`` is not.
         """
+        self._is_closed = True
         self._fetcher.close()
         running = list(self._running)
         for prefetch in running:
@@ -205,7 +228,7 @@ class BurkiClient:
         settings = self._settings
         return (
             f"BurkiClient(base_url={settings.base_url!r}, concurrency={settings.concurrency}, "
-            f"rate={settings.rate})"
+            f"rate={settings.rate}{', closed' if self._is_closed else ''})"
         )
 
 
@@ -214,13 +237,38 @@ def _sender(
     http_client: httpx.AsyncClient | None,
     transport: httpx.AsyncBaseTransport | None,
 ) -> Sender:
-    """Return the sender over the user's client, over the user's transport, or over our pool."""
+    """Return the sender over the user's client or transport, over httpx's pools, or over ours."""
+    url = httpx.URL(settings.base_url)
     if http_client is not None:
-        return Sender(settings, http_client, merges_defaults=True)
+        return Sender(settings, http_client, Route(url), merges_defaults=True)
     if transport is not None:
-        return Sender(settings, OwnClient(transport))
-    http = OwnClient(PoolTransport(ConnectionPool()))
-    return Sender(settings, http, survives_cancellation=True)
+        return Sender(settings, OwnClient(transport), Route(url))
+    route = Route(url, is_own=True, trusts_env=settings.trust_env)
+    if settings.trust_env:
+        return Sender(settings, environment_client(settings.verify, settings.concurrency), route)
+    http = OwnClient(PoolTransport(ConnectionPool(settings.verify)))
+    return Sender(settings, http, route, survives_cancellation=True)
+
+
+def _check_network(settings: Settings, http_client: object, transport: object) -> None:
+    if http_client is None and transport is None:
+        return
+    given = "transport" if http_client is None else "http_client"
+    if settings.verify is not None:
+        raise ConfigurationError(f"give verify to your {given}, not to BurkiClient beside it")
+    if settings.trust_env:
+        raise ConfigurationError(f"give trust_env to your {given}, not to BurkiClient beside it")
+
+
+def _foreign(part: object) -> str:
+    """Return the name of a refused part's type, and where to take it from if it is httpx2's."""
+    name = type(part).__name__
+    if all(kind.__module__.partition(".")[0] != "httpx2" for kind in type(part).__mro__):
+        return name
+    return (
+        f"{name}, which is httpx2's: take it from the package httpx, or call httpx2.alias_httpx() "
+        "before anything imports httpx"
+    )
 
 
 def _check_parts(http_client: object, transport: object, on_event: object) -> None:
@@ -228,14 +276,14 @@ def _check_parts(http_client: object, transport: object, on_event: object) -> No
         raise ConfigurationError("give http_client or transport, not both")
     if http_client is not None and not isinstance(http_client, httpx.AsyncClient):
         raise ConfigurationError(
-            f"http_client must be an httpx.AsyncClient, not {type(http_client).__name__}"
+            f"http_client must be an httpx.AsyncClient, not {_foreign(http_client)}"
         )
     if transport is not None and not isinstance(transport, httpx.AsyncBaseTransport):
         raise ConfigurationError(
             "transport must be an httpx.AsyncBaseTransport (of a Sandbox: sandbox.transport), "
-            f"not {type(transport).__name__}"
+            f"not {_foreign(transport)}"
         )
     if on_event is not None and not callable(on_event):
         raise ConfigurationError(f"on_event must be callable, not {type(on_event).__name__}")
-    if inspect.iscoroutinefunction(on_event):
+    if is_async(on_event):
         raise ConfigurationError("on_event must be a plain function: it is called, not awaited")

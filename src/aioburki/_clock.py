@@ -1,8 +1,10 @@
-"""Clock: the running event loop's time."""
+"""Clock: the running event loop's time, and whether that loop is asyncio's."""
 
 from __future__ import annotations
 
 import asyncio
+
+import sniffio
 
 
 def loop_time() -> float:
@@ -12,3 +14,16 @@ def loop_time() -> float:
     finds out which async library is running.
     """
     return asyncio.get_running_loop().time()
+
+
+def check_asyncio() -> None:
+    """Raise RuntimeError if another async library than asyncio runs the caller."""
+    try:
+        library = sniffio.current_async_library()
+    except sniffio.AsyncLibraryNotFoundError:
+        return  # in no event loop: nothing is sent here
+    if library != "asyncio":
+        raise RuntimeError(
+            f"aioburki runs on asyncio, not on {library}: use asyncio.run, or "
+            "anyio.run(main, backend='asyncio')"
+        )

@@ -7,7 +7,7 @@ from typing import Any, SupportsIndex
 from ._contacts import Contacts
 from ._endpoint import ListQuery
 from ._errors import ConfigurationError
-from ._list_contacts import CONTACTS, MAX_PER_PAGE, known_status
+from ._list_contacts import CONTACTS, MAX_PER_PAGE, requested_status
 from ._list_reader import ListReader
 from ._models import ContactStatus
 from ._paging import Prefetch
@@ -40,7 +40,7 @@ def contacts_of(
         part = ContactRange(
             server=server,
             campaign_id=whole_number("campaign_id", campaign, low=1),
-            status=None if status is None else known_status(status),
+            status=None if status is None else requested_status(status),
         )
     wanted = part.status
     filters = () if wanted is None else (("status", wanted.value),)

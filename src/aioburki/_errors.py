@@ -139,8 +139,9 @@ class TransportError(BurkiError):
 class ConnectionFailedError(TransportError):
     """The connection could not be opened, or broke before the response was complete.
 
-    The text names the host and says whether connecting, its TLS certificate or the transfer failed.
-    A certificate that is not accepted is not retried.
+    The text names the host and says whether connecting, TLS or the transfer failed. TLS that cannot
+    succeed is not retried: a certificate that is not accepted, a port without TLS, no version in
+    common, a rejected handshake, a missing client certificate.
     """
 
 
@@ -221,8 +222,9 @@ class UnprocessableError(APIError):
 class RateLimitError(APIError):
     """HTTP 429, and waiting for the limit would take longer than ``max_wait`` seconds.
 
-    Raised if ``Retry-After`` asks for more than that, or if the client has been refused for that
-    long without a success in between. A shorter wait is waited out and raises nothing.
+    Raised if ``Retry-After`` asks for more than that; if the client has been refused for that long
+    without a success in between; or, without a 429, if rate limit headers say that the quota is
+    used up and is reset later than that. A shorter wait is waited out and raises nothing.
 
     Attributes:
         retry_after: seconds that the server asked to wait, or None if it did not say.
@@ -242,7 +244,7 @@ class ServerError(APIError):
 
 
 class UnexpectedResponseError(BurkiError):
-    """The response is not one of this API, such as a redirect, an HTML page or a 204.
+    """The response is not one of this API: a redirect, an HTML page, a 204, a proxy's 403 or 407.
 
     Redirects are not followed, because the API key would be sent along.
 
@@ -262,10 +264,13 @@ class ResponseDecodeError(BurkiError):
     Attributes:
         problems: one line for each problem, with its place and without the value, such as
             ``"contacts[17].created_at: not an ISO 8601 date and time"``.
+        last_page: number of the last page of the list, if it came twice instead of the page
+            requested; None for other errors.
     """
 
     advice = "The server's data does not match its documentation; nothing of this page was used."
     problems: tuple[str, ...] = ()
+    last_page: int | None = None
 
 
 class ResponseTooLargeError(ResponseDecodeError):

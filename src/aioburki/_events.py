@@ -6,7 +6,14 @@ should return quickly. Events hold numbers and short texts, never the API key or
 
 from __future__ import annotations
 
+import functools
+import inspect
+import logging
+from collections.abc import Callable
+
 import attrs
+
+logger = logging.getLogger("aioburki")
 
 
 @attrs.frozen(kw_only=True)
@@ -53,13 +60,16 @@ class RetryScheduled:
 
 @attrs.frozen(kw_only=True)
 class PauseStarted:
-    """The server answered 429; the refused request waits, or all requests of the client do.
+    """A wait begins that the server causes; one request waits, or all requests of the client do.
 
-    Several 429s for requests that were in flight together make one event.
+    It answered 429; or its rate limit headers leave no request in the present quota period, or so
+    few that the rest are spread over it; or the limit that was measured from its 429s allows less
+    than a request per second. Several 429s for requests that were in flight together make one
+    event. No wait is longer than `max_wait` seconds.
 
     Attributes:
-        campaign_id: number of the campaign whose request was refused.
-        page: number of the page that was refused, from 1.
+        campaign_id: number of the campaign whose request was refused, or waits.
+        page: number of the page that was refused, or waits, from 1.
         seconds: length of the wait, from now.
         retry_after: seconds that the server asked for, or None if it did not say.
     """
@@ -71,3 +81,44 @@ class PauseStarted:
 
 
 Event = PageFetched | RetryScheduled | PauseStarted
+
+
+def is_async(on_event: object) -> bool:
+    """Return whether calling *on_event* can be seen to return something to be awaited."""
+    while isinstance(on_event, functools.partial):
+        on_event = on_event.func
+    calls = (on_event, getattr(type(on_event), "__call__", None))  # noqa: B004 - the method itself
+    return any(
+        inspect.iscoroutinefunction(call) or inspect.isasyncgenfunction(call) for call in calls
+    )
+
+
+class EventHandler:
+    """Call a user's ``on_event``, and discard an awaitable that it returns.
+
+    Args:
+        on_event: the user's function.
+    """
+
+    def __init__(self, on_event: Callable[[Event], object]) -> None:
+        self._on_event = on_event
+        self._is_reported = False
+
+    def __call__(self, event: Event) -> None:
+        """Call ``on_event``; log an error the first time that it returns an awaitable.
+
+        Raises:
+            Exception: what ``on_event`` raises.
+        """
+        result = self._on_event(event)
+        if not inspect.isawaitable(result):
+            return
+        if not self._is_reported:
+            self._is_reported = True
+            logger.error(
+                "on_event returned an awaitable, which is not awaited: it must be a plain function"
+            )
+        # A coroutine that is not closed would warn that it was never awaited; a task would run on.
+        end = getattr(result, "close", None) or getattr(result, "cancel", None)
+        if end is not None:
+            end()

@@ -48,6 +48,15 @@ Row = TypeVar("Row")
 _DOCUMENTED = {field.name for field in attrs.fields(ContactData)} - {"extra"}
 
 
+def requested_status(status: ContactStatus | str) -> ContactStatus:
+    """Return *status* as a `ContactStatus`: a documented one, or one that the server has sent.
+
+    Raises:
+        ConfigurationError: it is a text that is not documented, or no text.
+    """
+    return status if isinstance(status, ContactStatus) else known_status(status)
+
+
 def known_status(status: ContactStatus | str) -> ContactStatus:
     """Return *status* as one of the eight documented ones, or raise `ConfigurationError`."""
     known = [member.value for member in ContactStatus]
@@ -68,7 +77,7 @@ def _read_status(value: Any, _type: object = None) -> ContactStatus:
     return ContactStatus(read_text(value))
 
 
-def _contact_data_hook(converter: cattrs.Converter) -> Hook[ContactData]:
+def _contact_data_hook(converter: cattrs.Converter) -> Hook[Any]:
     by_field = fields_hook(
         converter,
         ContactData,
@@ -79,7 +88,7 @@ def _contact_data_hook(converter: cattrs.Converter) -> Hook[ContactData]:
         extra=read_mapping,
     )
 
-    def hook(value: Any, cl: Any) -> ContactData:
+    def hook(value: Any, cl: Any) -> Any:
         mapping = read_mapping(value)
         if not mapping.keys() <= _DOCUMENTED:
             extra = {key: mapping[key] for key in mapping if key not in _DOCUMENTED}
@@ -89,11 +98,12 @@ def _contact_data_hook(converter: cattrs.Converter) -> Hook[ContactData]:
     return hook
 
 
-def _contact_hook(converter: cattrs.Converter) -> Hook[Contact]:
-    converter.register_structure_hook(ContactData, _contact_data_hook(converter))
+def _contact_hook(converter: cattrs.Converter) -> Hook[Any]:
     by_field = fields_hook(
         converter,
         Contact,
+        {"contact_data": ContactData},
+        contact_data=_contact_data_hook(converter),
         id=read_integer,
         phone_number=read_text,
         status=_read_status,
@@ -102,7 +112,7 @@ def _contact_hook(converter: cattrs.Converter) -> Hook[Contact]:
         last_attempt_at=read_datetime,
     )
 
-    def hook(value: Any, cl: Any) -> Contact:
+    def hook(value: Any, cl: Any) -> Any:
         if type(value) is dict and "contact_data" not in value:
             value = {**value, "contact_data": None}
         return by_field(value, cl)

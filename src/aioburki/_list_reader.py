@@ -10,11 +10,22 @@ from typing import Any, Generic, TypeVar
 
 import attrs
 
+from ._clock import check_asyncio
 from ._endpoint import ListQuery
-from ._errors import NotFoundError, UnorderedListError
+from ._errors import NotFoundError, ResponseDecodeError, UnorderedListError
 from ._page import Page, PageWindow
-from ._paging import Bounds, Key, Prefetch, Pull, PullOptions, SortOrder, window_near
-from ._report import PullReport
+from ._paging import (
+    Bounds,
+    Key,
+    Prefetch,
+    Pull,
+    PullOptions,
+    SortOrder,
+    UnreadFields,
+    warn_of_unread,
+    window_near,
+)
+from ._report import PullReport, named_problems
 from ._requests import Fetcher, RequestStats
 
 T = TypeVar("T")
@@ -52,6 +63,8 @@ class StartedPull(Generic[T]):
             proof=progress.proof,
             probes=progress.probes,
             missing=progress.missing,
+            problems=named_problems((progress.unread.named, progress.unread.count)),
+            problem_count=progress.unread.count,
         )
 
 
@@ -89,6 +102,7 @@ class ListReader(Generic[T]):
 
     def start(self) -> StartedPull[T]:
         """Return a new pull; nothing is sent before `Pull.next_page` is called."""
+        check_asyncio()
         endpoint, stats = self.query.endpoint, RequestStats()
         slots, ahead = self.fetcher.concurrency, PAGES_AHEAD_PER_SLOT * self.fetcher.concurrency
         options = PullOptions(
@@ -104,8 +118,8 @@ class ListReader(Generic[T]):
             bounds=self.bounds,
             matches=self.matches,
         )
-        # A page past the end of a list that shrinks may be 404.
-        fetch = partial(self._fetch_or_none if self.is_complete else self._fetch, stats)
+        # A page past the end of a list that shrinks may be 404, or the last page.
+        fetch = partial(self._fetch_or_none if self.is_complete else self._fetch_or_empty, stats)
         pull = Pull(options, fetch, self.running)
         stats.on_wait = partial(_request_more, weakref.ref(pull))
         return StartedPull(pull, stats, self.is_complete)
@@ -118,7 +132,12 @@ class ListReader(Generic[T]):
 
     async def page(self, number: int) -> Page[T]:
         """Return page *number*, from 1, as the server has it now; one request."""
-        return await self._fetch_one(PageWindow(page=number, per_page=self.per_page))
+        page = await self._fetch_one(PageWindow(page=number, per_page=self.per_page))
+        unread = UnreadFields(self.query.endpoint.noun, self.query.endpoint.key)
+        unread.record(page)
+        unread.deliver(page)
+        warn_of_unread(f"campaign {self.query.campaign_id}", unread)
+        return page
 
     async def boundaries(self, parts: int) -> tuple[str, list[tuple[Key, int]]]:
         """Return an order of the list, and keys that divide it into *parts* of about equal size.
@@ -169,13 +188,31 @@ class ListReader(Generic[T]):
         return await self.fetcher.fetch(self.query, window, stats=stats)
 
     async def _fetch_or_none(self, stats: RequestStats, window: PageWindow) -> Page[T] | None:
-        """Return a page; None if it is 404 and not page 1."""
+        """Return a page; None if it is 404 and not page 1, or if the last page came instead."""
         try:
             return await self._fetch(stats, window)
         except NotFoundError:
             if window.page == 1:
                 raise
-            return None
+        except ResponseDecodeError as error:
+            if error.last_page is None:
+                raise
+        return None
+
+    async def _fetch_or_empty(self, stats: RequestStats, window: PageWindow) -> Page[T]:
+        """Return a page; an empty one if there is none and page 1 shows that the list is shorter.
+
+        Raises:
+            NotFoundError: page 1 is 404, too, or the page is and should not be.
+            ResponseDecodeError: the last page came instead, though page 1 announces more.
+        """
+        page = await self._fetch_or_none(stats, window)
+        if page is not None:
+            return page
+        head = (await self._fetch(stats, PageWindow(1, window.per_page))).pagination
+        if window.page <= head.total_pages:
+            return await self._fetch(stats, window)
+        return Page((), attrs.evolve(head, page=window.page, has_next=False, has_prev=True))
 
     async def _fetch_one(self, window: PageWindow) -> Page[T]:
         [page] = await self._fetch_all([window], partial(self._fetch, RequestStats()))

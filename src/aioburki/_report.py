@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import attrs
 
 from ._errors import IncompletePullError
+
+# Problems that a report names; the others are counted.
+MAX_NAMED = 10
 
 
 @attrs.frozen(kw_only=True)
@@ -16,7 +20,7 @@ class PullReport:
     Attributes:
         contacts: contacts on the pages delivered so far, each id once.
         pages: pages delivered so far.
-        requests: HTTP requests sent, retries included.
+        requests: HTTP requests sent, retries included; not attempts that found no connection.
         retries: requests repeated after a transient failure.
         rate_limited: responses of HTTP 429.
         duplicates: contacts left out because their id had been delivered already.
@@ -34,6 +38,10 @@ class PullReport:
         probes: requests sent to close seams between pages, or to read page 1 or the list again.
         missing: how many more contacts the server counts than were delivered; 0 if `complete`, of a
             range, and where ``limit`` was reached.
+        problems: optional fields of the delivered contacts that could not be read and have their
+            default: the first ten, each with its place and without its value, and a last line
+            that counts the others if there are more.
+        problem_count: how many such fields there are.
     """
 
     contacts: int = 0
@@ -48,6 +56,8 @@ class PullReport:
     proof: Literal["single page", "coverage", "count", "none"] = "none"
     probes: int = 0
     missing: int = 0
+    problems: tuple[str, ...] = ()
+    problem_count: int = 0
     consistent: bool = attrs.field(
         init=False, default=attrs.Factory(lambda report: not report.drift, takes_self=True)
     )
@@ -71,3 +81,17 @@ class PullReport:
                 f"all (proof: {self.proof}{missing})",
                 report=self,
             )
+
+
+def named_problems(*parts: tuple[Sequence[str], int]) -> tuple[str, ...]:
+    """Return `PullReport.problems` of several pulls: the first of all, and a count of the others.
+
+    Args:
+        parts: of each pull the problems that it names, in a report's form, and their number.
+    """
+    named: list[str] = []
+    for problems, count in parts:
+        named += problems[: min(count, MAX_NAMED)]
+    named = named[:MAX_NAMED]
+    others = sum(count for _, count in parts) - len(named)
+    return (*named, f"and {others:,} more") if others else tuple(named)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import ssl
 from ipaddress import ip_address
 from typing import NoReturn, SupportsIndex
 
@@ -10,7 +11,7 @@ import attrs
 import httpx
 
 from ._errors import ConfigurationError
-from ._validation import requests_per_second, seconds, shown, whole_number
+from ._validation import flag, requests_per_second, seconds, shown, whole_number
 
 DEFAULT_BASE_URL = "https://api.burki.dev"
 MAX_CONCURRENCY = 1000
@@ -57,6 +58,8 @@ class Settings:
     max_wait: float
     max_body: int
     pause_gc: bool
+    verify: ssl.SSLContext | None
+    trust_env: bool
 
 
 def client_settings(
@@ -70,6 +73,8 @@ def client_settings(
     max_wait: float,
     max_body: SupportsIndex,
     pause_gc: bool,
+    verify: ssl.SSLContext | None,
+    trust_env: bool,
 ) -> Settings:
     """Return the settings for these arguments of `BurkiClient` and the environment variables.
 
@@ -85,14 +90,24 @@ def client_settings(
         timeout=seconds("timeout", timeout, low=0.001, high=SECONDS_PER_DAY),
         max_wait=seconds("max_wait", max_wait, low=0, high=SECONDS_PER_DAY),
         max_body=whole_number("max_body", max_body, low=MIN_BODY, high=MAX_BODY),
-        pause_gc=_flag("pause_gc", pause_gc),
+        pause_gc=flag("pause_gc", pause_gc),
+        verify=_usable_context(verify),
+        trust_env=flag("trust_env", trust_env),
     )
 
 
-def _flag(name: str, value: bool) -> bool:
-    if isinstance(value, bool):
-        return value
-    raise ConfigurationError(f"{name} must be True or False, not {shown(value)}")
+def _usable_context(context: ssl.SSLContext | None) -> ssl.SSLContext | None:
+    if context is not None and not isinstance(context, ssl.SSLContext):
+        raise ConfigurationError(
+            "verify must be an ssl.SSLContext, such as ssl.create_default_context(cafile='ca.pem') "
+            f"or truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT), not {shown(context)}"
+        )
+    if context is not None and context.protocol == ssl.PROTOCOL_TLS_SERVER:
+        raise ConfigurationError(
+            "verify must be an ssl.SSLContext for clients, such as "
+            "ssl.create_default_context(cafile='ca.pem'): this one is for servers"
+        )
+    return context
 
 
 def _usable_key(given: Secret | None) -> Secret:

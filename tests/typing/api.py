@@ -73,6 +73,8 @@ def look(contact: Contact, page: ContactPage, report: PullReport, error: RateLim
     assert_type(report.proof, Literal["single page", "coverage", "count", "none"])
     assert_type(report.missing, int)
     assert_type(report.probes, int)
+    assert_type(report.problems, tuple[str, ...])
+    assert_type(report.problem_count, int)
     report.raise_if_incomplete()
     assert_type(IncompletePullError("all?", report=report).campaign_id, int | None)
     assert_type(error.retry_after, float | None)

@@ -1,7 +1,8 @@
 """Bytes to objects: decode the body of a response to a `Page` of items, or to a list of problems.
 
 `page` tries three readers in turn: two in `fast`, the third is `tolerant`. `json_checks` refuses
-unsafe or ambiguous JSON, `fields` reads single values, `gc_pause` pauses the garbage collector.
+unsafe or ambiguous JSON, `fields` reads single values, `optional` gives fields that cannot be read
+their default, `gc_pause` pauses the garbage collector.
 Nothing here knows an endpoint: each endpoint makes a `PageDecoder`.
 """
 

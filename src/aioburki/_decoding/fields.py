@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 import msgspec
@@ -27,6 +28,13 @@ _JSON_NAMES: dict[type[Any], str] = {
 
 class MisfitError(ValueError):
     """A value is not what was expected; the text says what was, without the value."""
+
+
+def reason_of(error: BaseException) -> str:
+    """Return what *error*, raised by a hook or by cattrs, means; without the value."""
+    if isinstance(error, MisfitError):
+        return str(error)
+    return "missing" if isinstance(error, KeyError) else "cannot be read"
 
 
 def expected(what: str, value: object) -> MisfitError:
@@ -80,13 +88,43 @@ def read_mapping(value: Any, _type: object = None) -> dict[str, Any]:
 
 
 def read_datetime(value: Any, _type: object = None) -> datetime | None:
-    """Return the moment that *value* names, aware, in UTC where it names no zone; or None."""
+    """Return the moment that *value* names, aware, in UTC where it names no zone; or None.
+
+    A number, or a text of digits alone, is the time since 1970 in seconds or, from 12 digits on, in
+    milliseconds. Eight digits are a date. Numbers that mean neither are refused.
+    """
     if value is None or value == "":
         return None
-    moment = _rfc_3339(read_text(value)) or _iso_8601(value)
+    if type(value) is int or type(value) is float:
+        moment = _since_1970(value)
+    elif _NUMBER.fullmatch(read_text(value)):
+        moment = _since_1970(float(value) if "." in value else int(value))
+    else:
+        moment = _rfc_3339(value) or _iso_8601(value)
     if moment is None:
         raise MisfitError("not an ISO 8601 date and time")
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+_1970 = datetime(1970, 1, 1, tzinfo=UTC)
+_NUMBER = re.compile(r"[0-9]{9,}(\.[0-9]+)?")
+# With fewer digits a number is no time of a contact, but a flag, a year or a count.
+_MIN_SECONDS, _MIN_MILLISECONDS, _MAX_MILLISECONDS = 10**8, 10**11, 10**13
+
+# The characters between date and time that are read: `datetime.fromisoformat` takes any, a digit
+# too. The last group is the zone.
+_DATE = r"([0-9]{4}-?[0-9]{2}-?[0-9]{2}|[0-9]{4}-?W[0-9]{2}(?:-?[0-9])?)"
+_ISO_8601 = re.compile(_DATE + r"(?:[Tt ].*)?", re.DOTALL)
+_END_OF_DAY = re.compile(_DATE + r"([Tt ])24((?::?00){0,2}(?:[.,]0+)?)(|[Zz]|[+-][0-9:]+)")
+_LEAP_SECOND = re.compile(_DATE + r"([Tt ][0-9]{2}(:?)[0-9]{2}\3)60((?:[.,][0-9]+)?)(.*)")
+
+
+def _since_1970(number: float) -> datetime | None:
+    if _MIN_SECONDS <= number < _MIN_MILLISECONDS:
+        return _1970 + timedelta(seconds=number)
+    if _MIN_MILLISECONDS <= number < _MAX_MILLISECONDS:
+        return _1970 + timedelta(milliseconds=number)
+    return None
 
 
 def _rfc_3339(text: str) -> datetime | None:
@@ -98,9 +136,19 @@ def _rfc_3339(text: str) -> datetime | None:
 
 
 def _iso_8601(text: str) -> datetime | None:
+    later = timedelta()
+    # Python has no second 60, and older versions have no hour 24; both are in ISO 8601.
+    if match := _LEAP_SECOND.fullmatch(text):
+        date, start, _, fraction, zone = match.groups()
+        text, later = f"{date}{start}59{fraction}{zone}", timedelta(seconds=1)
+    elif match := _END_OF_DAY.fullmatch(text):
+        date, separator, rest, zone = match.groups()
+        text, later = f"{date}{separator}00{rest}{zone}", timedelta(days=1)
+    if not _ISO_8601.fullmatch(text):
+        return None
     try:
-        return datetime.fromisoformat(text)
-    except ValueError:
+        return (_rfc_3339(text) or datetime.fromisoformat(text)) + later
+    except (ValueError, OverflowError):
         return None
 
 

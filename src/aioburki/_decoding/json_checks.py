@@ -26,10 +26,14 @@ class Undecodable:
         problems: one line for each problem, with its place and without the value.
         broken: whether the body is not JSON, such as a truncated response. Only then may another
             attempt succeed.
+        cause: the problem that makes it none; others may be of optional fields.
     """
 
     problems: tuple[str, ...]
     broken: bool
+    cause: str = attrs.field(
+        default=attrs.Factory(lambda self: self.problems[0], takes_self=True), eq=False
+    )
 
 
 _TOO_DEEP = Undecodable((f"the JSON is nested deeper than {MAX_DEPTH} levels",), broken=False)

@@ -4,7 +4,8 @@ Three readers are tried in turn, each for the pages that the one before cannot r
 
 1. msgspec reads the bytes of a page in the documented shape.
 2. msgspec reads parsed JSON with new fields or nulls, which takes two to four times as long.
-3. cattrs reads any other page, which takes five times as long, and names the problems.
+3. cattrs reads any other page, which takes five times as long or, if an optional field cannot be
+   read, ten times; and names the problems.
 
 A page that several of them can read is the same from each.
 """
@@ -74,8 +75,7 @@ class PageDecoder(Generic[T]):
             yield None
             if self.fast is not None:
                 yield from self.fast_steps(self.fast.from_data, content)
-            page = self.tolerant.read(content)
-            yield page if isinstance(page, Page) else Undecodable(page, broken=False)
+            yield from self.tolerant.steps(content)
 
     def fast_steps(self, converter: cattrs.Converter, value: Any) -> Iterator[Page[T] | None]:
         """Yield None after the first step of a fast reader, then the page if it could read it."""

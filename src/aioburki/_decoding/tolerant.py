@@ -1,17 +1,17 @@
 """Tolerant reader: convert parsed JSON to a `Page`, or to a list of problems.
 
 Tolerant where the API documents nothing (new fields, null or absent data, timestamps without a
-zone), strict where a guess could lose an item: the required fields of an item and the numbers
-of ``pagination``. Two private converters share the hooks: a quick one, and a detailed one that
-names the places of errors.
+zone; optional fields that cannot be read), strict where a guess could lose an item: the required
+fields of an item and the numbers of ``pagination``. Private converters share the hooks: a
+quick one for pages without problems, a lenient one that gives optional fields their default, and
+detailed ones that name the places of errors.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from functools import cached_property
-from itertools import islice
 from types import GenericAlias
 from typing import Any, Generic, TypeVar
 
@@ -19,7 +19,7 @@ import attrs
 import cattrs
 from cattrs.gen import make_dict_structure_fn, override
 
-from .._page import Page, Pagination
+from .._page import Page, Pagination, UnreadField
 from .fields import (
     Hook,
     MisfitError,
@@ -33,9 +33,12 @@ from .fields import (
     read_total_items,
     read_total_pages,
 )
+from .json_checks import Undecodable
+from .optional import Default, LenientConverter, Partial, defaults_of, lenient_hook
+from .problems import MAX_PROBLEMS, first, problems_of
 
 MAX_ROWS = 10_000  # ten times what the API allows
-MAX_PROBLEMS = 20
+ROWS_PER_STEP = 100
 
 T = TypeVar("T")
 ItemHook = Callable[[cattrs.Converter], Hook[T]]
@@ -65,14 +68,62 @@ class TolerantReader(Generic[T]):
 
     def read(self, content: Any) -> Page[T] | tuple[str, ...]:
         """Return the page that *content* holds, or its problems, each with its place."""
-        page = self._read(self._quick, content)
-        if page is not None:
-            return page
-        problems = tuple(islice(self._problems(content), MAX_PROBLEMS + 1))
-        if not problems:  # the detailed converter decides
-            return self._page(self._detailed, content)
-        more = problems[MAX_PROBLEMS:] and ("and more",)
-        return (*problems[:MAX_PROBLEMS], *more)
+        done = next(done for done in self.steps(content) if done is not None)
+        return done.problems if isinstance(done, Undecodable) else done
+
+    def steps(self, content: Any) -> Iterator[Page[T] | Undecodable | None]:
+        """Yield None between two steps of reading, and at last the page or its problems.
+
+        The caller stops at the first result.
+        """
+        if (page := self._read(self._quick, content)) is not None:
+            yield page
+        items: list[T] = []
+        unread: list[UnreadField] = []
+        envelope = self._read(self._quick, self._without_items(content))
+        values: list[Any] = [] if envelope is None else content[self.items_key]
+        if envelope is not None:
+            for start in range(0, len(values), ROWS_PER_STEP):
+                if start > 0:
+                    yield None
+                try:
+                    for value in values[start : start + ROWS_PER_STEP]:
+                        self._settle(self._lenient.structure(value, self._item), items, unread)
+                except Exception:  # noqa: BLE001 - `_problems` finds the problem and its place
+                    break
+            if len(items) == len(values):
+                yield Page(tuple(items), envelope.pagination, tuple(unread))
+        yield self._undecodable_or_page(content)
+
+    def _settle(self, item: Any, items: list[T], unread: list[UnreadField]) -> None:
+        """Append *item* to *items*, and its fields that have their default to *unread*."""
+        if isinstance(item, Partial):
+            index = len(items)
+            place = f"{self.items_key}[{index}]"
+            unread += [UnreadField(index, place + name, reason) for name, reason in item.problems]
+            item = item.value
+        items.append(item)
+
+    def _without_items(self, content: Any) -> Any:
+        """Return *content* with an empty list of items, if it has a list of allowed length."""
+        items = content.get(self.items_key) if type(content) is dict else None
+        if type(items) is list and len(items) <= MAX_ROWS:
+            return {**content, self.items_key: []}
+        return content
+
+    def _undecodable_or_page(self, content: Any) -> Page[T] | Undecodable:
+        required = first(self._problems(content, self._lenient, self._lenient_detailed))
+        if required:
+            problems = first(self._problems(content, self._quick, self._detailed))
+            # Beside many problems of optional fields those of required ones might not be named.
+            problems = required if len(problems) > MAX_PROBLEMS else problems
+            return Undecodable(problems, broken=False, cause=required[0])
+        page = self._page(self._lenient_detailed, content)  # the detailed converter decides
+        items: list[T] = []
+        unread: list[UnreadField] = []
+        for item in page.items:
+            self._settle(item, items, unread)
+        return Page(tuple(items), page.pagination, tuple(unread))
 
     def read_pagination(self, envelope: dict[str, Any]) -> Pagination:
         """Return the pagination of a parsed envelope.
@@ -87,11 +138,19 @@ class TolerantReader(Generic[T]):
 
     @cached_property
     def _quick(self) -> cattrs.Converter:
-        return self._converter(detailed=False)
+        return self._with_hooks(cattrs.Converter(detailed_validation=False))
+
+    @cached_property
+    def _lenient(self) -> cattrs.Converter:
+        return self._with_hooks(LenientConverter(detailed_validation=False))
 
     @cached_property
     def _detailed(self) -> cattrs.Converter:
-        return self._converter(detailed=True)
+        return self._with_hooks(cattrs.Converter(detailed_validation=True))
+
+    @cached_property
+    def _lenient_detailed(self) -> cattrs.Converter:
+        return self._with_hooks(LenientConverter(detailed_validation=True))
 
     def _read(self, converter: cattrs.Converter, content: Any) -> Page[T] | None:
         try:
@@ -103,29 +162,23 @@ class TolerantReader(Generic[T]):
         page: Page[T] = converter.structure(content, Page)
         return page
 
-    def _problems(self, content: Any) -> Iterator[str]:
-        """Yield the problems, each with its place.
+    def _problems(
+        self, content: Any, quick: cattrs.Converter, detailed: cattrs.Converter
+    ) -> Iterator[str]:
+        """Yield the problems that *detailed* names where *quick* fails, each with its place.
 
         Items are checked one by one: cattrs would collect the errors of all of them, which takes
         minutes for a page that is made to have many.
         """
-        items = content.get(self.items_key) if type(content) is dict else None
-        if type(items) is list and len(items) <= MAX_ROWS:
-            for index, item in enumerate(items):
-                yield from self._errors(item, self._item, f"{self.items_key}[{index}]")
-            content = {**content, self.items_key: []}
-        yield from self._errors(content, Page, "$")
+        envelope = self._without_items(content)
+        if envelope is not content:
+            for index, item in enumerate(content[self.items_key]):
+                yield from problems_of(
+                    quick, detailed, item, self._item, f"{self.items_key}[{index}]"
+                )
+        yield from problems_of(quick, detailed, envelope, Page, "$")
 
-    def _errors(self, value: Any, cl: type[Any], place: str) -> Iterator[str]:
-        if _error_of(self._quick, value, cl) is None:
-            return
-        error = _error_of(self._detailed, value, cl)
-        if error is not None:
-            for line in cattrs.transform_error(error, path=place, format_exception=_describe):
-                yield _place_first(line)
-
-    def _converter(self, *, detailed: bool) -> cattrs.Converter:
-        converter = cattrs.Converter(detailed_validation=detailed)
+    def _with_hooks(self, converter: cattrs.Converter) -> cattrs.Converter:
         converter.register_structure_hook(int, read_integer)
         converter.register_structure_hook(str, read_text)
         converter.register_structure_hook(bool, read_bool)
@@ -169,8 +222,19 @@ class TolerantReader(Generic[T]):
         return hook
 
 
-def fields_hook(converter: cattrs.Converter, cl: type[T], **hooks: Hook[Any]) -> Hook[T]:
-    """Return the hook that structures an object as *cl*, with *hooks* for the fields they name."""
+def fields_hook(
+    converter: cattrs.Converter,
+    cl: type[T],
+    defaults: Mapping[str, Default] | None = None,
+    **hooks: Hook[Any],
+) -> Hook[Any]:
+    """Return the hook that structures an object as *cl*, with *hooks* for the fields they name.
+
+    In a `LenientConverter` fields that have a default are optional, and so are those of *defaults*:
+    the hook returns a `Partial` if one of them cannot be read.
+    """
+    if isinstance(converter, LenientConverter):
+        return lenient_hook(converter, cl, hooks, {**defaults_of(cl), **(defaults or {})})
     overrides = {name: override(struct_hook=hook) for name, hook in hooks.items()}
     by_field = make_dict_structure_fn(
         cl,
@@ -205,22 +269,3 @@ def _with_neighbours(pagination: dict[str, Any]) -> dict[str, Any]:
         return {"has_next": False, "has_prev": False, **pagination}
     implied = {"has_next": page < total, "has_prev": page > 1}
     return {**pagination, **{k: v for k, v in implied.items() if pagination.get(k) is None}}
-
-
-def _error_of(converter: cattrs.Converter, value: Any, cl: type[Any]) -> Exception | None:
-    try:
-        converter.structure(value, cl)
-    except Exception as error:  # noqa: BLE001 - cattrs groups what hooks raise, or passes it on
-        return error
-    return None
-
-
-def _describe(error: BaseException, _type: type[Any] | None) -> str:
-    if isinstance(error, MisfitError):
-        return str(error)
-    return "missing" if isinstance(error, KeyError) else "cannot be read"
-
-
-def _place_first(line: str) -> str:
-    what, _, place = line.rpartition(" @ ")
-    return f"{place.removeprefix('$').removeprefix('.') or 'body'}: {what}"

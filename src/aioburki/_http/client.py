@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import httpx
 
 
 class OwnClient(httpx.AsyncClient):
-    """`httpx.AsyncClient` that uses nothing from the environment and has no cookies.
+    """`httpx.AsyncClient` that has no cookies and, by default, uses nothing from the environment.
 
     Args:
-        transport: sends the requests; closed with the client.
+        transport: sends the requests; closed with the client. None: httpx's own.
+        trust_env: as httpx's.
+        options: further arguments of httpx's client.
     """
 
-    def __init__(self, transport: httpx.AsyncBaseTransport) -> None:
-        super().__init__(transport=transport, trust_env=False)
+    def __init__(
+        self,
+        transport: httpx.AsyncBaseTransport | None = None,
+        *,
+        trust_env: bool = False,
+        **options: Any,
+    ) -> None:
+        super().__init__(transport=transport, trust_env=trust_env, **options)
         self._no_cookies = NoCookies()
 
     @property  # type: ignore[misc] # httpx's has a setter

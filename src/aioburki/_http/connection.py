@@ -14,9 +14,13 @@ import h11
 import httpcore
 
 from .network import NetworkStream, connect
+from .send_observer import observer_of
 
 # Bytes of a status line with its headers, or of a chunk's header.
 MAX_HEAD = 100 * 1024
+
+# What every response begins with.
+START = b"HTTP/1."
 
 # A page takes five events. A body in chunks of one byte takes tens of thousands, which may all be
 # in one piece from the socket. After this many, a few milliseconds' work, other tasks run and the
@@ -33,15 +37,15 @@ class Connection(httpcore.AsyncConnectionInterface):
     Args:
         origin: the server.
         context: for TLS; used if *origin* is https.
-        opened: called once when the connection is open, before the first request is written.
+        looked_up: called once when the name of *origin* has been looked up.
     """
 
     def __init__(
-        self, origin: httpcore.Origin, context: ssl.SSLContext, opened: Callable[[], None]
+        self, origin: httpcore.Origin, context: ssl.SSLContext, looked_up: Callable[[], None]
     ) -> None:
         self._origin = origin
         self._context = context
-        self._opened = opened
+        self._looked_up = looked_up
         self._stream: NetworkStream | None = None
         self._protocol = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD)
         self._checked: list[tuple[bytes, bytes]] = []
@@ -51,7 +55,7 @@ class Connection(httpcore.AsyncConnectionInterface):
 
     def is_available(self) -> bool:
         """Return whether the last response was read to its end and nothing has come since."""
-        return self._is_idle and self._stream is not None and not self._stream.has_unread
+        return self._is_idle and self._stream is not None and self._stream.is_silent
 
     def info(self) -> str:
         """Return the state, as `repr` of `httpcore.AsyncHTTPConnection` shows it."""
@@ -73,9 +77,10 @@ class Connection(httpcore.AsyncConnectionInterface):
         """
         self._is_idle = False
         if self._stream is None:
-            timeouts = request.extensions.get("timeout", {})
+            timeouts, observer = request.extensions.get("timeout", {}), observer_of(request)
+            observer.record_wait()
             self._stream = await self._open(timeouts.get("connect"))
-            self._opened()
+            observer.record_sent()
         self._stream.write(self._head(request))
         while isinstance(event := await self._next_event(), h11.InformationalResponse):
             pass
@@ -98,7 +103,7 @@ class Connection(httpcore.AsyncConnectionInterface):
 
     async def _open(self, seconds: float | None) -> NetworkStream:
         origin = self._origin
-        self._stream = await connect(origin.host, origin.port, seconds)
+        self._stream = await connect(origin.host, origin.port, seconds, self._looked_up)
         if origin.scheme == b"https":
             await self._stream.start_tls(self._context, origin.host.decode(), seconds)
         return self._stream
@@ -142,6 +147,8 @@ class Connection(httpcore.AsyncConnectionInterface):
                 raise httpcore.ReadError("the connection was closed on this side")
             try:
                 event = self._protocol.next_event()
+                if event is h11.NEED_DATA:
+                    self._check_start()
             except h11.RemoteProtocolError as error:
                 raise httpcore.RemoteProtocolError(str(error)) from error
             if event is not h11.NEED_DATA:
@@ -150,3 +157,14 @@ class Connection(httpcore.AsyncConnectionInterface):
             if not data and self._protocol.their_state is h11.SEND_RESPONSE:
                 raise httpcore.RemoteProtocolError("the server closed without a response")
             self._protocol.receive_data(data)
+
+    def _check_start(self) -> None:
+        """Raise h11.RemoteProtocolError if what has come of the response does not begin as HTTP.
+
+        h11 says so only when a blank line has come, which other protocols may not send.
+        """
+        if self._protocol.their_state is not h11.SEND_RESPONSE:
+            return
+        start = self._protocol.trailing_data[0][: len(START)]
+        if not START.startswith(start):
+            raise h11.RemoteProtocolError("the response does not begin as HTTP")

@@ -12,7 +12,7 @@ import asyncio
 import math
 import ssl
 import time
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -20,35 +20,39 @@ import anyio
 import certifi
 import httpcore
 
-from .connect_limiter import ConnectLimiter
-from .connection import Connection
-from .internals import set_inner_connection
+from .echo import DISTRUST
+from .lookup_limiter import LookupLimiter
+from .pooled_connection import PooledConnection, PooledStream
+from .send_observer import NO_OBSERVER, observer_of
 
-# Servers commonly close a connection that has been idle for 5 s. A request that is sent over a
-# connection while the server closes it has to be sent again.
-KEEPALIVE_SECONDS = 4.0
+EXPIRY_DELAY = 0.1  # seconds; connections that were released together are closed together
 
 
 class ConnectionPool:
     """Send each request over a connection that no other request uses meanwhile.
 
-    Idle connections are reused, the one used last first, for up to `KEEPALIVE_SECONDS`. The pool
+    Idle connections are reused, the one used last first, for some seconds, and closed
+    by a timer then. The pool
     has no limit of its own: it has as many connections as requests were in flight at once, and
-    opens at most `MAX_CONNECTS` of them at the same time. Proxies, certificates and netrc of the
-    environment are not used, and TLS keys are never logged.
+    looks up the names for at most `MAX_LOOKUPS` of them at the same time. Proxies, certificates and
+    netrc of the environment are not used, and TLS keys are never logged.
 
     One event loop uses it at a time. Once that loop is closed another one may use it.
+
+    Args:
+        context: for TLS; None for one that trusts the certificates of certifi.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, context: ssl.SSLContext | None = None) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._context: ssl.SSLContext | None = None
+        self._context = context
         self._idle: list[PooledConnection] = []
+        self._expiry: asyncio.TimerHandle | None = None  # set while there are idle connections
         # When the request was sent whose connection broke last; -inf again as soon as a connection
         # that is older has served a request. If the server restarts, connections that have been
         # idle since then are broken too, and a retry over one of them would only fail again.
         self._suspected = -math.inf
-        self._limiter = ConnectLimiter()
+        self._limiter = LookupLimiter()
         self._loading = anyio.Lock()
 
     async def handle_async_request(self, request: httpcore.Request) -> httpcore.Response:
@@ -64,7 +68,7 @@ class ConnectionPool:
             RuntimeError: another event loop, which is not closed, uses this pool.
         """
         self._enter_loop()
-        connection = await self._acquire(request.url.origin)
+        connection = await self._acquire(request.url.origin, request)
         sent = time.monotonic()
         try:
             response = await connection.send(request)
@@ -74,6 +78,7 @@ class ConnectionPool:
             connection.discard()
             raise
         response.stream = PooledStream(response.stream, connection, self._release)
+        response.extensions[DISTRUST] = partial(self._distrust, connection)
         return response
 
     async def aclose(self) -> None:
@@ -103,25 +108,51 @@ class ConnectionPool:
     ) -> None:
         await self.aclose()
 
-    async def _acquire(self, origin: httpcore.Origin) -> PooledConnection:
-        """Return the idle connection to *origin* that was used last, or a new one."""
-        context = await self._tls_context()
-        while (connection := self._available(origin, context)) is None:
-            # For another connection to be released, or for room to open one.
-            await self._limiter.wait()
+    async def _acquire(
+        self, origin: httpcore.Origin, request: httpcore.Request | None = None
+    ) -> PooledConnection:
+        """Return the idle connection to *origin* that was used last, or a new one.
+
+        One on which a surplus response could be taken for that to *request* is not used.
+        """
+        observer = NO_OBSERVER if request is None else observer_of(request)
+        context = self._context
+        connection = None if context is None else self._available(origin, request, context)
+        if connection is None:
+            observer.record_wait()
+            context = await self._tls_context()
+            while (connection := self._available(origin, request, context)) is None:
+                # For another connection to be released, or for room to open one.
+                await self._limiter.wait()
+            observer.record_sent()
         if self._has_idle or self._limiter.has_room:
             self._limiter.wake()  # a woken task wakes the next as long as there is a connection
         return connection
 
     def _available(
-        self, origin: httpcore.Origin, context: ssl.SSLContext
+        self,
+        origin: httpcore.Origin,
+        request: httpcore.Request | None,
+        context: ssl.SSLContext,
     ) -> PooledConnection | None:
-        while self._has_idle:
-            connection = self._idle.pop()
-            if connection.is_usable(origin):
-                return connection
-            connection.discard()
+        skipped: list[PooledConnection] = []
+        try:
+            while self._has_idle:
+                connection = self._idle.pop()
+                if not connection.is_usable(origin):
+                    connection.discard()
+                elif request is not None and connection.may_confuse(request):
+                    skipped.append(connection)
+                else:
+                    return connection
+        finally:
+            self._idle += reversed(skipped)
         return PooledConnection(origin, context, self._limiter) if self._limiter.has_room else None
+
+    def _distrust(self, connection: PooledConnection) -> None:
+        """Close *connection*, and use no connection again that is idle now."""
+        connection.discard()
+        self._suspected = time.monotonic()
 
     @property
     def _has_idle(self) -> bool:
@@ -130,13 +161,34 @@ class ConnectionPool:
     def _release(self, connection: PooledConnection) -> None:
         if connection.created < self._suspected:
             self._suspected = -math.inf
-        now = connection.idle_since = time.monotonic()
-        while self._idle and now - self._idle[0].idle_since > KEEPALIVE_SECONDS:
-            self._idle.pop(0).discard()
+        connection.idle_since = time.monotonic()
         self._idle.append(connection)
+        self._discard_expired()
+        if self._idle and self._expiry is None:
+            self._set_expiry()
         self._limiter.wake()
 
+    def _discard_expired(self) -> None:
+        now = time.monotonic()
+        while self._idle and self._idle[0].expires < now:
+            self._idle.pop(0).discard()
+
+    def _set_expiry(self) -> None:
+        """Set the timer that closes the connection that has been idle longest."""
+        left = self._idle[0].expires - time.monotonic()
+        loop = asyncio.get_running_loop()
+        self._expiry = loop.call_later(left + EXPIRY_DELAY, self._expire)
+
+    def _expire(self) -> None:
+        self._expiry = None
+        self._discard_expired()
+        if self._idle:
+            self._set_expiry()
+
     def _discard_idle(self) -> None:
+        if self._expiry is not None:
+            self._expiry.cancel()
+            self._expiry = None
         while self._idle:
             self._idle.pop().discard()
 
@@ -151,8 +203,9 @@ class ConnectionPool:
             )
         self._loop = loop
         self._idle.clear()
+        self._expiry = None
         self._suspected = -math.inf
-        self._limiter = ConnectLimiter()
+        self._limiter = LookupLimiter()
         self._loading = anyio.Lock()
 
     async def _tls_context(self) -> ssl.SSLContext:
@@ -166,96 +219,9 @@ class ConnectionPool:
             return context
 
 
-class PooledConnection(httpcore.AsyncHTTPConnection):
-    """A connection to *origin*, opened when its first request is sent.
-
-    Requests pass through the inherited `handle_async_request`, which mocks such as respx patch.
-
-    Attributes:
-        created: when it was made, in seconds of the monotonic clock.
-        idle_since: when its last response was read to the end.
-    """
-
-    def __init__(
-        self, origin: httpcore.Origin, context: ssl.SSLContext, limiter: ConnectLimiter
-    ) -> None:
-        super().__init__(origin)
-        self._inner = Connection(origin, context, self._leave_limiter)
-        set_inner_connection(self, self._inner)
-        self._limiter: ConnectLimiter | None = limiter  # until the connection is open
-        self.created = self.idle_since = time.monotonic()
-        limiter.enter()
-
-    def is_usable(self, origin: httpcore.Origin) -> bool:
-        """Return whether a request to *origin* may be sent over it now.
-
-        It may not after `KEEPALIVE_SECONDS` without one, nor if the server has closed it or has
-        sent something meanwhile.
-        """
-        return (
-            self.can_handle_request(origin)
-            and self._inner.is_available()
-            and time.monotonic() - self.idle_since < KEEPALIVE_SECONDS
-        )
-
-    async def send(self, request: httpcore.Request) -> httpcore.Response:
-        """Send *request* and return the response, its body unread."""
-        try:
-            return await self.handle_async_request(request)
-        finally:
-            self._leave_limiter()
-
-    def discard(self) -> None:
-        """Close the connection, whatever it is doing."""
-        self._inner.close()
-
-    def _leave_limiter(self) -> None:
-        limiter, self._limiter = self._limiter, None
-        if limiter is not None:
-            limiter.leave()
-
-
-class PooledStream:
-    """The body of a response; closing it releases the connection or discards it."""
-
-    def __init__(
-        self,
-        body: Iterable[bytes] | AsyncIterable[bytes],
-        connection: PooledConnection,
-        release: Callable[[PooledConnection], None],
-    ) -> None:
-        assert isinstance(body, AsyncIterable)
-        self._body = body
-        self._connection: PooledConnection | None = connection
-        self._release = release
-        self._is_complete = False
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        async for piece in self._body:
-            yield piece
-        self._is_complete = True
-
-    async def aclose(self) -> None:
-        """Release the connection if the whole body was read, else close it; once is enough."""
-        connection, self._connection = self._connection, None
-        if connection is None:
-            return
-        if not self._is_complete:
-            connection.discard()
-            return
-        try:
-            if aclose := getattr(self._body, "aclose", None):
-                await aclose()
-        except BaseException:
-            connection.discard()
-            raise
-        self._release(connection)
-
-
 def load_tls_context() -> ssl.SSLContext:
     """Read the certificates of certifi and return a context that trusts them, and no others."""
     # Not `ssl.create_default_context`, which writes TLS keys to the file that SSLKEYLOGFILE names.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.load_verify_locations(certifi.where())
-    context.set_alpn_protocols(["http/1.1"])
     return context

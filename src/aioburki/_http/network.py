@@ -8,10 +8,11 @@ and leaves the socket open when a TLS handshake is cancelled
 from __future__ import annotations
 
 import asyncio
+import select
 import socket
 import ssl
 from collections import deque
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from typing import cast
 
@@ -25,8 +26,15 @@ NEXT_ADDRESS = 0.25
 MAX_UNREAD = 2**20
 
 
-async def connect(host: bytes, port: int, seconds: float | None = None) -> NetworkStream:
+async def connect(
+    host: bytes,
+    port: int,
+    seconds: float | None = None,
+    looked_up: Callable[[], None] = lambda: None,
+) -> NetworkStream:
     """Connect to the first address of *host* that accepts, and return the stream.
+
+    Calls *looked_up* when the name has been looked up.
 
     Raises:
         httpcore.ConnectTimeout: none accepted within *seconds*; looking up the name counts.
@@ -36,6 +44,7 @@ async def connect(host: bytes, port: int, seconds: float | None = None) -> Netwo
     async with _connecting(seconds):
         # Text would be encoded as IDNA first, whose errors are UnicodeError, not OSError.
         addresses = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        looked_up()
         connected = await start_connection(addresses, happy_eyeballs_delay=NEXT_ADDRESS)
         _, stream = await loop.create_connection(NetworkStream, sock=connected)
     return stream
@@ -63,6 +72,14 @@ class NetworkStream(asyncio.Protocol):
     def has_unread(self) -> bool:
         """Return whether bytes or the end of the stream have been received and not read."""
         return bool(self._pieces) or self._is_over
+
+    @property
+    def is_silent(self) -> bool:
+        """Return whether nothing has come that was not read, in the socket either.
+
+        The event loop does not look there while tasks run.
+        """
+        return not self.has_unread and not _is_readable(self._transport)
 
     @property
     def is_closed(self) -> bool:
@@ -118,9 +135,11 @@ class NetworkStream(asyncio.Protocol):
             httpcore.ConnectError: the certificate is refused, or the handshake failed.
         """
         loop = asyncio.get_running_loop()
+        # Each time, as httpcore does: another client may use the same context for HTTP/2.
+        context.set_alpn_protocols(["http/1.1"])
         async with _connecting(seconds):
-            if self._pieces or self._is_over:  # received unencrypted, so it is not authentic
-                raise ConnectionError("the server sent data before the TLS handshake")
+            if self.has_unread:  # received unencrypted, so it is not authentic
+                raise _early_error(is_data=bool(self._pieces))
             transport = await loop.start_tls(self._transport, self, context, server_hostname=host)
         assert transport is not None
         self._transport = transport
@@ -160,6 +179,25 @@ class NetworkStream(asyncio.Protocol):
     def _notify_reader(self) -> None:
         if self._received is not None and not self._received.done():
             self._received.set_result(None)
+
+
+def _is_readable(transport: asyncio.Transport) -> bool:
+    """Return whether the socket of *transport* has bytes, or its end, that were not read."""
+    descriptor: int = transport.get_extra_info("socket").fileno()
+    if not hasattr(select, "poll"):  # Windows, whose `select` takes any descriptor
+        return bool(select.select([descriptor], [], [], 0)[0])
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(0))
+
+
+def _early_error(*, is_data: bool) -> OSError:
+    """Return the error for what came before the handshake; for data, as OpenSSL would name it."""
+    if not is_data:
+        return ConnectionError("the server closed the connection before the TLS handshake")
+    error = ssl.SSLError("the server sent data before the TLS handshake")
+    error.reason = "WRONG_VERSION_NUMBER"
+    return error
 
 
 @asynccontextmanager

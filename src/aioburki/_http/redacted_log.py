@@ -19,6 +19,13 @@ LOGGERS = (
     "httpcore.http2",
     "httpcore.proxy",
     "httpcore.socks",
+    # httpx2 is a fork of httpx, which `httpx2.alias_httpx()` puts in its place.
+    "httpx2",
+    "httpcore2.connection",
+    "httpcore2.http11",
+    "httpcore2.http2",
+    "httpcore2.proxy",
+    "httpcore2.socks",
     "hpack.hpack",
     "hpack.table",
 )
@@ -71,7 +78,7 @@ def redact_http_logs() -> None:
 def _redacted(record: logging.LogRecord) -> str:
     """Return method, URL without query and status, or the name of the step, or neither."""
     match record.args:
-        case (str(method), url, _, int(status), _) if record.name == "httpx":
+        case (str(method), url, _, int(status), _) if record.name in ("httpx", "httpx2"):
             return f"HTTP Request: {method} {str(url).partition('?')[0]} {status}"
         case _:
             step = _STEP.match(str(record.msg))

@@ -91,5 +91,8 @@ class PlainReading(Generic[T]):
         self._is_single_page = (
             pagination.page == 1 and not pagination.has_next and pagination.total_items <= length
         )
-        self._missing = max(0, pagination.total_items - self.delivered)
+        is_cut = self._limit is not None and self.delivered >= self._limit
+        self._missing = 0 if is_cut else max(0, pagination.total_items - self.delivered)
+        if not page.items and self._planner.is_beyond(pagination.page):
+            return []  # it was requested only because the server counts more
         return [page if items is page.items else Page(items, pagination)]

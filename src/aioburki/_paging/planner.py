@@ -30,6 +30,8 @@ class Planner:
         # Until page 1 is read, it is the only page that is known.
         self._end_of_list = 1
         self._end_of_need = 1 if limit is None or limit > 0 else 0
+        self._announced = 1
+        self._rows = 0  # of all pages, repeats included
         self._fruitless = 0  # pages in a row without a new item
         self._most_items = 0
         self._items_when_requested: dict[int, int] = {}
@@ -47,7 +49,8 @@ class Planner:
 
         That window is the page itself, where it was the short end of the list when it was read
         and another page shows that the list has grown since: what filled it up is in no other
-        page.
+        page. Or it is the page that is the last one now, where the list has become shorter than
+        it was announced: items of the pages behind it have moved there.
 
         Args:
             page: the page as it came.
@@ -60,18 +63,23 @@ class Planner:
         self._fruitless = 0 if new else self._fruitless + 1
         if self._fruitless < MAX_FRUITLESS_PAGES:
             self._end_of_list = max(self._end_of_list, pagination.total_pages)
-        if pagination.has_next and new:
-            # `new` ends the pull of a server that always announces a next page.
+        self._announced = max(self._announced, pagination.total_pages)
+        self._rows += new if self.is_second_reading(pagination.page) else len(page.items)
+        is_last = pagination.page >= self._end_of_list
+        if new and (pagination.has_next or (is_last and self._rows < pagination.total_items)):
+            # `new` ends the pull of a server that always announces a next page, or more items.
             self._end_of_list = max(self._end_of_list, pagination.page + 1)
         missing = None if self._limit is None else self._limit - delivered
         if missing is None:
             self._end_of_need = self._end_of_list
         else:
             self._end_of_need = pagination.page + -(-max(0, missing) // pagination.per_page)
-        if missing != 0 and self._has_filled_up_since(page, items_when_requested):
-            self._second_readings.add(pagination.page)
-            return self._window(pagination.page)
-        return None
+        if missing == 0:
+            return None
+        if self._has_filled_up_since(page, items_when_requested):
+            return self._second_window(pagination.page)
+        is_behind = not page.items and pagination.total_pages < pagination.page <= self._announced
+        return self._second_window(pagination.total_pages) if is_behind else None
 
     def _has_filled_up_since(self, page: Page[Any], items_when_requested: int) -> bool:
         pagination, length = page.pagination, len(page.items)
@@ -94,10 +102,21 @@ class Planner:
         """Return whether *page* has been read before."""
         return page in self._second_readings
 
+    def is_beyond(self, page: int) -> bool:
+        """Return whether *page* lies behind the pages that the server announced."""
+        return page > self._announced
+
     @property
     def reached_end(self) -> bool:
         """Whether every page of the list has been delivered."""
         return self._next > self._end_of_list
+
+    def _second_window(self, page: int) -> PageWindow | None:
+        """Return the window of a page that is read a second time; None if it has been."""
+        if page < 1 or page in self._second_readings:
+            return None
+        self._second_readings.add(page)
+        return self._window(page)
 
     def _window(self, page: int) -> PageWindow:
         self._items_when_requested[page] = self._most_items

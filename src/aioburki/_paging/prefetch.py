@@ -12,6 +12,8 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any, Generic, TypeVar
 
+import attrs
+
 from .._page import PageWindow
 
 T = TypeVar("T")
@@ -50,6 +52,8 @@ class Prefetch(Generic[T]):
         self._is_closed = False
         self._tasks: deque[asyncio.Task[T | None]] = deque()
         self._failure: Exception | None = None
+        self._first_place = 0
+        self._next_place = 0
 
     def top_up(self) -> None:
         """Start fetching until *ahead* pages are requested or waiting to be delivered."""
@@ -62,12 +66,14 @@ class Prefetch(Generic[T]):
             window = self._next_window()
             if window is None:
                 return
-            self._tasks.append(self._start(window))
+            self._tasks.append(self._start(window, self._next_place))
+            self._next_place += 1
 
     def fetch_next(self, window: PageWindow) -> None:
         """Start fetching *window*, to be delivered before all others."""
         if self._failure is None:
-            self._tasks.appendleft(self._start(window))
+            self._first_place -= 1
+            self._tasks.appendleft(self._start(window, self._first_place))
 
     async def next(self) -> T | None:
         """Return the next page in order, or None after the last.
@@ -117,10 +123,11 @@ class Prefetch(Generic[T]):
         if interruption is not None:
             raise interruption
 
-    def _start(self, window: PageWindow) -> asyncio.Task[T | None]:
+    def _start(self, window: PageWindow, place: int) -> asyncio.Task[T | None]:
         self._requested += 1
         name = f"aioburki page {window.page}"
-        task = asyncio.create_task(self._fetch_or_fail(window), name=name)
+        placed = attrs.evolve(window, place=place)
+        task = asyncio.create_task(self._fetch_or_fail(placed), name=name)
         task.add_done_callback(self._end)
         return task
 

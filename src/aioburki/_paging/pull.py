@@ -18,6 +18,7 @@ from .order import SortOrder
 from .plain_reading import PlainReading
 from .prefetch import Prefetch
 from .reading import Proof, Reading
+from .unread_fields import UnreadFields, warn_of_unread
 
 logger = logging.getLogger("aioburki")
 
@@ -59,7 +60,7 @@ class PullOptions(Generic[T]):
 class PullProgress:
     """What a pull has delivered so far, and what changed in the list meanwhile."""
 
-    def __init__(self, noun: str) -> None:
+    def __init__(self, noun: str, key: Callable[[Any], int]) -> None:
         self.items = 0
         self.duplicates = 0
         self.pages = 0
@@ -67,6 +68,7 @@ class PullProgress:
         self.proof: Proof = "none"
         self.missing = 0
         self.drift = DriftDetector(noun)
+        self.unread = UnreadFields(noun, key)
         self._clock: Callable[[], float] | None = None
         self._started = 0.0
         self._ended: float | None = None
@@ -114,7 +116,7 @@ class Pull(Generic[T]):
         fetch: Callable[[PageWindow], Coroutine[Any, Any, Page[T] | None]],
         running: set[Prefetch[Any]],
     ) -> None:
-        self.progress = PullProgress(options.noun)
+        self.progress = PullProgress(options.noun, options.key)
         self._options = options
         self._running = running
         self._reading = _reading(options, self.progress.drift)
@@ -152,6 +154,7 @@ class Pull(Generic[T]):
         page = self._ready.popleft()
         self.progress.pages += 1
         self.progress.items += len(page.items)
+        self.progress.unread.deliver(page)
         return page
 
     def request_more(self) -> None:
@@ -163,9 +166,10 @@ class Pull(Generic[T]):
         self._prefetch.fail(failure)
 
     async def aclose(self) -> None:
-        """End the pull: warn once if the list moved, return when all tasks have ended."""
+        """End the pull: warn if the list moved or fields are unread; await the end of all tasks."""
         self.progress.end()
         self._warn()
+        warn_of_unread(self._options.name, self.progress.unread)
         try:
             await self._prefetch.aclose()
         finally:  # all tasks have ended, even if this call was cancelled meanwhile
@@ -200,6 +204,8 @@ class Pull(Generic[T]):
 
     def _record(self, window: PageWindow, page: Page[T] | None) -> None:
         reading, progress = self._reading, self.progress
+        if page is not None and page.unread:
+            progress.unread.record(page)
         ready = reading.record(window, page)
         self._ready.extend(ready)
         if self._options.matches is not None:

@@ -3,13 +3,16 @@
 `fetcher` repeats attempts and sleeps between them, as `retry_policy` decides. `attempt` sends one
 request and decodes its response, `sender` builds the request. `failures` maps a failed attempt,
 such as a 429, to an error; `response_headers` reads its Retry-After and the quota headers,
-`redaction` its detail. `stats` counts requests.
+`redaction` its detail. `route` says how the server is reached, `tls_failures` why it cannot be.
+`stats` counts requests. `waits` end together
+when the server is given up.
 """
 
 from __future__ import annotations
 
 from .attempt import AttemptRunner
 from .fetcher import Fetcher
+from .route import Route
 from .sender import Sender
 from .stats import RequestStats
 
@@ -17,5 +20,6 @@ __all__ = [
     "AttemptRunner",
     "Fetcher",
     "RequestStats",
+    "Route",
     "Sender",
 ]

@@ -13,17 +13,28 @@ import attrs
 import httpx
 from anyio import Lock  # by name: anyio imports late, and the first client would wait for it
 
+from .._clock import loop_time
 from .._decoding import PageDecoder, Undecodable, gc_paused
 from .._endpoint import ListQuery
-from .._http import MAX_ERROR_BODY, BodyProblem, RedactedHttpLog, body_if_read, read_body
+from .._http import (
+    MAX_ERROR_BODY,
+    BodyProblem,
+    RedactedHttpLog,
+    SendObserver,
+    body_if_read,
+    distrust_connection,
+    read_body,
+)
 from .._page import Page, PageWindow
 from .._settings import Settings
 from .._throttle import QuotaHeaders
+from .echo_check import EchoCheck
 from .failures import (
     Failure,
     failure_of_body,
     failure_of_connection,
     failure_of_content,
+    failure_of_mismatch,
     failure_of_status,
 )
 from .response_headers import read_quota_headers
@@ -55,27 +66,31 @@ class AttemptRunner:
         self._settings = settings
         self._sender = sender
         self._deadline = asyncio.timeout if sender.survives_cancellation else _anyio_deadline
-        self._host = httpx.URL(settings.base_url).host
         self._reading = Lock(fast_acquire=True)
+        self._echoes = EchoCheck()
 
     @property
     def is_closed(self) -> bool:
         """Return whether the client that sends is closed."""
         return self._sender.is_closed
 
-    async def run(self, query: ListQuery[T], window: PageWindow) -> AttemptOutcome[T]:
+    async def run(
+        self, query: ListQuery[T], window: PageWindow, observer: SendObserver
+    ) -> AttemptOutcome[T]:
         """Send one request for *window* and return its outcome; failures are returned, not raised.
+
+        The attempt's deadline begins when the request is sent. *observer* learns when that is.
 
         Raises:
             Exception: what the user's transport or client raises and httpx does not, unchanged.
         """
         with RedactedHttpLog():
             if self._sender.survives_cancellation:
-                return await self._run(query, window)
-            return await self._run_in_child_task(query, window)
+                return await self._run(query, window, observer)
+            return await self._run_in_child_task(query, window, observer)
 
     async def _run_in_child_task(
-        self, query: ListQuery[T], window: PageWindow
+        self, query: ListQuery[T], window: PageWindow, observer: SendObserver
     ) -> AttemptOutcome[T]:
         """Run in a child task, so that a cancellation reaches it as that of an anyio cancel scope.
 
@@ -86,7 +101,7 @@ class AttemptRunner:
 
         async def run() -> None:
             try:
-                outcome.append(await self._run(query, window))
+                outcome.append(await self._run(query, window, observer))
             except Exception as error:  # noqa: BLE001 - passed on below, out of the group
                 outcome.append(error)
 
@@ -98,12 +113,17 @@ class AttemptRunner:
             raise outcome[0]
         return outcome[0]
 
-    async def _run(self, query: ListQuery[T], window: PageWindow) -> AttemptOutcome[T]:
+    async def _run(
+        self, query: ListQuery[T], window: PageWindow, observer: SendObserver
+    ) -> AttemptOutcome[T]:
         response: httpx.Response | None = None
         body: bytes | BodyProblem = b""
+        seconds = self._settings.timeout
         try:
-            async with self._deadline(self._settings.timeout):
-                response = await self._sender.send(query, window)
+            async with self._deadline(seconds) as deadline:
+                if isinstance(deadline, asyncio.Timeout):
+                    observer = _AttemptObserver(deadline, seconds, observer)
+                response = await self._sender.send(query, window, observer)
                 try:
                     is_page = response.status_code == 200
                     largest = self._settings.max_body if is_page else MAX_ERROR_BODY
@@ -117,7 +137,7 @@ class AttemptRunner:
         except (httpx.HTTPError, OSError) as error:
             # An error status is reported even if its body is not complete.
             if response is None or response.status_code == 200:
-                return AttemptOutcome(failure_of_connection(error, self._host))
+                return AttemptOutcome(failure_of_connection(error, self._sender.route))
         # Responses that arrive together are decoded one after another, in turns of the event loop:
         # otherwise other tasks would wait until all of them are decoded.
         async with self._reading:
@@ -143,8 +163,30 @@ class AttemptRunner:
             outcome = failure_of_body(response.status_code, body, query.endpoint.noun)
         if outcome is None:
             pause_gc = self._settings.pause_gc
-            outcome = await _page_or_failure(query, window, readable, pause_gc=pause_gc)
+            outcome = await _page_or_failure(query, readable, pause_gc=pause_gc)
+        if isinstance(outcome, Page):
+            mismatch = self._echoes.mismatch(query, window, outcome.pagination)
+            if mismatch is not None:
+                distrust_connection(response)
+                outcome = failure_of_mismatch(mismatch, query.endpoint.noun)
         return AttemptOutcome(outcome, quota)
+
+
+class _AttemptObserver:
+    """Stop *deadline* while the request waits for a connection; then it begins anew."""
+
+    def __init__(self, deadline: asyncio.Timeout, seconds: float, observer: SendObserver) -> None:
+        self._deadline = deadline
+        self._seconds = seconds
+        self._observer = observer
+
+    def record_wait(self) -> None:
+        self._deadline.reschedule(None)
+        self._observer.record_wait()
+
+    def record_sent(self) -> None:
+        self._deadline.reschedule(loop_time() + self._seconds)
+        self._observer.record_sent()
 
 
 @asynccontextmanager
@@ -155,15 +197,11 @@ async def _anyio_deadline(seconds: float) -> AsyncGenerator[None]:
 
 
 async def _page_or_failure(
-    query: ListQuery[T], window: PageWindow, body: bytes, *, pause_gc: bool
+    query: ListQuery[T], body: bytes, *, pause_gc: bool
 ) -> Page[T] | Failure:
-    noun = query.endpoint.noun
     page = await _decoded(query.endpoint.decoder, body, pause_gc=pause_gc)
     if isinstance(page, Undecodable):
-        return failure_of_content(page, noun)
-    if page.pagination.page != window.page:
-        problem = f"pagination.page: page {page.pagination.page} came instead"
-        return failure_of_content(Undecodable((problem,), broken=False), noun)
+        return failure_of_content(page, query.endpoint.noun)
     return page
 
 

@@ -6,10 +6,12 @@ neither ``__cause__`` nor ``__context__`` leads to a request, a header or a body
 
 from __future__ import annotations
 
-import ssl
+import re
 from datetime import datetime
+from typing import TypeVar
 
 import attrs
+import h11
 import httpx
 
 from .._decoding import Undecodable
@@ -33,13 +35,21 @@ from .._errors import (
 from .._http import BodyProblem
 from .._settings import Secret
 from .._throttle import QuotaHeaders
+from .echo_check import Mismatch
 from .redaction import read_detail
 from .response_headers import read_requested_wait
+from .route import Route
+from .tls_failures import refusal_of_tls
+
+Error = TypeVar("Error", bound=BaseException)
 
 # A request may be repeated after 408 and 503 (RFC 9110), 425 (RFC 8470) and 429 (RFC 6585) by their
 # definition. The other three are faults.md H10, as are 520 ... 530: Cloudflare answers them when it
 # cannot reach the server behind it.
 TRANSIENT_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504, *range(520, 531)})
+
+# RFC 9110, section 15.4. 304 and the obsolete 305 and 306 redirect nowhere.
+_REDIRECTS = frozenset({300, 301, 302, 303, 307, 308})
 
 _ERRORS_BY_STATUS: dict[int, type[APIError]] = {
     400: BadRequestError,
@@ -49,6 +59,12 @@ _ERRORS_BY_STATUS: dict[int, type[APIError]] = {
     422: UnprocessableError,
     429: RateLimitError,
 }
+
+_PROXY_STATUS = re.compile(r"[1-5]\d\d(?!\d)")
+_PROXY_LOGIN = (
+    "it wants a user name and a password: put them into its URL, as in "
+    "HTTPS_PROXY=http://name:password@proxy.example:3128"
+)
 
 
 @attrs.frozen
@@ -77,29 +93,39 @@ class Failure:
         return isinstance(self.error, RateLimitError)
 
     @property
+    def is_busy(self) -> bool:
+        """Return whether it is a 503: by default nginx answers that to too many requests, too."""
+        return isinstance(self.error, ServerError) and self.error.status_code == 503
+
+    @property
     def is_answered(self) -> bool:
         """Return whether there was a response, whatever its status."""
         return not isinstance(self.error, TransportError)
 
 
-def failure_of_connection(error: httpx.HTTPError | OSError, host: str) -> Failure:
+def failure_of_connection(error: httpx.HTTPError | OSError, route: Route) -> Failure:
     """Return what an exception of the transport, or a timeout of the attempt, means.
 
-    The error's message is ours and names *host*; nothing of the exception's text is in it.
+    The error's message is ours and names the host; nothing of the exception's text is in it.
     """
+    host = route.host
     if isinstance(error, httpx.TimeoutException | TimeoutError):
         message = f"no complete response from {host} in time"
         if isinstance(error, httpx.ConnectTimeout):
-            message = f"no connection to {host} in time"
+            message = f"no connection to {host} in time{route.connect_advice}"
         return Failure(RequestTimeoutError(message), transient=True)
-    if _is_tls_refusal(error):
-        message = f"the TLS certificate of {host} was not accepted"
-        return Failure(ConnectionFailedError(message), transient=False)
+    if isinstance(error, httpx.ProxyError):
+        return _failure_of_proxy(error, host)
+    is_connecting = isinstance(error, httpx.ConnectError)
+    if isinstance(error, httpx.NetworkError | OSError):
+        refusal = refusal_of_tls(_first(OSError, error), route, connecting=is_connecting)
+        if refusal is not None:
+            return Failure(ConnectionFailedError(refusal), transient=False)
     match error:
         case httpx.ConnectError():
-            message = f"could not connect to {host}"
-        case httpx.ProxyError():
-            message = f"the proxy would not connect to {host}"
+            message = f"could not connect to {host}{route.connect_advice}"
+        case httpx.RemoteProtocolError() if _is_no_http(error):
+            message = f"the response of {host} is not HTTP"
         # httpcore passes some errors of TLS and of sockets on untranslated: ssl.SSLError, OSError.
         case httpx.NetworkError() | httpx.RemoteProtocolError() | OSError():
             message = f"the connection to {host} broke before the response was complete"
@@ -128,6 +154,8 @@ def failure_of_status(
         quota: the response's quota headers, if it has any.
     """
     status = response.status_code
+    if status == 407:  # of a proxy, which the API is not
+        return Failure(_unexpected(status, f"HTTP 407, {_PROXY_LOGIN}"), transient=False)
     is_html = _is_html(response, body)
     if status < 400 and (status != 200 or is_html):
         return Failure(_unexpected(status, _why_unexpected(status)), transient=False)
@@ -145,9 +173,18 @@ def failure_of_status(
 
 def failure_of_content(problem: Undecodable, noun: str) -> Failure:
     """Return what a 200 means if its body is not a page of items; *noun* is what one is called."""
-    error = ResponseDecodeError(f"the response is not a page of {noun}s: {problem.problems[0]}")
+    error = ResponseDecodeError(f"the response is not a page of {noun}s: {problem.cause}")
     error.problems = problem.problems
     return Failure(error, transient=problem.broken)
+
+
+def failure_of_mismatch(mismatch: Mismatch, noun: str) -> Failure:
+    """Return what it means that a page is of another window; the first time it may pass."""
+    content = Undecodable((mismatch.problem,), broken=not mismatch.is_repeated)
+    failure = failure_of_content(content, noun)
+    if mismatch.is_repeated and isinstance(failure.error, ResponseDecodeError):
+        failure.error.last_page = mismatch.last_page
+    return failure
 
 
 def failure_of_body(status: int, problem: BodyProblem, noun: str) -> Failure:
@@ -178,7 +215,7 @@ def _api_error(status: int, body: bytes, secret: Secret, wait: float | None) -> 
 
 
 def _why_unexpected(status: int) -> str:
-    if 300 <= status < 400:
+    if status in _REDIRECTS:
         return f"HTTP {status}, a redirect, which is not followed: the API key would go along"
     return "an HTML page instead of JSON" if status == 200 else f"HTTP {status} instead of 200"
 
@@ -189,10 +226,31 @@ def _is_html(response: httpx.Response, body: bytes) -> bool:
     return start == b"<" or (declared and start != b"{")
 
 
-def _is_tls_refusal(error: BaseException) -> bool:
+def _failure_of_proxy(error: httpx.ProxyError, host: str) -> Failure:
+    """Return what it means that a proxy did not connect to *host*.
+
+    httpcore's text begins with the status of its response to CONNECT; that of a SOCKS proxy with
+    something else.
+    """
+    found = _PROXY_STATUS.match(str(error))
+    status = int(found[0]) if found else 0
+    message = f"the proxy would not connect to {host}" + (f": HTTP {status}" if status else "")
+    if not status or status in TRANSIENT_STATUSES:
+        return Failure(ConnectionFailedError(message), transient=True)
+    if status == 407:
+        message += f", {_PROXY_LOGIN}"
+    return Failure(_unexpected(status, message), transient=False)
+
+
+def _first(kind: type[Error], error: BaseException) -> Error | None:
+    """Return the first exception of *kind* among *error* and what caused it."""
     seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, ssl.SSLCertVerificationError):
-            return True
+    while seen is not None and not isinstance(seen, kind):
         seen = seen.__cause__ or seen.__context__
-    return False
+    return seen
+
+
+def _is_no_http(error: httpx.RemoteProtocolError) -> bool:
+    """Return whether the server sent something else than HTTP, not too little of it."""
+    cause = _first(h11.RemoteProtocolError, error)
+    return cause is not None and not str(cause).startswith("peer ")

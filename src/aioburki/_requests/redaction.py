@@ -20,7 +20,8 @@ from .._settings import Secret
 
 MAX_DETAIL = 500
 MAX_PROBLEMS = 20
-# Shorter keys are not searched for in base64: a few base64 characters occur in ordinary words.
+# Shorter keys are searched for as whole words only, and not encoded: a few characters occur in
+# ordinary words.
 MIN_ENCODED = 8
 
 # Seven digits or more, with up to three separators between two of them. E.164 allows 15 digits.
@@ -64,6 +65,8 @@ def safe_text(text: str, secret: Secret) -> str:
     # The key is masked before the text is cut: half of it would not be recognised.
     for form in _forms(secret):
         text = text.replace(form, "[API key]")
+    if len(secret.value) < MIN_ENCODED:  # such as "any", which is a part of words
+        text = re.sub(rf"(?<!\w){re.escape(secret.value)}(?!\w)", "[API key]", text)
     text = text[: MAX_DETAIL * 10]
     text = _CREDENTIAL.sub("[API key]", text)
     text = _PHONE_NUMBER.sub("[number]", text)
@@ -75,10 +78,10 @@ def safe_text(text: str, secret: Secret) -> str:
 
 
 def _forms(secret: Secret) -> Iterator[str]:
-    """Yield *secret* in plain text, in percent-encoding, and in base64 at any offset."""
-    yield secret.value
+    """Yield a *secret* of usual length: plain, percent-encoded, and in base64 at any offset."""
     if len(secret.value) < MIN_ENCODED:
         return
+    yield secret.value
     yield quote(secret.value, safe="")
     for start in range(3):  # bytes before the key in its first group of three
         encoded = base64.b64encode(bytes(start) + secret.value.encode()).decode()

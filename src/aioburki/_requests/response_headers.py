@@ -19,8 +19,8 @@ from .._throttle import QuotaHeaders
 # Seconds. A reset later than in a day is no rate limit, or not in seconds.
 MAX_QUOTA_PERIOD = 86_400.0
 
-# Reset times from the first figure on are epoch seconds (2001-09-09 and later), from the second
-# on epoch milliseconds (1973-03-03 and later).
+# Numbers from the first figure on are moments: epoch seconds (2001-09-09 and later), from the
+# second on epoch milliseconds (1973-03-03 and later). Smaller ones are seconds from now.
 MIN_EPOCH_SECONDS = 1_000_000_000
 MIN_EPOCH_MILLISECONDS = 100_000_000_000
 
@@ -47,14 +47,15 @@ def read_requested_wait(
 def parse_retry_after(value: str | None, now: datetime) -> float | None:
     """Return the seconds that a Retry-After header asks for, or None if it has no usable value.
 
-    Accepts seconds, with a fraction too, and an HTTP date, which is compared with *now*, an aware
-    datetime. Long waits are not cut. Zero and what lies in the past are not usable,
-    because the request would be repeated without any wait.
+    Accepts seconds, with a fraction too, and a moment, which is compared with *now*, an aware
+    datetime: an HTTP date, or the seconds or milliseconds since the epoch that some servers send.
+    Long waits are not cut. Zero and what lies in the past are not usable, because the request would
+    be repeated without any wait.
     """
     if value is None:
         return None
     try:
-        wait = float(value)
+        wait = _seconds_from(float(value), now)
     except ValueError:
         date = parse_http_date(value)
         wait = math.nan if date is None else (date - now).total_seconds()
@@ -89,14 +90,19 @@ def read_quota_headers(headers: Mapping[str, str], now: datetime) -> QuotaHeader
         numbers = {_LONG_NAMES.get(name, name): int(number) for name, number in items}
     if "remaining" not in numbers or "reset" not in numbers:
         return None
-    reset = float(numbers["reset"])
-    if reset >= MIN_EPOCH_MILLISECONDS:
-        reset /= 1000
-    if reset >= MIN_EPOCH_SECONDS:
-        reset -= (parse_http_date(headers.get("date")) or now).timestamp()
+    server_time = parse_http_date(headers.get("date")) or now
+    reset = _seconds_from(float(numbers["reset"]), server_time)
     if not 0 <= reset <= MAX_QUOTA_PERIOD:
         return None
     return QuotaHeaders(numbers["remaining"], reset, numbers.get("limit"))
+
+
+def _seconds_from(number: float, now: datetime) -> float:
+    """Return *number* as seconds from *now*: it is either that already, or a moment."""
+    if number < MIN_EPOCH_SECONDS:
+        return number
+    moment = number / 1000 if number >= MIN_EPOCH_MILLISECONDS else number
+    return moment - now.timestamp()
 
 
 def _leading_whole_number(text: str | None) -> int | None:

@@ -9,7 +9,11 @@
   last 429.
 - `GiveUp`: the error is raised. The failure is not transient; or `attempts` are used up; or the
   server asks for more than *max_wait* seconds; or it has refused everything for *max_wait* seconds;
-  or the trial requests of an outage are used up.
+  or the trial requests of an outage, or the attempts of one page during it, are used up. In these
+  last cases all requests of the client are given up that wait meanwhile.
+
+`wait_for_quota` says how long to wait for what the server's headers leave of its quota, and
+`decide_wait` whether to: as after a failure, no longer than *max_wait* seconds.
 
 Pure: no clock, no event loop, no random numbers of its own. `Failure.retry_after` is the wait that
 the server asks for, from Retry-After or, for a 429, from its quota headers: both are treated alike.
@@ -21,8 +25,8 @@ from collections.abc import Callable
 
 import attrs
 
-from .._errors import BurkiError
-from .._throttle import Circuit, Refusal
+from .._errors import BurkiError, RateLimitError
+from .._throttle import Circuit, QuotaState, Refusal, ServerWait
 from .failures import Failure
 
 
@@ -54,6 +58,9 @@ class RetryPolicyConfig:
         trials_per_attempt: failed trial requests per allowed attempt after which an outage is given
             up. Arithmetic: with 6 attempts twelve trial requests, that is 61 to 100 s (faults.md
             N14: 60 s must be survived).
+        spread_share: share of a long quota period's requests that is spread evenly over the rest of
+            the period. Judgement: a pull that needs half of the quota or less is not slowed down,
+            and a larger one does not stop until the period ends.
     """
 
     min_back_off: float = 0.1
@@ -67,6 +74,7 @@ class RetryPolicyConfig:
     max_single_wait: float = 1.0
     retry_after_jitter: float = 0.2
     trials_per_attempt: int = 2
+    spread_share: float = 0.5
 
 
 DEFAULTS = RetryPolicyConfig()
@@ -81,17 +89,21 @@ class RetryState:
 
     Attributes:
         now: the loop's time, in seconds.
-        failures: failed attempts for the page, without 429s.
+        failures: failed attempts for the page, without 429s and without those counted in `busy`.
+        busy: 503s for the page that may be a limit, which are no attempts either.
         refusals: 429s for the page.
         refusal: what the pacer says of this 429; None if the failure is no 429.
         circuit: the circuit after this failure; None if the failure is no sign of an outage.
+        failing_since: the loop's time of the first sign of an outage for the page; None for none.
     """
 
     now: float = 0.0
     failures: int = 0
+    busy: int = 0
     refusals: int = 0
     refusal: Refusal | None = None
     circuit: Circuit | None = None
+    failing_since: float | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -126,8 +138,8 @@ class GiveUp:
     Attributes:
         error: what to raise.
         explanation: what to add to its message, or None.
-        is_unavailable: whether the server was down or refused all requests for too long. The next
-            pull then starts without a failure.
+        is_unavailable: whether the server was down or refused all requests for too long. All
+            requests that wait for it are given up too, and the next pull starts without a failure.
         pause_all: seconds that all requests of the client wait all the same, after a 429.
     """
 
@@ -166,18 +178,48 @@ class RetryPolicy:
             return GiveUp(error=failure.error)
         if state.refusal is not None:
             return self._after_refusal(failure, state, state.refusal, draw)
-        if not failure.transient or state.failures >= self._attempts:
-            return GiveUp(error=failure.error)
-        if state.circuit is not None and self._is_given_up(state.circuit):
+        if state.circuit is not None and self._is_given_up(state.circuit, state):
             return GiveUp(
                 error=failure.error,
                 explanation=_outage(state.circuit, state.now),
                 is_unavailable=True,
             )
-        delay = max(failure.retry_after or 0.0, back_off(state.failures, draw(), self._config))
+        if not failure.transient or state.failures >= self._attempts:
+            return GiveUp(error=failure.error)
+        tries = max(1, state.failures + state.busy)
+        delay = max(failure.retry_after or 0.0, back_off(tries, draw(), self._config))
         if state.circuit is not None:
             delay = state.circuit.delay(state.now) or delay
         return Retry(delay=delay, reason=failure.error.message)
+
+    def wait_for_quota(self, quota: QuotaState) -> float:
+        """Return the seconds to wait before the next request, because of the server's *quota*.
+
+        A period that ends within `max_wait` seconds is used up as fast as requests come; then they
+        wait for its end. Of a longer period, the first half is used up as fast as requests come and
+        the second half is spread evenly over the rest of the period, because its end is too far
+        away to wait for. So it is used up without spreading if that would take more than `max_wait`
+        seconds for each request.
+        """
+        if quota.left <= 0:
+            return quota.rest
+        interval = quota.rest / quota.left
+        is_plenty = quota.left > quota.limit * self._config.spread_share
+        if is_plenty or quota.rest <= self._max_wait or interval > self._max_wait:
+            return 0.0
+        return max(0.0, interval - quota.idle)
+
+    def decide_wait(self, wait: ServerWait) -> Pause | GiveUp:
+        """Return what follows from a wait that the server causes before a request is sent."""
+        if wait.seconds <= self._max_wait or not wait.is_quota:
+            reason = "the server's quota" if wait.is_quota else "the server's limit"
+            return Pause(delay=wait.seconds, pause_all=wait.seconds, is_new=True, reason=reason)
+        error = RateLimitError(
+            f"the server's quota is used up, by its headers, and is reset in {wait.seconds:,.0f} s",
+            status_code=429,
+        )
+        error.retry_after = wait.seconds
+        return GiveUp(error=error)
 
     def _after_refusal(
         self, failure: Failure, state: RetryState, refusal: Refusal, draw: Callable[[], float]
@@ -189,10 +231,14 @@ class RetryPolicy:
             return GiveUp(error=failure.error, is_unavailable=True, pause_all=pause_all)
         return Pause(delay=delay, pause_all=pause_all, is_new=refusal.is_new)
 
-    def _is_given_up(self, circuit: Circuit) -> bool:
+    def _is_given_up(self, circuit: Circuit, state: RetryState) -> bool:
+        """Return whether the trials of an outage are used up, or one page's attempts within it."""
         if circuit.failed_trials is None:
             return False
-        return circuit.failed_trials >= self._config.trials_per_attempt * self._attempts
+        began = circuit.since if state.failing_since is None else state.failing_since
+        is_page_given_up = state.failures >= self._attempts and began >= circuit.since
+        trials = self._config.trials_per_attempt * self._attempts
+        return is_page_given_up or circuit.failed_trials >= trials
 
 
 def back_off(failures: int, fraction: float, config: RetryPolicyConfig = DEFAULTS) -> float:

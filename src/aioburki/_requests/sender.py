@@ -9,9 +9,11 @@ from urllib.parse import urlencode
 import httpx
 
 from .._endpoint import ListQuery
+from .._http import ECHO, SEND_OBSERVER, SendObserver
 from .._page import PageWindow
 from .._settings import Settings
 from .._version import __version__
+from .route import Route
 
 # A new attempt retries a lost SYN packet sooner than TCP does.
 CONNECT_SECONDS = 10.0
@@ -27,6 +29,7 @@ class Sender:
     Args:
         settings: server, API key and timeouts.
         http: sends the requests.
+        route: how they reach the server.
         merges_defaults: whether the headers, parameters and cookies of *http* are added to each
             request: True for a client of the user's.
         survives_cancellation: whether a request may be cancelled in the task that sends it. False
@@ -37,10 +40,12 @@ class Sender:
         self,
         settings: Settings,
         http: httpx.AsyncClient,
+        route: Route,
         *,
         merges_defaults: bool = False,
         survives_cancellation: bool = False,
     ) -> None:
+        self.route = route
         self.survives_cancellation = survives_cancellation
         self._base_url = settings.base_url
         self._http = http
@@ -55,7 +60,7 @@ class Sender:
                 "Authorization": f"Bearer {settings.api_key.value}",
             }
         )
-        host = (b"Host", httpx.URL(settings.base_url).netloc)
+        host = (b"Host", route.url.netloc)
         self._all_headers = httpx.Headers(
             [host, (b"Connection", b"keep-alive"), *self._headers.raw]
         )
@@ -65,8 +70,12 @@ class Sender:
         """Return whether the client is closed."""
         return self._http.is_closed
 
-    async def send(self, query: ListQuery[Any], window: PageWindow) -> httpx.Response:
+    async def send(
+        self, query: ListQuery[Any], window: PageWindow, observer: SendObserver
+    ) -> httpx.Response:
         """Send the request and return the response, its body unread; it must be closed.
+
+        *observer* learns when the request is sent, if the transport tells that.
 
         Raises:
             httpx.HTTPError: there is no response.
@@ -74,14 +83,16 @@ class Sender:
         """
         # `auth=None`, or a user's client would replace the key by its own credentials.
         return await self._http.send(
-            self._request(query, window), stream=True, auth=None, follow_redirects=False
+            self._request(query, window, observer), stream=True, auth=None, follow_redirects=False
         )
 
     async def aclose(self) -> None:
         """Close the client, its transport and their connections."""
         await self._http.aclose()
 
-    def _request(self, query: ListQuery[Any], window: PageWindow) -> httpx.Request:
+    def _request(
+        self, query: ListQuery[Any], window: PageWindow, observer: SendObserver
+    ) -> httpx.Request:
         if self._merges_defaults:
             return self._http.build_request(
                 "GET",
@@ -97,7 +108,11 @@ class Sender:
             f"{self._base_url}{query.path}?{urlencode(query.parameters(window))}",
             headers=self._all_headers,
             stream=_NO_BODY,
-            extensions={"timeout": self._timeout.as_dict()},
+            extensions={
+                "timeout": self._timeout.as_dict(),
+                ECHO: window,
+                SEND_OBSERVER: observer,
+            },
         )
         request.read()
         return request

@@ -7,12 +7,12 @@ from collections.abc import Callable
 import attrs
 
 
-@attrs.define
+@attrs.define(eq=False)
 class RequestStats:
     """Counts of the requests of one pull.
 
     Attributes:
-        requests: HTTP requests sent, retries included.
+        requests: HTTP requests sent, retries included; not those that wait for a connection.
         retries: requests repeated after a transient failure.
         rate_limited: responses of HTTP 429.
         waited: seconds spent in back-off, pauses and pacing, summed over requests that waited

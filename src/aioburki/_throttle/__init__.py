@@ -1,20 +1,25 @@
 """Throttle: when the next request may be sent. Knows neither HTTP nor contacts, only numbers.
 
 `Pacer` spaces requests in time, within the rate that `RateEstimator` finds and the quota that
-`ServerQuota` keeps. `CircuitBreaker` holds requests back while the server is down. What follows a
-failed request is up to the caller's retry policy.
+`ServerQuota` keeps. `CircuitBreaker` holds requests back while the server is down; `BusySigns`
+tells an outage from a limit where the server answers 503 to both. What follows a failed request,
+and how long to wait for a quota, is up to the caller's retry policy.
 """
 
 from __future__ import annotations
 
+from .busy_signs import BusySigns
 from .circuit_breaker import Circuit, CircuitBreaker
-from .pacer import Pacer, Refusal
-from .server_quota import QuotaHeaders
+from .pacer import Pacer, Refusal, ServerWait
+from .server_quota import QuotaHeaders, QuotaState
 
 __all__ = [
+    "BusySigns",
     "Circuit",
     "CircuitBreaker",
     "Pacer",
     "QuotaHeaders",
+    "QuotaState",
     "Refusal",
+    "ServerWait",
 ]

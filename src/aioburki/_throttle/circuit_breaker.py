@@ -139,6 +139,11 @@ class CircuitBreaker:
         self._queue = anyio.Lock()
         self._is_trial_in_flight = False
 
+    @property
+    def is_open(self) -> bool:
+        """Return whether only trial requests pass."""
+        return not self._circuit.is_closed
+
     async def acquire(self) -> bool:
         """Wait until a request may be sent; return whether it is a trial request.
 

@@ -11,7 +11,7 @@ import attrs
 
 from .._clock import loop_time
 from .rate_estimator import RateEstimator
-from .server_quota import QuotaHeaders, ServerQuota
+from .server_quota import QuotaHeaders, QuotaState, ServerQuota
 
 
 @attrs.frozen(kw_only=True)
@@ -35,6 +35,10 @@ class PacerConfig:
             Judgement: longer than any page waits by itself, so there were no requests meanwhile.
         poll: seconds between two looks at the schedule while a request waits: the rate may change
             meanwhile. Judgement: well below the shortest wait that a user notices.
+        answer_poll: seconds between two looks whether the requests of an ended quota period have
+            been answered. Judgement: below the latency of a network, so that it adds little to it.
+        min_told: seconds, the shortest interval between requests that is told as a wait. Judgement:
+            shorter ones are a pace, and the progress of a pull shows them.
     """
 
     slack: float = 0.1
@@ -44,6 +48,30 @@ class PacerConfig:
     pause_jitter: float = 0.2
     max_refusal_gap: float = 60.0
     poll: float = 0.05
+    answer_poll: float = 0.01
+    min_told: float = 1.0
+
+
+@attrs.frozen
+class ServerWait:
+    """A wait of all requests that the server causes without a 429 at that moment.
+
+    Attributes:
+        seconds: its length, from now.
+        is_quota: whether the server's headers state the quota that is waited for; otherwise the
+            wait is the interval between requests at the measured limit.
+    """
+
+    seconds: float
+    is_quota: bool
+
+
+def _no_quota_wait(_state: QuotaState) -> float:
+    return 0.0
+
+
+def _ignore(_wait: ServerWait) -> None:
+    """Report nothing."""
 
 
 @attrs.frozen(kw_only=True)
@@ -76,7 +104,8 @@ class Pacer:
 
     Args:
         rate: requests per second, or None for no bound of the client's own.
-        max_wait: seconds that a request may wait for the end of a quota period.
+        max_wait: seconds, the longest interval between requests that 429s may lead to, from 1.
+        quota_wait: returns how long to wait for what is left of the server's quota, in seconds.
         estimator: estimates the server's limit.
         config: the constants.
         draw: returns random numbers in [0, 1), for the jitter.
@@ -87,6 +116,7 @@ class Pacer:
         rate: float | None,
         *,
         max_wait: float = 120.0,
+        quota_wait: Callable[[QuotaState], float] = _no_quota_wait,
         estimator: RateEstimator | None = None,
         config: PacerConfig | None = None,
         draw: Callable[[], float] = random.random,
@@ -95,7 +125,9 @@ class Pacer:
         self._estimator = estimator or RateEstimator()
         self._config = config or PacerConfig()
         self._draw = draw
-        self._quota = ServerQuota(max_wait)
+        self._min_rate = 1 / max(max_wait, 1.0)
+        self._quota_wait = quota_wait
+        self._quota = ServerQuota()
         self._last = -math.inf  # when the last request was sent, or was due if it was sent late
         self._paused_until = -math.inf
         self._last_refusal = -math.inf
@@ -104,11 +136,15 @@ class Pacer:
         self._in_flight = 0
         self._queue = anyio.Lock()
 
-    async def acquire(self) -> int:
+    async def acquire(self, on_wait: Callable[[ServerWait], None] = _ignore) -> int:
         """Wait until a request may be sent; return its number, from 1.
 
         Every request that was let through must end in `release`. A wait that is cancelled counts as
         no request.
+
+        Args:
+            on_wait: called once with each wait that the server causes, before it begins. An
+                exception that it raises ends the wait, and is raised.
         """
         while True:
             await self._wait_for_end_of_pause()
@@ -117,15 +153,18 @@ class Pacer:
             # Only the head of the queue waits for its time: were times assigned in advance, a pause
             # or another rate would take effect as late as the queue is long.
             async with self._queue:
-                while not self.pause_left() and (delay := self._delay()) > 0:
-                    await anyio.sleep(min(delay, max(self._config.poll, delay / 2)))
+                await self._wait_for_turn(on_wait)
                 if not self.pause_left():
                     break
         return self._record_request(loop_time())
 
-    def release(self) -> None:
-        """Record that a request has ended, by whatever outcome or by cancellation."""
+    def release(self, sent: float = math.inf) -> None:
+        """Record that a request has ended, by whatever outcome or by cancellation.
+
+        It is the last one that was sent at *sent* or before.
+        """
         self._in_flight -= 1
+        self._estimator.record_end(sent)
 
     def record_success(self, sent: float) -> None:
         """Record that a request sent at *sent* passed: the answer was not a 429.
@@ -169,6 +208,11 @@ class Pacer:
             self._estimator.record_pause(now + pause - max(now, self._paused_until))
             self._paused_until = now + pause
 
+    @property
+    def is_limited(self) -> bool:
+        """Return whether a limit of the server was measured, or is being searched for."""
+        return self._estimator.rate(loop_time()) < math.inf
+
     def pause_left(self) -> float:
         """Return the seconds that the present pause of all requests will last, or 0."""
         return max(0.0, self._paused_until - loop_time())
@@ -177,6 +221,10 @@ class Pacer:
         """End the row of refusals: a page has come, or the pull was given up."""
         self._refused_since = None
         self._refusals = 0
+
+    def forget_limit(self) -> None:
+        """Forget the limit that was measured: its refusals were faults of the server."""
+        self._estimator.forget_limit()
 
     def _is_new_row(self, sent: float) -> bool:
         end = max(self._paused_until, self._last_refusal)
@@ -189,11 +237,38 @@ class Pacer:
         self._estimator.record_refusal(now, sent)
 
     def _interval(self, now: float) -> float:
-        return 1 / min(self._rate, self._estimator.rate(now))
+        return 1 / min(self._rate, max(self._estimator.rate(now), self._min_rate))
 
     def _delay(self) -> float:
         now = loop_time()
-        return max(self._last + self._interval(now) - now, self._quota.delay(now, self._in_flight))
+        delay = self._last + self._interval(now) - now
+        if self._in_flight and self._quota.has_ended(now):
+            delay = max(delay, self._config.answer_poll)
+        return max(delay, self._wait_for_quota(now))
+
+    def _wait_for_quota(self, now: float) -> float:
+        state = self._quota.state(now)
+        return 0.0 if state is None else self._quota_wait(state)
+
+    async def _wait_for_turn(self, on_wait: Callable[[ServerWait], None]) -> None:
+        """Wait until a request may be sent, or until a pause begins."""
+        told_until = -math.inf
+        while not self.pause_left() and (delay := self._delay()) > 0:
+            now = loop_time()
+            wait = self._server_wait(now)
+            if wait is not None and now + wait.seconds > told_until + self._config.min_told:
+                told_until = now + wait.seconds
+                on_wait(wait)
+            await anyio.sleep(min(delay, max(self._config.poll, delay / 2)))
+
+    def _server_wait(self, now: float) -> ServerWait | None:
+        """Return the present wait if it is to be told: the server causes it, and it is long."""
+        if (seconds := self._wait_for_quota(now)) > 0:
+            return ServerWait(seconds, is_quota=True)
+        interval = self._interval(now)
+        if interval <= max(self._config.min_told, 1 / self._rate):
+            return None
+        return ServerWait(self._last + interval - now, is_quota=False)
 
     def _record_request(self, now: float) -> int:
         config, interval = self._config, self._interval(now)
@@ -206,6 +281,7 @@ class Pacer:
         is_caught_up = interval <= config.max_caught_up and due >= now - config.slack
         self._last = max(due, now - slack) if is_caught_up else now
         self._in_flight += 1
+        self._estimator.record_sent(now)
         return self._quota.record_request(now)
 
     async def _wait_for_end_of_pause(self) -> None:

@@ -20,10 +20,14 @@ only a lower bound, and the search goes on from it. A search that reaches `max_r
 no limit.
 
 **Measurement.** A 429 ends a *span* (the time since the bucket was last empty) and starts the next.
-A span that is too short, or in which requests paused for too long, measures nothing: the rate is
-then reduced, and the span goes on or starts anew. Measurements that agree within `noise` are
-averaged over some `memory` requests; one that does not agree replaces them, because the limit has
-changed. The *uncertainty* of the result is a share of it: `counting_error` / requests.
+Requests sent before the one that got the 429, and not answered yet, count as passed: a refusal may
+be answered sooner than a page. A span that is too short, or in which requests paused for too long,
+measures nothing: a search is then reduced, though not below what has passed, and the span goes on
+or starts anew. A measured limit is kept, unless fewer requests passed than it allows in the time
+without pauses: then the limit was lowered, and a search starts below it. Measurements that
+agree within `noise` are averaged over some `memory` requests; one that does not agree replaces
+them, because the limit has changed. The *uncertainty* of the result is a share of it:
+`counting_error` / requests.
 
 **Sweep.** With the limit measured, the rate rises from limit x (1 - uncertainty) to limit x (1 +
 uncertainty) over up to `max_sweep` requests. Below the limit the bucket fills a little, above it
@@ -43,6 +47,7 @@ arrive sooner than a page, but the server counted both in the order in which the
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, bisect_right
 
 import attrs
 
@@ -86,6 +91,7 @@ class RateEstimator:
         self._seconds = 0.0
         self._opened = -math.inf
         self._passed_since_opening = 0
+        self._unanswered: list[float] = []  # when the requests were sent, in order
         self._span = _Span(-math.inf, is_measure=False)
 
     def rate(self, now: float) -> float:
@@ -102,12 +108,21 @@ class RateEstimator:
         offset = 2 * swept - 1 + config.overshoot_growth * beyond**2
         return self._measured * (1 + self._uncertainty * offset)
 
+    def record_sent(self, sent: float) -> None:
+        """Record that a request is sent at *sent*."""
+        self._unanswered.append(sent)
+
+    def record_end(self, sent: float) -> None:
+        """Record that the last request sent at *sent* or before has ended, by whatever outcome."""
+        if place := bisect_right(self._unanswered, sent):
+            del self._unanswered[place - 1]
+
     def record_success(self, now: float, sent: float) -> None:
         """Record that a request sent at *sent* passed: it was not refused for its rate."""
         weight = self._config.round_trip_weight if self.round_trip else 1.0
         self.round_trip += (now - sent - self.round_trip) * weight
         if sent <= self._span.start:
-            self._record_late_success()
+            self._burst += self._measured is None
             return
         self._burst += self.rate(now) == math.inf
         if self._opened == -math.inf:
@@ -128,19 +143,28 @@ class RateEstimator:
         """Record a 429 to a request sent at *sent*: the first one after requests had passed."""
         rate, span, seconds = self.rate(now), self._span, sent - self._span.start
         config = self._config
+        # Refusals may come sooner than pages: what was sent before this one is still to pass.
+        passed = span.passed + self._sent_between(span.start, sent)
         if not span.is_measure or span.paused > config.max_paused * seconds:
-            if self._search is not None or self._measured is None:
-                self._search = config.first_rate if rate == math.inf else rate * config.cut
+            if rate == math.inf:
+                self._search = config.first_rate
+            elif self._search is not None or self._is_refuted(passed, seconds):
+                self._search = max(passed / seconds, rate * config.cut)
             self._start_span(sent)
-        elif span.passed < self._min_measured(seconds):
+        elif passed < self._min_measured(seconds):
             self._search = max(self._proven_rate(now), config.short_span_cut * rate)
-        elif self._search is not None and not self._is_exact(span, seconds):
-            self._search = max(span.passed / seconds, rate * config.cut)
+        else:
+            span.passed = passed
+            self._record_measure(span, seconds, rate)
             self._start_span(sent)
+
+    def _record_measure(self, span: _Span, seconds: float, rate: float) -> None:
+        """Record what *span*, at the end of which the bucket is empty again, says of the limit."""
+        if self._search is not None and not self._is_exact(span, seconds):
+            self._search = max(span.passed / seconds, rate * self._config.cut)
         else:
             self._measure(span, seconds, rate)
             self._search = None
-            self._start_span(sent)
 
     def record_reopening(self, sent: float, shut: float) -> None:
         """Record that a request sent at *sent* passed after *shut* seconds of 429s alone.
@@ -160,15 +184,35 @@ class RateEstimator:
         """Record that no request is sent for so many seconds: the bucket may become full."""
         self._span.paused += seconds
 
+    def forget_limit(self) -> None:
+        """Return to the state in which no limit is known."""
+        self._search = self._measured = None
+        self._span.is_measure = False
+
+    def _sent_between(self, start: float, end: float) -> int:
+        """Return how many unanswered requests were sent after *start* and before *end*."""
+        sent = self._unanswered
+        return max(0, bisect_left(sent, end) - bisect_right(sent, start))
+
+    def _is_refuted(self, passed: int, seconds: float) -> bool:
+        """Return whether the limit is lower than measured: fewer have passed than it would allow.
+
+        That is in the time in which requests were sent; pauses only fill the bucket.
+        """
+        if self._measured is None:
+            return False
+        allowed = self._measured * (seconds - self._span.paused)
+        return passed + self._config.counting_error < allowed
+
     def _start_span(self, sent: float) -> None:
+        del self._unanswered[: bisect_right(self._unanswered, sent)]
         self._span = _Span(sent)
         self._span.first_rate = self.rate(sent)
 
     def _raise_search(self, rate: float) -> None:
         self._search = rate + min(self._config.search_gain * rate, self._max_gain())
         if self._search > self._config.max_rate:
-            self._search = self._measured = None
-            self._span.is_measure = False
+            self.forget_limit()
 
     def _max_gain(self) -> float:
         """Return by how much the search may grow with one request, in requests per second.
@@ -204,10 +248,10 @@ class RateEstimator:
         ratio = measured / first
         if ratio <= 1:
             saved = 0.0
-        elif self._search is None:  # the rate grew linearly: a triangle over half of the span
-            saved = span.passed * (1 - 1 / ratio) / 4
+        elif self._search is None:  # the rate grew linearly: a triangle over the span at most
+            saved = span.passed * (1 - 1 / ratio) / 2
         else:  # the sum of measured / rate - 1, while the rate grew by the smaller of two gains
-            saved = max(
+            saved = (measured - first) * self.round_trip + max(  # before the first result
                 (ratio - 1 - math.log(ratio)) / self._config.search_gain,
                 (measured * math.log(ratio) - measured + first) / self._max_gain(),
             )
@@ -246,10 +290,3 @@ class RateEstimator:
 
     def _bounded(self, uncertainty: float) -> float:
         return min(self._config.max_uncertainty, max(self._config.min_uncertainty, uncertainty))
-
-    def _record_late_success(self) -> None:
-        """Count a request that was sent before the last 429 and answered after it."""
-        self._burst += self._measured is None
-        if self._requests and self._search is None:
-            self._requests += 1
-            self._measured = self._requests / self._seconds

@@ -25,38 +25,29 @@ class QuotaHeaders:
 
 
 @attrs.frozen(kw_only=True)
-class ServerQuotaConfig:
-    """The constants of `ServerQuota`.
+class QuotaState:
+    """What is left of the present quota period.
 
     Attributes:
-        answer_poll: seconds between two looks whether the requests of an ended period have been
-            answered. Judgement: below the latency of a network, so that it adds little to it.
-        spread_share: share of a long period's requests that is spread evenly over the rest of
-            the period. Judgement: a pull that needs half of the quota or less is not slowed down,
-            and a larger one does not stop until the period ends.
+        limit: requests of a whole period.
+        left: requests left in it, those in flight subtracted; below zero if more were sent.
+        rest: seconds until it ends, more than 0.
+        idle: seconds since the last request was sent.
     """
 
-    answer_poll: float = 0.01
-    spread_share: float = 0.5
+    limit: int
+    left: int
+    rest: float
+    idle: float
 
 
 class ServerQuota:
-    """Keep within the requests that the server's headers leave in the present quota period.
+    """Keep count of the requests that the server's headers leave in the present quota period.
 
-    A period that ends within *max_wait* seconds is used up as fast as requests come; then they
-    wait for its end. Of a longer period, the first half is used up as fast as requests come and the
-    second half is spread evenly over the rest of the period, because its end is too far away to
-    wait for. After the end of a period one request alone is sent; its answer says what the next
-    period holds.
-
-    Args:
-        max_wait: seconds that a request may wait for the end of a period.
-        config: the constants.
+    How long to wait because of that is up to the caller.
     """
 
-    def __init__(self, max_wait: float, config: ServerQuotaConfig | None = None) -> None:
-        self._max_wait = max_wait
-        self._config = config or ServerQuotaConfig()
+    def __init__(self) -> None:
         self._sent = 0
         self._last_sent = 0.0
         self._period_end: float | None = None
@@ -82,17 +73,20 @@ class ServerQuota:
         self._last_number, self._period_end = last_number, end
         self._limit = quota.limit or max(quota.remaining + 1, self._limit)
 
-    def delay(self, now: float, in_flight: int) -> float:
-        """Return the seconds until the next request may be sent, 0 for at once."""
-        if self._period_end is None:
-            return 0.0
-        rest, left = self._period_end - now, self._last_number - self._sent
-        if rest <= 0:
-            return self._config.answer_poll if in_flight else 0.0
-        if rest <= self._max_wait:
-            return 0.0 if left > 0 else rest
-        if left <= 0:
-            return 0.0  # the end is too far away to wait for: the server may refuse the request
-        if left > self._limit * self._config.spread_share:
-            return 0.0
-        return max(0.0, self._last_sent + rest / left - now)
+    def state(self, now: float) -> QuotaState | None:
+        """Return what is left of the period at *now*, or None if none is known or it has ended."""
+        if self._period_end is None or now >= self._period_end:
+            return None
+        return QuotaState(
+            limit=self._limit,
+            left=self._last_number - self._sent,
+            rest=self._period_end - now,
+            idle=now - self._last_sent,
+        )
+
+    def has_ended(self, now: float) -> bool:
+        """Return whether the last known period has ended at *now*.
+
+        Then one request is to be sent alone: its answer says what the next period holds.
+        """
+        return self._period_end is not None and now >= self._period_end

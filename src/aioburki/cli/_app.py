@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 from collections.abc import Sequence
 
@@ -12,7 +11,7 @@ from cyclopts import App, CycloptsError
 from .._errors import BurkiError, ConfigurationError
 from .._version import __version__
 from ._contacts import contacts
-from ._printing import print_error
+from ._printing import flush_if_possible, print_error
 from ._sandbox import serve_sandbox
 
 app = App(
@@ -29,6 +28,13 @@ app.command(serve_sandbox, name="sandbox")
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code."""
+    code = _run(arguments)
+    for file in (sys.stdout, sys.stderr):
+        flush_if_possible(file)
+    return code
+
+
+def _run(arguments: Sequence[str]) -> int:
     try:
         code = asyncio.run(
             app.run_async(arguments, exit_on_error=False, result_action="return_value")
@@ -44,10 +50,7 @@ def run(arguments: Sequence[str]) -> int:
     except asyncio.CancelledError:
         return print_error("terminated", 143)
     except BrokenPipeError:
-        # The reader closed the pipe, as `head` does. Python would print an error when it flushes
-        # standard output at exit: https://docs.python.org/3/library/signal.html#note-on-sigpipe
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        return 1  # the reader closed the pipe, as `head` does
     except OSError as error:
         return print_error(f"{error.strerror}: {error.filename or 'output'}", 1)
     return code if isinstance(code, int) else 0

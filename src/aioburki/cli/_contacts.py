@@ -19,8 +19,9 @@ from .._errors import ConfigurationError
 from .._report import PullReport
 from ..export import CSV, JSONL, Tally, export, write_jsonl
 from ..sandbox import Sandbox
-from ._printing import print_error, report_line, status_table
+from ._printing import print_error, print_if_possible, report_line, status_table
 from ._progress import Progress
+from ._whole_number import WHOLE
 
 FORMATS = {".csv": CSV, ".jsonl": JSONL}
 
@@ -29,11 +30,11 @@ SANDBOX_URL = "https://sandbox.invalid"
 
 
 async def contacts(
-    campaign_id: int,
+    campaign_id: Annotated[int, WHOLE],
     /,
     *,
     status: str | None = None,
-    limit: int | None = None,
+    limit: Annotated[int | None, WHOLE] = None,
     output: Annotated[
         str | None, Parameter(name=["--output", "-o"], allow_leading_hyphen=True)
     ] = None,
@@ -42,8 +43,8 @@ async def contacts(
     require_complete: Annotated[bool, Parameter(negative=())] = False,
     sandbox: Annotated[bool, Parameter(negative=())] = False,
     progress: bool | None = None,
-    per_page: int = 1000,
-    concurrency: int = 8,
+    per_page: Annotated[int, WHOLE] = 1000,
+    concurrency: Annotated[int, WHOLE] = 8,
     rate: float | None = None,
 ) -> int:
     """Pull the contacts of a campaign, and print their statuses and whether these are all.
@@ -81,7 +82,7 @@ async def contacts(
     _check_usage(target, resume=resume, complete=complete, require_complete=require_complete)
     if target.path is not None:
         _cancel_on_termination()
-    with Progress(sys.stderr.isatty() if progress is None else progress, limit) as bar:
+    with Progress(progress, limit) as bar:
         async with BurkiClient(
             "sandbox" if sandbox else None,
             base_url=SANDBOX_URL if sandbox else None,
@@ -99,8 +100,11 @@ async def contacts(
             except BaseException:
                 _print_kept(bar)
                 raise
-    output_file = sys.stderr if target.is_standard_output else sys.stdout
-    print(status_table(tally.statuses), report_line(report), sep="\n", file=output_file)
+    summary = f"{status_table(tally.statuses)}\n{report_line(report)}"
+    if target.is_written:
+        print_if_possible(summary, sys.stderr if target.is_standard_output else sys.stdout)
+    else:
+        print(summary, flush=True)
     if require_complete and not report.complete:
         return print_error("it is not proved that these are all contacts", 3)
     return 0
@@ -117,6 +121,11 @@ class Target:
 
     path: Path | None = None
     is_standard_output: bool = False
+
+    @property
+    def is_written(self) -> bool:
+        """Return whether the contacts are written anywhere."""
+        return self.is_standard_output or self.path is not None
 
     @classmethod
     def named(cls, output: str | None) -> Target:
@@ -135,6 +144,8 @@ class Target:
 
 
 def _check_usage(target: Target, *, resume: bool, complete: bool, require_complete: bool) -> None:
+    if target.is_standard_output and sys.stdout is None:
+        raise ConfigurationError("--output - needs a standard output, which is closed")
     if resume and target.path is None:
         raise ConfigurationError("--resume needs a file: add --output FILE.csv or FILE.jsonl")
     if resume and not complete:

@@ -1,18 +1,52 @@
-"""Printing: errors, the table of statuses and the line of the report, as text."""
+"""Printing: errors, the table of statuses and the line of the report, as text.
+
+Standard output and standard error may be missing (None, as under pythonw or after ``>&-``), and
+their readers may go away at any time. Neither is a failure once the contacts are written.
+"""
 
 from __future__ import annotations
 
+import os
 import sys
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
+from typing import TextIO
 
 from .._report import PullReport
 
 
 def print_error(error: object, code: int) -> int:
     """Print *error* to standard error and return *code*."""
-    print(f"aioburki: {error}", file=sys.stderr)
+    print_if_possible(f"aioburki: {error}", sys.stderr)
     return code
+
+
+def print_if_possible(text: str, file: TextIO | None) -> None:
+    """Print *text* to *file*, or nothing if it is missing or its reader has gone away."""
+    if file is None:
+        return
+    encoding = file.encoding or "utf-8"
+    with suppress(OSError, ValueError):  # ValueError: it is closed
+        print(text.encode(encoding, "backslashreplace").decode(encoding), file=file)
+    flush_if_possible(file)
+
+
+def flush_if_possible(file: TextIO | None) -> None:
+    """Flush *file*; if that fails, drop what it holds.
+
+    Python would flush it again at exit, print an error and exit with 120:
+    https://docs.python.org/3/library/signal.html#note-on-sigpipe
+    """
+    if file is None:
+        return
+    try:
+        file.flush()
+    except (OSError, ValueError):
+        with suppress(OSError, ValueError):  # a stream without a descriptor
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, file.fileno())
+            os.close(null)
 
 
 def status_table(statuses: Mapping[str, int]) -> str:
@@ -39,6 +73,8 @@ def report_line(report: PullReport) -> str:
     parts = [_counted(report.contacts, "contact"), proof, _counted(report.requests, "request")]
     if report.probes:
         parts.append(_counted(report.probes, "probe"))
+    if report.problem_count:
+        parts.append(f"{_counted(report.problem_count, 'optional field')} not read")
     return ", ".join([*parts, f"{report.elapsed:.1f} s"])
 
 

@@ -3,27 +3,52 @@
 from __future__ import annotations
 
 import sys
-from typing import Self
+from contextlib import suppress
+from typing import Any, Self, TextIO
 
 from tqdm import tqdm
 
 from .._events import Event, PageFetched, PauseStarted
 from ..export import Spool
+from ._printing import print_if_possible
+
+
+class _Unbreakable:
+    """A text stream whose reader may go away; None is never written to."""
+
+    def __init__(self, file: TextIO | None) -> None:
+        self._file = file
+
+    def write(self, text: str) -> None:
+        with suppress(OSError):
+            print(text, end="", file=self._file)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            print(end="", file=self._file, flush=True)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
 
 
 class Progress:
     """A progress bar fed by the events of a pull: contacts, rate, time left, pages, pauses.
 
+    Nothing that fails on standard error ends the pull.
+
     Args:
-        enabled: whether to show it.
+        enabled: whether to show it; None: if standard error is a terminal.
         limit: maximum number of contacts; None for all.
 
     Attributes:
         spool: the spool of a resumed export; None for others.
     """
 
-    def __init__(self, enabled: bool, limit: int | None) -> None:
-        self._bar = tqdm(unit=" contacts", unit_scale=True, disable=not enabled)
+    def __init__(self, enabled: bool | None, limit: int | None) -> None:
+        if enabled is None or sys.stderr is None:
+            enabled = sys.stderr is not None and sys.stderr.isatty()
+        file = _Unbreakable(sys.stderr)
+        self._bar = tqdm(unit=" contacts", unit_scale=True, disable=not enabled, file=file)
         self._limit = limit
         self._pages = 0
         self._pauses = 0
@@ -41,10 +66,11 @@ class Progress:
         self._bar.initial = self._bar.n = spool.contacts
         if spool.contacts:
             begun = f"{spool.begun:%Y-%m-%d %H:%M} UTC"
-            tqdm.write(
+            self._bar.clear()
+            print_if_possible(
                 f"aioburki: resuming behind {spool.contacts:,} contacts that are kept in "
                 f"{spool.path} since {begun}",
-                file=sys.stderr,
+                sys.stderr,
             )
 
     def show(self, event: Event) -> None:

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
 from .._errors import ConfigurationError
 from ..sandbox import Sandbox, parse_drift, serve
-from ._printing import print_error
+from ._printing import print_error, print_if_possible
+from ._whole_number import WHOLE
 
 
 async def serve_sandbox(
     *,
-    contacts: int = 10_000,
-    port: int = 8042,
-    seed: int = 0,
+    contacts: Annotated[int, WHOLE] = 10_000,
+    port: Annotated[int, WHOLE] = 8042,
+    seed: Annotated[int, WHOLE] = 0,
     latency: float = 0.0,
     rate: float | None = None,
     faults: float = 0.0,
@@ -79,5 +81,8 @@ async def serve_sandbox(
 
 
 def _announce(url: str) -> None:
-    print(f"Campaign 42 is served on {url}; press Ctrl-C to stop. In another terminal:", flush=True)
-    print(f"  BURKI_BASE_URL={url} BURKI_API_KEY=any aioburki contacts 42", flush=True)
+    print_if_possible(
+        f"Campaign 42 is served on {url}; press Ctrl-C to stop. In another terminal:\n"
+        f"  BURKI_BASE_URL={url} BURKI_API_KEY=any aioburki contacts 42",
+        sys.stdout,
+    )

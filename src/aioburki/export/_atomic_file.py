@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -32,7 +32,8 @@ def replacing(target: Path | str, temporary: Path | None = None) -> Generator[IO
 
     The temporary file has mode 0600. It is flushed to the disk before it is renamed. After an error
     or a cancellation it is removed and *target* is unchanged; a process that is killed can leave it
-    behind. Of a symbolic link the file it points to is replaced.
+    behind. Once it is renamed nothing is an error any more. Of a symbolic link the file it points
+    to is replaced.
 
     Args:
         target: path of the file.
@@ -52,7 +53,8 @@ def replacing(target: Path | str, temporary: Path | None = None) -> Generator[IO
             os.fsync(file.fileno())
         Path(name).replace(target)
     except BaseException as error:
-        Path(name).unlink(missing_ok=True)
+        with suppress(OSError):  # the error that is raised says more
+            Path(name).unlink(missing_ok=True)
         if isinstance(error, OSError) and error.errno and error.filename is None:
             error.filename = str(target)  # writing to an open file names none
         raise
@@ -70,9 +72,13 @@ def _created(folder: Path, temporary: Path | None) -> tuple[int, str]:
 
 
 def sync_folder(folder: Path) -> None:
-    """Write the folder's entries to the disk, so that a rename survives a power failure."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    """Write the folder's entries to the disk, so that a rename survives a power failure.
+
+    Not every folder can be opened (EACCES), and not every file system can do it (EINVAL).
+    """
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

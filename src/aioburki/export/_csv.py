@@ -8,7 +8,7 @@ import os
 import re
 import tempfile
 from collections.abc import AsyncGenerator, Iterable, Iterator
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any, Literal, overload
 
@@ -18,7 +18,7 @@ from .._contacts import Contacts
 from .._models import ContactPage
 from .._report import PullReport
 from .._serialize import to_dict
-from ._export import ROWS_PER_TURN, Format, Rows, export
+from ._export import Format, Rows, export
 from ._surrogates import replace_surrogates
 
 FIELDS = (
@@ -27,11 +27,19 @@ FIELDS = (
 )  # fmt: skip
 """The columns of every CSV file; the columns for the keys of `MAPPINGS` follow."""
 
+# After this many cells, some milliseconds' work, other tasks on the event loop run. A row may have
+# thousands of them, one for each key that any contact has.
+CELLS_PER_TURN = 7000
+
 MAPPINGS = ("variable_values", "custom_fields")
 """The mappings of `ContactData` that get a column for each key that occurs in them."""
 
-# E.164, https://www.itu.int/rec/T-REC-E.164: the only text with a leading plus that is not escaped.
-_PHONE_NUMBER = re.compile(r"\+[0-9]{6,15}")
+# A number runs nothing: sign, digits, thousands separators, decimal point, exponent. A phone number
+# in E.164 form is one.
+_NUMBER = re.compile(
+    r"[+-]?([0-9]+|[0-9]{1,3}([,'])[0-9]{3}(\2[0-9]{3})*)?(\.[0-9]+|(?<=[0-9])\.?)"
+    r"([eE][+-]?[0-9]+)?"
+)
 # https://owasp.org/www-community/attacks/CSV_Injection. The last four are the full-width forms of
 # the first four, which some spreadsheets treat alike.
 _FORMULA_PREFIXES = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
@@ -57,9 +65,10 @@ async def export_csv(
 
     Columns: `FIELDS`, then one for each key of ``variable_values`` and ``custom_fields`` that
     occurs, such as ``custom_fields.customer_id``. Which keys occur is known only at the end, so the
-    rows are kept in a file beside the target, not in memory. A cell that a spreadsheet would run as
-    a formula gets an apostrophe before it; a phone number in E.164 form is written unchanged. A
-    lone surrogate, which UTF-8 cannot encode, becomes U+FFFD.
+    rows are kept in a file beside the target, not in memory. Each contact has a cell for each key,
+    so a file with thousands of different keys is large and mostly empty. A cell that a spreadsheet
+    would run as a formula gets an apostrophe before it; numbers, and phone numbers in E.164 form,
+    are written unchanged. A lone surrogate, which UTF-8 cannot encode, becomes U+FFFD.
 
     *target* is replaced when the file is complete, and has mode 0600. After an error or a
     cancellation the old file is unchanged, or there is none as before.
@@ -98,10 +107,10 @@ async def _write_pages(
 async def _write_rows(rows: Rows, file: IO[str], count: int) -> None:
     """Write *count* rows, which are iterated over twice, to *file*."""
     columns: dict[tuple[str, str], None] = {}
-    found = map(_columns_of, rows())
-    for _ in range(0, count, ROWS_PER_TURN):
-        columns.update(dict.fromkeys(chain.from_iterable(islice(found, ROWS_PER_TURN))))
-        await anyio.lowlevel.checkpoint()
+    turns = _Turns()
+    for keys in map(_columns_of, rows()):
+        columns.update(dict.fromkeys(keys))
+        await turns.count(len(FIELDS) + len(keys))
     await _write_table(file, rows(), columns, count)
 
 
@@ -111,6 +120,20 @@ def _columns_of(row: dict[str, Any]) -> list[tuple[str, str]]:
 
 CSV = Format(_write_pages, _write_rows)
 """A table with a column for each key that occurs."""
+
+
+class _Turns:
+    """Let other tasks run after each `CELLS_PER_TURN` cells."""
+
+    def __init__(self) -> None:
+        self._left = CELLS_PER_TURN
+
+    async def count(self, cells: int) -> None:
+        """Count *cells* that were worked on; run other tasks if there have been enough."""
+        self._left -= cells
+        if self._left <= 0:
+            self._left = CELLS_PER_TURN
+            await anyio.lowlevel.checkpoint()
 
 
 def _spool_beside(target: Path | str) -> IO[str]:
@@ -130,11 +153,14 @@ async def _fill(
     """
     columns: dict[tuple[str, str], None] = {}
     rows = 0
+    turns = _Turns()
     async for page in pages:
         for contact in page:
             spool.write(json.dumps(to_dict(contact)) + "\n")
             for name in MAPPINGS:
                 columns.update(((name, key), None) for key in getattr(contact.contact_data, name))
+            keys = sum(len(getattr(contact.contact_data, name)) for name in MAPPINGS)
+            await turns.count(len(FIELDS) + keys)
         rows += len(page)
     return columns, rows
 
@@ -147,8 +173,9 @@ async def _write_table(
     writer = csv.writer(file)
     writer.writerow([*FIELDS, *(_cell(f"{name}.{key}") for name, key in ordered)])
     table = (_cells(row, ordered) for row in rows)
-    for _ in range(0, count, ROWS_PER_TURN):
-        writer.writerows(islice(table, ROWS_PER_TURN))
+    rows_per_turn = max(1, CELLS_PER_TURN // (len(FIELDS) + len(ordered)))
+    for _ in range(0, count, rows_per_turn):
+        writer.writerows(islice(table, rows_per_turn))
         await anyio.lowlevel.checkpoint()
 
 
@@ -171,6 +198,6 @@ def _cell(value: object) -> object:
     if not isinstance(value, str):
         return value
     text = replace_surrogates(value)
-    if text.lstrip(_SKIPPED).startswith(_FORMULA_PREFIXES) and not _PHONE_NUMBER.fullmatch(text):
+    if text.lstrip(_SKIPPED).startswith(_FORMULA_PREFIXES) and not _NUMBER.fullmatch(text):
         return f"'{text}"
     return text

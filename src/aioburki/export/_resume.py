@@ -7,7 +7,7 @@ import logging
 from .._contacts import Contacts
 from .._errors import UnorderedListError
 from .._range import ContactRange
-from .._report import PullReport
+from .._report import PullReport, named_problems
 from .._stream import ContactStream
 from ._spool import Progress, Spool
 from ._tally import Tally
@@ -101,4 +101,8 @@ def _total(before: PullReport, part: PullReport, *, is_part: bool) -> PullReport
         proof=proof,
         probes=before.probes + part.probes,
         missing=part.missing,
+        problems=named_problems(
+            (before.problems, before.problem_count), (part.problems, part.problem_count)
+        ),
+        problem_count=before.problem_count + part.problem_count,
     )

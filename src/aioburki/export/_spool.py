@@ -32,7 +32,7 @@ _START = '{"aioburki-resume": '
 
 _COUNTERS = (
     "contacts", "pages", "requests", "retries", "rate_limited", "duplicates", "elapsed", "waited",
-    "drift", "proof", "probes", "missing",
+    "drift", "proof", "probes", "missing", "problems", "problem_count",
 )  # fmt: skip
 
 
@@ -229,7 +229,7 @@ class Spool:
             has_order=record["has_order"],
             has_gaps=record["has_gaps"],
             is_ended=record["is_ended"],
-            report=PullReport(**report | {"drift": tuple(report["drift"])}),
+            report=_report_of(report),
         )
         self._seen.add([row["id"] for row in record["rows"]])
         self._count([row["status"] for row in record["rows"]], progress)
@@ -253,6 +253,12 @@ class Spool:
                 }
             ).encode()
         )
+
+
+def _report_of(counters: dict[str, Any]) -> PullReport:
+    # An older version wrote no problems; those of later runs are counted.
+    texts: dict[str, Any] = {name: tuple(counters.get(name, ())) for name in ("drift", "problems")}
+    return PullReport(**counters | texts)
 
 
 def _rows_of(line: bytes) -> list[dict[str, Any]]:

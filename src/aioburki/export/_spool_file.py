@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import importlib
+import logging
 import os
 import re
 import stat
@@ -14,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from .._errors import ConfigurationError
+
+logger = logging.getLogger("aioburki")
 
 # Seconds between two writes to the disk: a power failure loses at most that much work. A process
 # that is killed loses nothing, because the operating system has what it has written.
@@ -113,8 +116,14 @@ class SpoolFile:
         self._synced = time.monotonic()
 
     def remove(self) -> None:
-        """Delete the file; it stays locked until it is closed."""
-        self.path.unlink(missing_ok=True)
+        """Delete the file; it stays locked until it is closed.
+
+        That it cannot be deleted is logged: the contacts are in the target already.
+        """
+        try:
+            self.path.unlink(missing_ok=True)
+        except OSError as error:
+            logger.warning("%s cannot be deleted: %s", self.path, error.strerror)
         self._is_removed = True
 
     def close(self) -> None:
