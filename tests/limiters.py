@@ -9,7 +9,7 @@ import asyncio
 import math
 import random
 from collections.abc import Awaitable, Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 import attrs
 
@@ -133,6 +133,28 @@ class SlidingLog:
 
 
 @attrs.define
+class Connections:
+    """At most *limit* requests in progress, each of which takes *seconds* at the server."""
+
+    limit: int
+    seconds: float
+    _ends: list[float] = attrs.field(factory=list)
+
+    def take(self, now: float) -> float | None:
+        self._ends = [end for end in self._ends if end > now]
+        if len(self._ends) == self.limit:
+            return self._ends[0] - now
+        self._ends.append(now + self.seconds)
+        return None
+
+    def capacity(self, seconds: float) -> float:
+        return self.limit * seconds / self.seconds
+
+    def quota(self, now: float) -> QuotaHeaders | None:
+        return None
+
+
+@attrs.define
 class Result:
     """The outcomes of all requests of `crowd`."""
 
@@ -169,7 +191,6 @@ wait_for_quota = RetryPolicy(attempts=1, max_wait=120.0).wait_for_quota
 class Adaptive:
     """Use a send queue, a pacer and the retry policy as the fetcher does, without giving up."""
 
-    queue: SendQueue = attrs.field(factory=lambda: SendQueue(1000))
     draw: Callable[[], float] = attrs.field(factory=draws)
     pacer: Pacer = attrs.field(
         default=attrs.Factory(
@@ -177,36 +198,48 @@ class Adaptive:
         )
     )
     policy: RetryPolicy = attrs.field(factory=lambda: RetryPolicy(attempts=1, max_wait=math.inf))
+    queue: SendQueue = attrs.field(init=False)
+    _in_flight: dict[asyncio.Task[Any] | None, int] = attrs.field(init=False, factory=dict)
+
+    def __attrs_post_init__(self) -> None:
+        self.queue = SendQueue(1000, max_in_flight=lambda: self.pacer.max_in_flight)
 
     async def acquire(self) -> int:
         await self.queue.acquire(None, 0)
         try:
-            return await self.pacer.acquire()
+            number = await self.pacer.acquire()
         except asyncio.CancelledError:
             self.queue.release()
             raise
         finally:
             self.queue.end_turn()
+        self._in_flight[asyncio.current_task()] = self.pacer.in_flight
+        return number
 
     def record_success(self, sent: float, number: int, quota: QuotaHeaders | None) -> None:
         self.queue.release()
         self.queue.record_success()
         self.pacer.release(sent)
-        self.pacer.record_success(sent)
+        self.pacer.record_success(sent, self._in_flight.pop(asyncio.current_task()))
         self.pacer.reset_refusals()
         if quota is not None:
             self.queue.end_slow_start()
             self.pacer.record_quota(quota, number)
 
     def record_refusal(self, sent: float, refusals: int, retry_after: float | None) -> float:
+        in_flight = self._in_flight.pop(asyncio.current_task())
+        is_surplus = self.pacer.record_surplus(sent, in_flight)
         self.queue.release()
         self.queue.end_slow_start()
         self.pacer.release(sent)
         failure = Failure(RateLimitError("refused"), transient=True, retry_after=retry_after)
-        state = RetryState(refusals=refusals, refusal=self.pacer.refusal(sent))
+        state = RetryState(
+            refusals=refusals, refusal=self.pacer.refusal(sent, is_surplus=is_surplus)
+        )
         decision = self.policy.decide(failure, state, self.draw)
         assert isinstance(decision, Pause)
-        self.pacer.record_refusal(sent, decision.pause_all)
+        if not is_surplus:
+            self.pacer.record_refusal(sent, decision.pause_all)
         return decision.delay
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import httpx
 import pytest
-from limiters import Bucket
+from limiters import Bucket, Connections
 from pages import KEY, page
 
 from aioburki import BurkiClient, ContactList, Event, RetryScheduled, ServerError
@@ -71,6 +71,15 @@ async def test_limit_that_answers_503_is_kept(attempts: int, in_flight: int) -> 
     assert server.refused <= 0.04 * 1500
 
 
+async def test_limit_of_connections_that_answers_503_is_kept() -> None:
+    """With four requests in progress nine tenths of them are used, and few are refused."""
+    limiter = Connections(4, LATENCY / 2)
+    server = Server(4000, lambda at, _: limiter.take(at) is not None)
+    await server.pull(concurrency=16)
+    assert now() - server.start <= 4000 * LATENCY / 4 / 0.9
+    assert server.refused <= 0.02 * 4000
+
+
 async def test_503s_of_a_limit_are_retries_and_told() -> None:
     """Each is a RetryScheduled event and counted in `retries`, not in `rate_limited`."""
     limiter = Bucket(10, 5)
@@ -130,9 +139,9 @@ async def test_faults_are_a_limit_again_after_enough_successes() -> None:
     config = BusySignsConfig(recent=2, min_refused=1, rows=1, min_successes=10, quiet=3)
     signs, circuit = BusySigns(Pacer(None), config), Circuit()
     signs.record_success()
-    assert signs.record_busy(now(), circuit)
+    assert signs.record_busy(now(), 1, circuit)
     signs.record_success()  # slowing down has not helped
-    assert not signs.record_busy(now(), circuit)
+    assert not signs.record_busy(now(), 1, circuit)
     for _ in range(3):
         signs.record_success()
-    assert signs.record_busy(now(), circuit)
+    assert signs.record_busy(now(), 1, circuit)

@@ -61,7 +61,7 @@ async def test_pulls_take_turns() -> None:
 
 async def test_trial_requests_are_sent_in_the_order_in_which_they_came() -> None:
     """While the circuit is open no page is preferred, so that none uses up its attempts alone."""
-    queue = SendQueue(10, lambda: True)
+    queue = SendQueue(10, is_open=lambda: True)
     queue.end_slow_start()
     await queue.acquire(PULL, 0)
     requests = [(PULL, 5), (PULL, 4), (OTHER, 1), (PULL, 3)]

@@ -22,7 +22,7 @@ from .._errors import BurkiError, ClientClosedError
 from .._events import Event
 from .._page import Page, PageWindow
 from .._settings import Settings
-from .._throttle import BusySigns, Circuit, CircuitBreaker, Pacer, ServerWait
+from .._throttle import BusySigns, Circuit, CircuitBreaker, Pacer, Refusal, ServerWait
 from .attempt import AttemptRunner
 from .failures import Failure
 from .page_request import PageRequest
@@ -61,7 +61,11 @@ class Fetcher:
         )
         self._breaker = CircuitBreaker()
         self._busy_signs = BusySigns(self._pacer)
-        self._queue = SendQueue(settings.concurrency, lambda: self._breaker.is_open)
+        self._queue = SendQueue(
+            settings.concurrency,
+            is_open=lambda: self._breaker.is_open,
+            max_in_flight=lambda: self._pacer.max_in_flight,
+        )
         self._waits = Waits()
         self._is_closed = False
 
@@ -139,7 +143,7 @@ class Fetcher:
                         stack.callback(self._breaker.release)
                     before_wait = partial(self._before_wait, request)
                     request.number = await self._pacer.acquire(before_wait)
-                    request.sent = loop_time()
+                    request.sent, request.in_flight = loop_time(), self._pacer.in_flight
                     stack.callback(lambda: self._pacer.release(request.sent))
                 finally:
                     self._queue.end_turn()
@@ -149,6 +153,10 @@ class Fetcher:
             request.attempts += 1
             request.record_sent()
             outcome = await self._attempts.run(request.query, request.window, request)
+            is_refusal = isinstance(outcome.result, Failure) and outcome.result.is_refusal
+            request.is_surplus = is_refusal and self._pacer.record_surplus(
+                request.sent, request.in_flight
+            )
         if outcome.quota is not None:
             self._queue.end_slow_start()
             self._pacer.record_quota(outcome.quota, request.number)
@@ -179,19 +187,19 @@ class Fetcher:
         elif (
             circuit is not None
             and failure.is_busy
-            and self._busy_signs.record_busy(request.sent, circuit)
+            and self._busy_signs.record_busy(request.sent, request.in_flight, circuit)
         ):
             request.busy += 1
         else:
             request.failures += 1
             if failure.is_answered:
-                self._pacer.record_success(request.sent)
+                self._pacer.record_success(request.sent, request.in_flight)
         state = RetryState(
             now=loop_time(),
             failures=request.failures,
             busy=request.busy,
             refusals=request.refusals,
-            refusal=self._pacer.refusal(request.sent) if failure.is_refusal else None,
+            refusal=self._refusal(request) if failure.is_refusal else None,
             circuit=circuit,
             failing_since=request.failing_since,
         )
@@ -200,6 +208,9 @@ class Fetcher:
             decision.error.message += f"; {decision.explanation}"
         self._record(request, state, decision)
         return decision
+
+    def _refusal(self, request: PageRequest[Any]) -> Refusal:
+        return self._pacer.refusal(request.sent, is_surplus=request.is_surplus)
 
     def _circuit_after(self, request: PageRequest[Any], failure: Failure) -> Circuit | None:
         """Return the circuit after *failure*, or None if that is no sign of an outage."""
@@ -216,6 +227,8 @@ class Fetcher:
     def _record(self, request: PageRequest[Any], state: RetryState, decision: Decision) -> None:
         """Record a failure with the pacer or the breaker, unless it concerns this page alone."""
         match decision:
+            case Pause() if request.is_surplus:
+                self._queue.end_slow_start()
             case Pause():
                 self._queue.end_slow_start()
                 self._pacer.record_refusal(request.sent, decision.pause_all)
@@ -245,7 +258,7 @@ class Fetcher:
         if request.page > 1:
             self._queue.record_success()
         self._busy_signs.record_success()
-        self._pacer.record_success(request.sent)
+        self._pacer.record_success(request.sent, request.in_flight)
         self._pacer.reset_refusals()
         self._breaker.record_answer()
         self._reporter.report_page(request, page)

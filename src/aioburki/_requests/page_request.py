@@ -29,6 +29,8 @@ class PageRequest(Generic[T]):
         refusals: 429s.
         number: the pacer's number of the last request.
         sent: the loop's time at which the last request was sent, in seconds.
+        in_flight: how many requests were in flight then, with it.
+        is_surplus: whether it was refused because too many were in flight.
         is_trial: whether the last request was a trial request of the circuit breaker.
         failing_since: the loop's time of the first failure without an answer or with a 5xx.
         given_up: how often the server had been given up when the last request was sent.
@@ -44,6 +46,8 @@ class PageRequest(Generic[T]):
     refusals: int = 0
     number: int = 0
     sent: float = 0.0
+    in_flight: int = 0
+    is_surplus: bool = False
     is_trial: bool = False
     failing_since: float | None = None
     given_up: int = 0

@@ -271,12 +271,13 @@ def pause_for_all(
     """Return the seconds that all requests of the client wait after a 429, or 0.
 
     They wait for a *retry_after* of more than `max_single_wait`; and if no request has passed since
-    the last 429, for any *retry_after* or, without one, for a pause that grows.
+    the last 429, for any *retry_after* or, without one, for a pause that grows. But not where fewer
+    requests in flight are enough.
     """
     is_repeated = refusal.is_new and refusal.is_repeated
     if retry_after is None:
         return pause_without_retry_after(refusal.number - 1, draw(), config) if is_repeated else 0.0
-    is_for_all = is_repeated or retry_after > config.max_single_wait
+    is_for_all = is_repeated or (retry_after > config.max_single_wait and not refusal.is_surplus)
     return max(retry_after, config.min_wait) if is_for_all else 0.0
 
 

@@ -39,15 +39,23 @@ class SendQueue:
     Args:
         limit: maximum number of requests in flight, from 1.
         is_open: returns whether the circuit is open.
+        max_in_flight: returns how many requests in flight the server allows, or None.
     """
 
-    def __init__(self, limit: int, is_open: Callable[[], bool] = lambda: False) -> None:
+    def __init__(
+        self,
+        limit: int,
+        *,
+        is_open: Callable[[], bool] = lambda: False,
+        max_in_flight: Callable[[], int | None] = lambda: None,
+    ) -> None:
         self._limit = limit
         self._allowed = min(FIRST_IN_FLIGHT, limit)  # without first pages
         self._successes = 0  # since it last grew
         self._in_flight = 0
         self._first_in_flight = 0
         self._is_open = is_open
+        self._max_in_flight = max_in_flight
         self._is_taken = False
         self._number = 0
         self._waiting = 0
@@ -111,7 +119,9 @@ class SendQueue:
         self._start_next()
 
     def _free(self, *, is_first: bool) -> int:
-        free = self._limit - self._in_flight
+        allowed = self._max_in_flight()
+        limit = self._limit if allowed is None else min(self._limit, allowed)
+        free = limit - self._in_flight
         counted = self._in_flight - self._first_in_flight
         return free if is_first else min(free, self._allowed - counted)
 

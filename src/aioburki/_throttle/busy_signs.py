@@ -26,7 +26,7 @@ class BusySignsConfig:
             other page is requested. Judgement: as many open the circuit if there are other pages.
         recent: answers of which `min_refused` must be 503s before the client slows down. Judgement:
             a client that sends faster than the limit soon gets hardly anything else, and a server
-            that fails one request in ten fails six of ten once in seven thousand.
+            that fails one request in ten fails seven of ten once in a hundred thousand.
         min_refused: how many.
         rows: rows of 503s after which it is judged whether slowing down has helped. Arithmetic: a
             limit of a request per second is found with four cuts of the first rate; the others are
@@ -38,7 +38,7 @@ class BusySignsConfig:
 
     max_row: int = 3
     recent: int = 10
-    min_refused: int = 6
+    min_refused: int = 7
     rows: int = 8
     min_successes: int = 10
     quiet: int = 100
@@ -57,17 +57,18 @@ class BusySigns:
         self._config = config or BusySignsConfig()
         self._recent: deque[bool] = deque(maxlen=self._config.recent)  # whether each was a 503
         self._has_passed = False  # whether there was a success since the last outage
-        self._row: float | None = None  # when the request was sent that got the row's first 503
+        self._row: tuple[float, int] | None = None  # of the request that got the row's first 503
         self._is_limit = False
         self._are_faults = False
         self._successes = 0  # since the last row of 503s
         self._rows: deque[int] = deque(maxlen=self._config.rows)  # successes before each
 
-    def record_busy(self, sent: float, circuit: Circuit) -> bool:
+    def record_busy(self, sent: float, in_flight: int, circuit: Circuit) -> bool:
         """Record a 503; return whether it may be a limit, so that it is no attempt.
 
         Args:
             sent: when its request was sent.
+            in_flight: how many requests were in flight then, with it.
             circuit: the circuit breaker's, after it.
         """
         self._recent.append(True)
@@ -78,13 +79,13 @@ class BusySigns:
             self._successes = 0
             return False
         if self._row is None:
-            self._row = sent
+            self._row = sent, in_flight
         return True
 
     def record_success(self) -> None:
         """Record that a page has come. It ends a row of 503s, which then was no outage."""
         if self._row is not None:
-            self._record_row(self._row)
+            self._record_row(*self._row)
             self._row = None
         self._recent.append(False)
         self._successes += 1
@@ -92,7 +93,7 @@ class BusySigns:
         if self._are_faults and self._successes >= self._config.quiet:
             self._are_faults = False
 
-    def _record_row(self, sent: float) -> None:
+    def _record_row(self, sent: float, in_flight: int) -> None:
         config, successes = self._config, self._successes
         self._successes = 0
         if not self._pacer.is_limited or not self._is_limit:
@@ -105,5 +106,5 @@ class BusySigns:
         if is_full and sum(self._rows) < config.min_successes * config.rows:
             self._are_faults, self._is_limit = True, False
             self._pacer.forget_limit()
-        else:
+        elif not self._pacer.record_surplus(sent, in_flight):
             self._pacer.record_refusal(sent, 0.0)

@@ -10,46 +10,10 @@ import anyio
 import attrs
 
 from .._clock import loop_time
+from .concurrency_estimator import ConcurrencyEstimator
+from .pacer_config import PacerConfig
 from .rate_estimator import RateEstimator
 from .server_quota import QuotaHeaders, QuotaState, ServerQuota
-
-
-@attrs.frozen(kw_only=True)
-class PacerConfig:
-    """The constants of `Pacer`.
-
-    Attributes:
-        slack: seconds by which a request may be sent late and the next one still keeps the
-            schedule, so that late wake-ups cost no throughput. Arithmetic: no second holds more
-            than a tenth above `rate`. Time in which nothing is to be sent is not saved up.
-        slack_at_limit: the same at a limit that was found from 429s, whose token bucket is kept
-            nearly empty. Judgement: the time by which a busy event loop wakes up late.
-        max_caught_up: seconds, the longest interval between requests at which late ones are caught
-            up with. Arithmetic: below five requests per second a late wake-up costs less than 2 %
-            of an interval, and one request more in ten seconds would be more than 2 %.
-        idle_intervals: intervals after its due time at which a request shows that nothing was to be
-            sent, or that the loop was blocked, so that the token bucket may be full. Judgement.
-        pause_jitter: seconds, the jitter range at the end of a pause: each request waits up to this
-            much longer. Judgement: spreads the requests of a client over some round trips.
-        max_refusal_gap: seconds after a pause from which on a 429 begins a new row of refusals.
-            Judgement: longer than any page waits by itself, so there were no requests meanwhile.
-        poll: seconds between two looks at the schedule while a request waits: the rate may change
-            meanwhile. Judgement: well below the shortest wait that a user notices.
-        answer_poll: seconds between two looks whether the requests of an ended quota period have
-            been answered. Judgement: below the latency of a network, so that it adds little to it.
-        min_told: seconds, the shortest interval between requests that is told as a wait. Judgement:
-            shorter ones are a pace, and the progress of a pull shows them.
-    """
-
-    slack: float = 0.1
-    slack_at_limit: float = 0.02
-    max_caught_up: float = 0.2
-    idle_intervals: int = 2
-    pause_jitter: float = 0.2
-    max_refusal_gap: float = 60.0
-    poll: float = 0.05
-    answer_poll: float = 0.01
-    min_told: float = 1.0
 
 
 @attrs.frozen
@@ -85,6 +49,7 @@ class Refusal:
         number: new 429s since a request passed, this one included.
         seconds: seconds since the first of them, 0 if this is the first.
         pause_left: seconds that all requests are paused already.
+        is_surplus: whether more requests were in flight than the server allows.
     """
 
     is_new: bool
@@ -92,6 +57,7 @@ class Refusal:
     number: int
     seconds: float
     pause_left: float
+    is_surplus: bool = False
 
 
 class Pacer:
@@ -123,6 +89,7 @@ class Pacer:
     ) -> None:
         self._rate = math.inf if rate is None else rate
         self._estimator = estimator or RateEstimator()
+        self._concurrency = ConcurrencyEstimator()
         self._config = config or PacerConfig()
         self._draw = draw
         self._min_rate = 1 / max(max_wait, 1.0)
@@ -166,11 +133,13 @@ class Pacer:
         self._in_flight -= 1
         self._estimator.record_end(sent)
 
-    def record_success(self, sent: float) -> None:
+    def record_success(self, sent: float, in_flight: int = 1) -> None:
         """Record that a request sent at *sent* passed: the answer was not a 429.
 
-        It ends no row of refusals; `reset_refusals` does.
+        It ends no row of refusals; `reset_refusals` does. *in_flight* is as in `in_flight`, when
+        the request was sent.
         """
+        self._concurrency.record_success(sent, in_flight)
         if self._refused_since is not None and self._refusals > 1:
             self._estimator.record_reopening(sent, self._last_refusal - self._refused_since)
         self._estimator.record_success(loop_time(), sent)
@@ -179,16 +148,36 @@ class Pacer:
         """Record what the answer to request *number* says of the present quota period."""
         self._quota.record_quota(quota, loop_time(), number)
 
-    def refusal(self, sent: float) -> Refusal:
-        """Return what a 429 to a request sent at *sent* means; record nothing."""
-        since = None if self._is_new_row(sent) else self._refused_since
-        is_new = sent >= self._last_refusal
+    def record_surplus(self, sent: float, in_flight: int) -> bool:
+        """Record a 429 to a request sent at *sent*; return whether too many were in flight.
+
+        If so, it says nothing of the rate: `record_refusal` must not follow. It is to be called
+        before `release`, so that no other request is sent in its place.
+        """
+        known, now = self.max_in_flight, loop_time()
+        is_surplus = self._concurrency.record_refusal(now, sent, in_flight)
+        if is_surplus:
+            self._estimator.doubt()
+        elif known is not None:
+            self._estimator.search(now, known / self._estimator.round_trip)
+        return is_surplus
+
+    def refusal(self, sent: float, *, is_surplus: bool = False) -> Refusal:
+        """Return what a 429 to a request sent at *sent* means; record nothing.
+
+        Args:
+            sent: when the request was sent.
+            is_surplus: what `record_surplus` returned.
+        """
+        since = None if is_surplus or self._is_new_row(sent) else self._refused_since
+        is_new = sent >= self._last_refusal or is_surplus
         return Refusal(
             is_new=is_new,
             is_repeated=since is not None,
             number=(0 if since is None else self._refusals) + is_new,
             seconds=0.0 if since is None else loop_time() - since,
             pause_left=self.pause_left(),
+            is_surplus=is_surplus,
         )
 
     def record_refusal(self, sent: float, pause: float) -> None:
@@ -211,7 +200,18 @@ class Pacer:
     @property
     def is_limited(self) -> bool:
         """Return whether a limit of the server was measured, or is being searched for."""
-        return self._estimator.rate(loop_time()) < math.inf
+        is_rate = self._estimator.rate(loop_time()) < math.inf
+        return is_rate or self.max_in_flight is not None
+
+    @property
+    def in_flight(self) -> int:
+        """Return how many requests were let through and have not ended."""
+        return self._in_flight
+
+    @property
+    def max_in_flight(self) -> int | None:
+        """Return how many requests in flight the server allows, or None if that is not known."""
+        return self._concurrency.max_in_flight
 
     def pause_left(self) -> float:
         """Return the seconds that the present pause of all requests will last, or 0."""
@@ -225,6 +225,7 @@ class Pacer:
     def forget_limit(self) -> None:
         """Forget the limit that was measured: its refusals were faults of the server."""
         self._estimator.forget_limit()
+        self._concurrency.forget()
 
     def _is_new_row(self, sent: float) -> bool:
         end = max(self._paused_until, self._last_refusal)

@@ -136,8 +136,7 @@ class RateEstimator:
         elif self._measured is not None and span.is_measure:
             excess = span.passed - self._measured * (span.last_sent - span.start)
             if excess > self._config.max_excess + span.passed * self._uncertainty:
-                self._search = self.rate(now)
-                span.is_measure = False
+                self.search(now, self.rate(now))
 
     def record_refusal(self, now: float, sent: float) -> None:
         """Record a 429 to a request sent at *sent*: the first one after requests had passed."""
@@ -184,6 +183,15 @@ class RateEstimator:
         """Record that no request is sent for so many seconds: the bucket may become full."""
         self._span.paused += seconds
 
+    def doubt(self) -> None:
+        """Sweep widely: the limit that was measured may be none of a rate."""
+        self._uncertainty = self._config.max_uncertainty
+
+    def search(self, now: float, rate: float) -> None:
+        """Search upwards from *rate*, which has passed, or from the present rate if it is lower."""
+        self._search = min(rate, self.rate(now))
+        self._span.is_measure = False
+
     def forget_limit(self) -> None:
         """Return to the state in which no limit is known."""
         self._search = self._measured = None
@@ -199,9 +207,7 @@ class RateEstimator:
 
         That is in the time in which requests were sent; pauses only fill the bucket.
         """
-        if self._measured is None:
-            return False
-        allowed = self._measured * (seconds - self._span.paused)
+        allowed = (self._measured or 0.0) * (seconds - self._span.paused)
         return passed + self._config.counting_error < allowed
 
     def _start_span(self, sent: float) -> None:
