@@ -6,7 +6,8 @@ share of the limit used in 60 s (above 100 % is the burst), share of requests an
 requests in flight. ``--set NAME=VALUE`` gives a constant of `RateEstimatorConfig` another value:
 that is how the figures in its docstring were measured. ``--latencies SEEDS`` prints another table:
 pages of three latencies, refusals that come at once or as late as a page; share used in 60 s of
-what is possible (the limit, or in flight / page time), burst 10.
+what is possible (the limit, or in flight / page time), burst 10. With ``--nginx`` a third table
+follows: limits of nginx, over real HTTP, for a minute.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ from limiters import (
     in_seconds,
     wait_for_quota,
 )
+from nginx_pace import print_shapes
 from virtual_clock import VirtualLoop
 
 SECONDS = 60.0
@@ -289,9 +291,13 @@ def main() -> None:
     parser.add_argument("--in-flight", type=int, default=0)
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument("--latencies", type=int, default=0, metavar="SEEDS")
+    parser.add_argument("--nginx", action="store_true")
     options = parser.parse_args()
     if options.latencies:
         print_cells(options.latencies)
+    if options.nginx:
+        print_shapes(SECONDS)
+    if options.latencies or options.nginx:
         return
     config = changed(options.set)
     names = ["aioburki"] if options.set else ["aioburki", *OTHERS]

@@ -48,7 +48,7 @@ async def test_ranges_are_the_list(order: Any, gaps: bool, parts: int) -> None:
     async with BurkiClient(KEY, transport=sandbox.transport) as burki:
         ranges = await burki.contacts(42, per_page=100).split(parts)
         assert sandbox.requests == parts
-        found = [await ids_of(burki, part) for part in ranges]
+        found = [await ids_of(burki, part, per_page=100) for part in ranges]
     assert len(ranges) == parts
     assert [each for ids in found for each in ids] == sandbox.ids()
     assert {len(ids) for ids in found} <= {1_000 // parts, 1_000 // parts + 1}

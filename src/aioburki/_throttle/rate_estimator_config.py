@@ -9,7 +9,7 @@ import attrs
 class RateEstimatorConfig:
     """The constants of `RateEstimator`.
 
-    *Measured* means ``python benchmarks/pace.py --set NAME=VALUE``: 40 token buckets, of which 33
+    *Measured* means ``python benchmarks/pace.py --set NAME=VALUE``: 40 token buckets, of which 31
     reach the goals (at least 95 % used, at most 1.5 % answered 429) with the values below. *n at v*
     says how many did with another value before the slow start, when 35 did with these. *No
     effect* means that neither median nor extremes of the 40 buckets change: such a
