@@ -1,9 +1,10 @@
 """Pull through nginx with a limit, over real HTTP and without knowing the limit.
 
 ``python tests/nginx_pace.py`` pulls for a minute at two limits of requests per second, at the same
-time. It prints one line for each pull. A pull is bad if it used less than 95 % of the limit, if more than
-1.5 % of its requests were refused, if one page was refused more than three times, or if a contact
-was not delivered exactly once. The exit code is 1 if two pulls in a row at the same limit are bad.
+time. It prints one line for each pull. A pull is bad if it used less than 95 % of the limit, if
+more than 1.5 % of its requests were refused, if one page was refused more than three times, or if a
+contact was not delivered exactly once. The exit code is 1 if two pulls in a row at the same limit
+are bad.
 
 ``--shapes`` pulls once at each of many kinds of limits, all at the same time, and prints a table:
 the share used of what is possible (the limit, or requests in flight / seconds a page takes). A pull
