@@ -145,3 +145,19 @@ async def test_faults_are_a_limit_again_after_enough_successes() -> None:
     for _ in range(3):
         signs.record_success()
     assert signs.record_busy(now(), 1, circuit)
+
+
+async def test_503s_teach_how_many_requests_may_be_in_flight() -> None:
+    """Where more were in flight than nearly all that passed, their number is kept, not a rate."""
+    pacer = Pacer(None)
+    signs = BusySigns(pacer, BusySignsConfig(recent=2, min_refused=1))
+    for in_flight in (1, 4) * 20:
+        pacer.record_success(now(), in_flight)
+    for _ in range(2):
+        signs.record_success()
+        assert signs.record_busy(now(), 5, Circuit())
+        signs.record_success()
+        await asyncio.sleep(1)
+        pacer.record_success(now(), 1)
+    assert pacer.max_in_flight == 4
+    assert not pacer.pause_left()
