@@ -1,0 +1,72 @@
+"""Pull: the rows of a list as batches and tables, without making `Contact` objects."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from .._contact_row import ContactRow
+from .._list_reader import ListReader, StartedPull
+from .batch import contact_batch
+from .frames import pandas_frame, polars_frame
+from .table import ROWS_PER_BATCH, MakeBatch, TableBuilder
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import polars as pl
+
+
+async def pulled_batches(
+    started: StartedPull[ContactRow], make: MakeBatch = contact_batch
+) -> AsyncGenerator[pa.RecordBatch, None]:
+    """Yield the rows of a pull as batches of `ROWS_PER_BATCH`, and end the pull.
+
+    Args:
+        started: the pull.
+        make: makes a batch of rows: `contact_batch` or `flat_batch`.
+    """
+    rows: list[ContactRow] = []
+    async with aclosing(started.pull) as pull:
+        while (page := await pull.next_page()) is not None:
+            rows += page.items
+            while len(rows) >= ROWS_PER_BATCH:
+                # No batch is in a local variable: error reporters show these.
+                yield make(rows[:ROWS_PER_BATCH])
+                del rows[:ROWS_PER_BATCH]
+                await asyncio.sleep(0)
+        if rows:
+            yield make(rows)
+
+
+async def pulled_table(reader: ListReader[ContactRow], *, flatten: bool) -> pa.Table:
+    """Pull all rows of *reader* and return them as a table."""
+    builder = await _pulled(reader, flatten=flatten)
+    return builder.table()
+
+
+async def pulled_pandas(reader: ListReader[ContactRow], *, flatten: bool) -> pd.DataFrame:
+    """Pull all rows of *reader* and return them as a data frame of pandas."""
+    builder = await _pulled(reader, flatten=flatten)
+    return pandas_frame(builder.table())
+
+
+async def pulled_polars(reader: ListReader[ContactRow], *, flatten: bool) -> pl.DataFrame:
+    """Pull all rows of *reader* and return them as a data frame of polars."""
+    builder = await _pulled(reader, flatten=flatten)
+    # In a thread, because the columns are copied.
+    return await asyncio.to_thread(lambda: polars_frame(builder.table()))
+
+
+async def _pulled(reader: ListReader[ContactRow], *, flatten: bool) -> TableBuilder:
+    builder = TableBuilder(flatten=flatten)
+    async with aclosing(pulled_batches(reader.start(), builder.make)) as batches:
+        async for batch in batches:
+            builder.add(batch)
+            del batch  # see `TableBuilder`
+    for _ in builder.conform():
+        await asyncio.sleep(0)
+    return builder
