@@ -57,7 +57,7 @@ class Contacts:
     _is_range: bool = attrs.field(default=False, kw_only=True, alias="is_range")
 
     def __await__(self) -> Generator[object, None, ContactList]:
-        return self._collect().__await__()
+        return self.to_list().__await__()
 
     async def __aiter__(self) -> AsyncGenerator[Contact, None]:
         async with aclosing(self._list.start().pull) as pull:
@@ -99,6 +99,38 @@ class Contacts:
         """Return *rest*, a `ContactStream.rest` of these contacts, read with the same settings."""
         reader = attrs.evolve(self._list, bounds=bounds_of(rest), order=rest.order, limit=limit)
         return Contacts(reader, rest, is_range=True)
+
+    async def to_list(self) -> ContactList:
+        """Return all contacts with the report; the same as ``await contacts``, as a coroutine.
+
+        For what takes a coroutine: `asyncio.run`, `asyncio.create_task`, `asyncio.TaskGroup`.
+
+        Raises:
+            BurkiError: the pull has failed.
+        """
+        contacts = ContactList()
+        started = self._list.start()
+        async with aclosing(started.pull) as pull:
+            while (page := await pull.next_page()) is not None:
+                contacts.extend(page.items)
+        contacts.report = started.report()
+        return contacts
+
+    async def first(self) -> Contact | None:
+        """Return the first contact, or None if there is none; of a whole list one request.
+
+        Raises:
+            BurkiError: a request failed.
+        """
+        limit = 1 if self._list.limit is None else min(1, self._list.limit)
+        reader = attrs.evolve(self._list, limit=limit)
+        if not self._is_range:  # which may begin anywhere on a page, and has moved
+            reader = attrs.evolve(reader, per_page=1, is_complete=False)
+        async with aclosing(reader.start().pull) as pull:
+            while (page := await pull.next_page()) is not None:
+                for contact in page.items:
+                    return contact
+        return None
 
     def stream(self) -> ContactStream:
         """Return an ``async with`` block to iterate in; after it no task or request is left."""
@@ -173,12 +205,3 @@ class Contacts:
         given = {"after": part.after, "until": part.until, "limit": limit}
         shown = [(name, value) for name, value in given.items() if value is not None]
         return [("campaign_id", query.campaign_id), *query.filters, *shown]
-
-    async def _collect(self) -> ContactList:
-        contacts = ContactList()
-        started = self._list.start()
-        async with aclosing(started.pull) as pull:
-            while (page := await pull.next_page()) is not None:
-                contacts.extend(page.items)
-        contacts.report = started.report()
-        return contacts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 from datetime import datetime
 from typing import Any, Literal, assert_type
@@ -48,6 +49,8 @@ async def pull(burki: BurkiClient) -> None:
         assert_type(stream.rest, ContactRange | None)
     assert_type(await contacts.count(), int)
     assert_type(await contacts.page(3), ContactPage)
+    assert_type(await contacts.first(), Contact | None)
+    assert_type(asyncio.create_task(contacts.to_list()), asyncio.Task[ContactList])
     parts = await contacts.split(8)
     assert_type(parts, list[ContactRange])
     assert_type(burki.contacts(parts[0], per_page=500, limit=10), Contacts)
