@@ -133,8 +133,10 @@ class Pull(Generic[T]):
             options.waiting,
         )
 
-    async def next_page(self) -> Page[T] | None:
-        """Return the next page, or None after the last; may be cancelled and called again.
+    async def wait_for_page(self) -> bool:
+        """Wait until the next page has come, and return whether there is one.
+
+        `next_page` then returns it at once. May be cancelled and called again.
 
         Raises:
             BurkiError: the pull has failed; every further call raises it again.
@@ -149,12 +151,23 @@ class Pull(Generic[T]):
                 if self._reading.reached_end:
                     self.progress.drift.record_end()
                 self._update_progress()
-                return None
+                return False
             self._record(*fetched)
+        return True
+
+    async def next_page(self) -> Page[T] | None:
+        """Return the next page, or None after the last; may be cancelled and called again.
+
+        Raises:
+            BurkiError: the pull has failed; every further call raises it again.
+        """
+        if not await self.wait_for_page():
+            return None
         page = self._ready.popleft()
         self.progress.pages += 1
         self.progress.items += len(page.items)
         self.progress.unread.deliver(page)
+        self._update_progress()
         return page
 
     def request_more(self) -> None:
@@ -222,14 +235,16 @@ class Pull(Generic[T]):
     def _update_progress(self) -> None:
         reading, progress = self._reading, self.progress
         progress.duplicates = reading.duplicates
-        progress.probes, progress.proof = reading.probes, reading.proof
+        progress.probes = reading.probes
+        progress.proof = "none" if self._ready else reading.proof
         progress.missing = reading.missing
 
     def _warn(self) -> None:
         name, progress = self._options.name, self.progress
         changes = "; ".join(progress.changes())
         is_proved = progress.proof in ("single page", "coverage")
-        if not self._options.orders or not self._reading.is_done or is_proved:
+        is_read = self._reading.is_done and not self._ready
+        if not self._options.orders or not is_read or is_proved:
             if changes:
                 logger.warning("%s moved while it was read: %s", name, changes)
             return
