@@ -29,6 +29,7 @@ ROOMS = [
     "_throttle",
     "_http",
     "_decoding",
+    "_deserialize",
     "_endpoint",
     "_requests",
     "_list_contacts",

@@ -2,6 +2,7 @@
 
 from ._client import BurkiClient
 from ._contacts import ContactList, Contacts
+from ._deserialize import from_dict
 from ._errors import (
     APIError,
     AuthenticationError,
@@ -68,5 +69,6 @@ __all__ = [
     "UnorderedListError",
     "UnprocessableError",
     "__version__",
+    "from_dict",
     "to_dict",
 ]

@@ -21,6 +21,7 @@ from aioburki import (
     Pagination,
     PullReport,
     RateLimitError,
+    from_dict,
     to_dict,
 )
 from aioburki.sandbox import Sandbox, parse_drift
@@ -83,6 +84,11 @@ def look(contact: Contact, page: ContactPage, report: PullReport, error: RateLim
     assert_type(error.retry_after, float | None)
     assert_type(error.page, int | None)
     assert_type(to_dict(contact), dict[str, Any])
+    assert_type(to_dict(page), dict[str, Any])
+    assert_type(to_dict([contact]), list[dict[str, Any]])
+    assert_type(to_dict(page.contacts), list[dict[str, Any]])
+    assert_type(from_dict(Contact, to_dict(contact)), Contact)
+    assert_type(from_dict(Contact, to_dict([contact])), list[Contact])
 
 
 def make() -> None:
