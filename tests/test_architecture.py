@@ -18,6 +18,7 @@ ROOMS = [
     "_clock",
     "_errors",
     "_validation",
+    "_pydantic",
     "_page",
     "_models",
     "_settings",

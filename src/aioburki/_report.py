@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import attrs
 
 from ._errors import IncompletePullError
+from ._pydantic import data_schema
 
 # Problems that a report names; the others are counted.
 MAX_NAMED = 10
@@ -81,6 +82,10 @@ class PullReport:
                 f"all (proof: {self.proof}{missing})",
                 report=self,
             )
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _source: Any, handler: Any) -> Any:
+        return data_schema(cls, handler)
 
 
 def named_problems(*parts: tuple[Sequence[str], int]) -> tuple[str, ...]:
