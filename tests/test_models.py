@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 from datetime import UTC, datetime, timedelta, timezone
-from typing import Any
+from typing import Any, get_args
 
 import attrs
 import msgspec
@@ -23,6 +23,7 @@ from aioburki import (
     PullReport,
     to_dict,
 )
+from aioburki._models import StatusText
 from aioburki.sandbox import Sandbox
 
 CONTACT = Contact(
@@ -47,6 +48,7 @@ def test_statuses_are_the_documented_eight() -> None:
         "skipped", "no_answer", "busy", "voicemail",
     ]  # fmt: skip
     assert all(status.is_known for status in ContactStatus)
+    assert get_args(StatusText) == tuple(status.value for status in ContactStatus)
 
 
 def test_new_status_is_kept_as_itself() -> None:

@@ -24,7 +24,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from enum import StrEnum
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
@@ -36,6 +36,19 @@ if TYPE_CHECKING:
 else:
     # Given the exact type, msgspec would copy each dict that it has just built.
     FreeForm = Any
+
+
+# The values of `ContactStatus`, which editors complete where a status may be given as text.
+StatusText = Literal[
+    "pending",
+    "in_progress",
+    "completed",
+    "failed",
+    "skipped",
+    "no_answer",
+    "busy",
+    "voicemail",
+]
 
 
 class ContactStatus(StrEnum):

@@ -36,6 +36,8 @@ async def pull(burki: BurkiClient) -> None:
     contacts = burki.contacts(42, status="failed", per_page=500, limit=10)
     assert_type(contacts, Contacts)
     burki.contacts(42, status=ContactStatus.FAILED)
+    status: str = "of a variable"
+    burki.contacts(42, status=status)
     everyone = await contacts
     assert_type(everyone, ContactList)
     assert_type(everyone.report, PullReport)
