@@ -18,8 +18,8 @@ from .._contacts import Contacts
 from .._models import ContactPage
 from .._report import PullReport
 from .._serialize import to_dict
+from .._surrogates import replace_surrogates
 from ._export import Format, Rows, export
-from ._surrogates import replace_surrogates
 
 FIELDS = (
     "id", "phone_number", "status", "attempts", "created_at", "last_attempt_at",

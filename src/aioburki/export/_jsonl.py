@@ -14,8 +14,8 @@ from .._contacts import Contacts
 from .._models import ContactPage
 from .._report import PullReport
 from .._serialize import to_dict
+from .._surrogates import replace_surrogates
 from ._export import ROWS_PER_TURN, Format, Rows, export
-from ._surrogates import replace_surrogates
 
 
 @overload
