@@ -21,6 +21,7 @@ ROOMS = [
     "_surrogates",
     "_extras",
     "_pydantic",
+    "_html",
     "_page",
     "_contact_row",
     "_models",
