@@ -30,6 +30,7 @@ ROOMS = [
     "_report",
     "_serialize",
     "_paging",
+    "_progress_bar",
     "_range",
     "_throttle",
     "_http",

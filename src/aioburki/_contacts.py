@@ -17,7 +17,7 @@ from ._extras import require_in_thread
 from ._list_contacts import CONTACT_ROWS
 from ._list_reader import ListReader
 from ._models import Contact, ContactPage
-from ._range import ContactRange, bounds_of
+from ._range import ContactRange, bounds_of, divided
 from ._stream import MAX_PER_TURN, ContactStream, contact_page
 from ._validation import flag, whole_number
 
@@ -124,9 +124,16 @@ class Contacts:
                     return contact
         return None
 
-    def stream(self) -> ContactStream:
-        """Return an ``async with`` block to iterate in; after it no task or request is left."""
-        return ContactStream(self._list.start(), self._range)
+    def stream(self, *, progress: bool = False) -> ContactStream:
+        """Return an ``async with`` block to iterate in; after it no task or request is left.
+
+        Args:
+            progress: whether to show a `tqdm.auto` bar, in a notebook or on standard error.
+
+        Raises:
+            ModuleNotFoundError: a bar needs tqdm (``pip install 'aioburki[cli]'``).
+        """
+        return ContactStream(self._list.start(progress=flag("progress", progress)), self._range)
 
     @property
     def rows(self) -> ListReader[ContactRow]:
@@ -136,7 +143,7 @@ class Contacts:
         rows: ListReader[ContactRow] = attrs.evolve(reader, query=query)
         return rows
 
-    async def to_arrow(self, *, flatten: bool = False) -> pa.Table:
+    async def to_arrow(self, *, flatten: bool = False, progress: bool = False) -> pa.Table:
         """Pull the contacts into an Arrow table, without making `Contact` objects.
 
         Order, `limit` and completeness are those of a list, in about half the time and a quarter
@@ -162,6 +169,7 @@ class Contacts:
                 types, or whole numbers beyond int64 are JSON text; whole numbers beside fractions
                 are double if that is exact. A contact without the key has null. Each contact
                 has a cell in each column, so this needs memory where keys differ a lot.
+            progress: whether to show a bar, as `stream` does.
 
         Raises:
             ModuleNotFoundError: pyarrow is not installed (``pip install 'aioburki[arrow]'``).
@@ -172,9 +180,11 @@ class Contacts:
         await require_in_thread("pyarrow", "aioburki._tables")
         from ._tables import pulled_table  # noqa: PLC0415 - pyarrow is optional
 
-        return await pulled_table(self.rows, flatten=flag("flatten", flatten))
+        is_flat = flag("flatten", flatten)
+        started = self.rows.start(progress=flag("progress", progress))
+        return await pulled_table(started, flatten=is_flat)
 
-    async def to_pandas(self, *, flatten: bool = False) -> pd.DataFrame:
+    async def to_pandas(self, *, flatten: bool = False, progress: bool = False) -> pd.DataFrame:
         """Pull the contacts into a pandas data frame with Arrow-backed types; see `to_arrow`.
 
         The status is a string, because pandas cannot sort dictionaries.
@@ -184,12 +194,12 @@ class Contacts:
             BurkiError: as of `to_arrow`.
         """
         await require_in_thread("pandas")
-        table = await self.to_arrow(flatten=flatten)
+        table = await self.to_arrow(flatten=flatten, progress=progress)
         from ._tables import pandas_frame  # noqa: PLC0415 - pyarrow is optional
 
         return pandas_frame(table)
 
-    async def to_polars(self, *, flatten: bool = False) -> pl.DataFrame:
+    async def to_polars(self, *, flatten: bool = False, progress: bool = False) -> pl.DataFrame:
         """Pull the contacts into a polars data frame; see `to_arrow`. The status is categorical.
 
         Raises:
@@ -197,7 +207,7 @@ class Contacts:
             BurkiError: as of `to_arrow`.
         """
         await require_in_thread("polars")
-        table = await self.to_arrow(flatten=flatten)
+        table = await self.to_arrow(flatten=flatten, progress=progress)
         from ._tables import polars_frame  # noqa: PLC0415 - pyarrow is optional
 
         return await asyncio.to_thread(polars_frame, table)
@@ -262,11 +272,7 @@ class Contacts:
         whole = attrs.evolve(self._range, order=order)
         if not places:
             return [self._range]
-        ranges: list[ContactRange] = []
-        for key, offset in places:
-            ranges.append(attrs.evolve(whole, until=key, end=offset))
-            whole = attrs.evolve(whole, after=key, offset=offset)
-        return [*ranges, whole]
+        return divided(whole, places)
 
     def _check_whole(self, what: str) -> None:
         if self._is_range:

@@ -16,6 +16,7 @@ from aioburki import (
     ContactRange,
     Contacts,
     ContactStatus,
+    ContactStream,
     Event,
     IncompletePullError,
     Pagination,
@@ -50,6 +51,7 @@ async def pull(burki: BurkiClient) -> None:
             assert_type(contact, Contact)
         assert_type(stream.report, PullReport)
         assert_type(stream.rest, ContactRange | None)
+    assert_type(contacts.stream(progress=True), ContactStream)
     assert_type(await contacts.count(), int)
     assert_type(await contacts.page(3), ContactPage)
     assert_type(await contacts.first(), Contact | None)

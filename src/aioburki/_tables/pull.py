@@ -9,7 +9,7 @@ from contextlib import aclosing
 import pyarrow as pa
 
 from .._contact_row import ContactRow
-from .._list_reader import ListReader, StartedPull
+from .._list_reader import StartedPull
 from .batch import contact_batch, contact_schema
 from .flat import flat_batch
 from .table import ROWS_PER_BATCH, MakeBatch, flat_schema, joined
@@ -37,9 +37,9 @@ async def pulled_batches(
             yield make(rows)
 
 
-async def pulled_table(reader: ListReader[ContactRow], *, flatten: bool) -> pa.Table:
-    """Pull all rows of *reader* and return them as a table."""
-    pulled = pulled_batches(reader.start(), flat_batch if flatten else contact_batch)
+async def pulled_table(started: StartedPull[ContactRow], *, flatten: bool) -> pa.Table:
+    """Return the rows of a pull as a table, and end the pull."""
+    pulled = pulled_batches(started, flat_batch if flatten else contact_batch)
     async with aclosing(pulled):
         batches = [batch async for batch in pulled]
     if not flatten:
