@@ -180,9 +180,8 @@ class Contacts:
         await require_in_thread("pyarrow", "aioburki._tables")
         from ._tables import pulled_table  # noqa: PLC0415 - pyarrow is optional
 
-        is_flat = flag("flatten", flatten)
         started = self.rows.start(progress=flag("progress", progress))
-        return await pulled_table(started, flatten=is_flat)
+        return await pulled_table(started, flatten=flag("flatten", flatten))
 
     async def to_pandas(self, *, flatten: bool = False, progress: bool = False) -> pd.DataFrame:
         """Pull the contacts into a pandas data frame with Arrow-backed types; see `to_arrow`.
@@ -193,11 +192,11 @@ class Contacts:
             ModuleNotFoundError: pandas or pyarrow is not installed; before anything is sent.
             BurkiError: as of `to_arrow`.
         """
-        await require_in_thread("pandas")
-        table = await self.to_arrow(flatten=flatten, progress=progress)
-        from ._tables import pandas_frame  # noqa: PLC0415 - pyarrow is optional
+        await require_in_thread("pandas", "pyarrow", "aioburki._tables")
+        from ._tables import pulled_pandas  # noqa: PLC0415 - pyarrow is optional
 
-        return pandas_frame(table)
+        started = self.rows.start(progress=flag("progress", progress))
+        return await pulled_pandas(started, flatten=flag("flatten", flatten))
 
     async def to_polars(self, *, flatten: bool = False, progress: bool = False) -> pl.DataFrame:
         """Pull the contacts into a polars data frame; see `to_arrow`. The status is categorical.
@@ -206,11 +205,11 @@ class Contacts:
             ModuleNotFoundError: polars or pyarrow is not installed; before anything is sent.
             BurkiError: as of `to_arrow`.
         """
-        await require_in_thread("polars")
-        table = await self.to_arrow(flatten=flatten, progress=progress)
-        from ._tables import polars_frame  # noqa: PLC0415 - pyarrow is optional
+        await require_in_thread("polars", "pyarrow", "aioburki._tables")
+        from ._tables import pulled_polars  # noqa: PLC0415 - pyarrow is optional
 
-        return await asyncio.to_thread(polars_frame, table)
+        started = self.rows.start(progress=flag("progress", progress))
+        return await pulled_polars(started, flatten=flag("flatten", flatten))
 
     async def batches(self) -> AsyncGenerator[pa.RecordBatch, None]:
         """Return an iterator of batches of 1,000 contacts, in order, in the schema of `to_arrow`.
@@ -227,6 +226,7 @@ class Contacts:
         async with aclosing(pulled_batches(self.rows.start())) as batches:
             async for batch in batches:
                 yield batch
+                del batch  # error reporters show local variables
 
     async def count(self) -> int:
         """Return how many contacts there are, at most ``limit``; one request of one contact.

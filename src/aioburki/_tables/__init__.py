@@ -17,7 +17,7 @@ try:
     from .batch import contact_batch, contact_schema
     from .flat import FlatSchema, flat_batch
     from .frames import pandas_frame, polars_frame
-    from .pull import pulled_batches, pulled_table
+    from .pull import pulled_batches, pulled_pandas, pulled_polars, pulled_table
     from .table import ROWS_PER_BATCH, table_of
 except ModuleNotFoundError as error:
     raise named(error) from None
@@ -31,6 +31,8 @@ __all__ = [
     "pandas_frame",
     "polars_frame",
     "pulled_batches",
+    "pulled_pandas",
+    "pulled_polars",
     "pulled_table",
     "table_of",
 ]

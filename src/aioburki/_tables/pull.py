@@ -5,14 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from .._contact_row import ContactRow
 from .._list_reader import StartedPull
-from .batch import contact_batch, contact_schema
-from .flat import flat_batch
-from .table import ROWS_PER_BATCH, MakeBatch, flat_schema, joined
+from .batch import contact_batch
+from .frames import pandas_frame, polars_frame
+from .table import ROWS_PER_BATCH, MakeBatch, TableBuilder
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import polars as pl
 
 
 async def pulled_batches(
@@ -29,23 +34,38 @@ async def pulled_batches(
         while (page := await pull.next_page()) is not None:
             rows += page.items
             while len(rows) >= ROWS_PER_BATCH:
-                batch = make(rows[:ROWS_PER_BATCH])
+                yield make(rows[:ROWS_PER_BATCH])
                 del rows[:ROWS_PER_BATCH]
-                yield batch
                 await asyncio.sleep(0)
         if rows:
             yield make(rows)
 
 
 async def pulled_table(started: StartedPull[ContactRow], *, flatten: bool) -> pa.Table:
-    """Return the rows of a pull as a table, and end the pull."""
-    pulled = pulled_batches(started, flat_batch if flatten else contact_batch)
-    async with aclosing(pulled):
-        batches = [batch async for batch in pulled]
-    if not flatten:
-        return joined(batches, contact_schema())
-    flat = flat_schema(batches)
-    for index, batch in enumerate(batches):
+    """Return all rows of a pull, which ends then, as a table."""
+    builder = await _pulled(started, flatten=flatten)
+    return builder.table()
+
+
+async def pulled_pandas(started: StartedPull[ContactRow], *, flatten: bool) -> pd.DataFrame:
+    """Return all rows of a pull, which ends then, as a data frame of pandas."""
+    builder = await _pulled(started, flatten=flatten)
+    return pandas_frame(builder.table())
+
+
+async def pulled_polars(started: StartedPull[ContactRow], *, flatten: bool) -> pl.DataFrame:
+    """Return all rows of a pull, which ends then, as a data frame of polars."""
+    builder = await _pulled(started, flatten=flatten)
+    # In a thread, because the columns are copied.
+    return await asyncio.to_thread(lambda: polars_frame(builder.table()))
+
+
+async def _pulled(started: StartedPull[ContactRow], *, flatten: bool) -> TableBuilder:
+    builder = TableBuilder(flatten=flatten)
+    async with aclosing(pulled_batches(started, builder.make)) as batches:
+        async for batch in batches:
+            builder.add(batch)
+            del batch  # see `TableBuilder`
+    for _ in builder.conform():
         await asyncio.sleep(0)
-        batches[index] = flat.conform(batch)
-    return joined(batches, flat.schema)
+    return builder
