@@ -165,3 +165,11 @@ async def test_an_empty_list_is_entered() -> None:
             assert [contact async for contact in stream] == []
     assert stream.report.complete
     assert sandbox.requests == 1
+
+
+async def test_a_pull_that_is_closed_before_it_begins() -> None:
+    """A pull that was never begun has taken no time, and can be closed."""
+    async with BurkiClient(KEY, transport=Sandbox(5).transport) as burki:
+        started = burki.contacts(42)._list.start()
+        await started.pull.aclose()
+        assert started.report().elapsed == 0
