@@ -146,9 +146,9 @@ class Contacts:
     async def to_arrow(self, *, flatten: bool = False, progress: bool = False) -> pa.Table:
         """Pull the contacts into an Arrow table, without making `Contact` objects.
 
-        Order, `limit` and completeness are those of a list, in about half the time and a quarter
-        of the memory. The schema is always the same; any column may have nulls, where a contact has
-        None:
+        Order, ``limit`` and completeness are those of a list, in a quarter of its memory; if they
+        are not proved, a warning is logged. The schema is always the same, with nulls where a
+        contact has None:
 
         ==================================================  ================================
         ``id``                                              int64

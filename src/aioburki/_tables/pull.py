@@ -34,6 +34,7 @@ async def pulled_batches(
         while (page := await pull.next_page()) is not None:
             rows += page.items
             while len(rows) >= ROWS_PER_BATCH:
+                # No batch is in a local variable: error reporters show these.
                 yield make(rows[:ROWS_PER_BATCH])
                 del rows[:ROWS_PER_BATCH]
                 await asyncio.sleep(0)
