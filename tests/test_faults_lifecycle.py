@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import httpx
@@ -209,11 +210,9 @@ async def test_huge_total_pages_costs_no_memory(faults: FaultServer, total_pages
     steps = [["note", "200"], ["send", json_response(first)]]
     faults.listen({1: [steps]})
     async with BurkiClient(KEY, base_url=faults.url) as burki:
-        async with burki.contacts(42, per_page=10).stream() as stream:
-            if total_pages > 10_000_000:
-                with pytest.raises(ResponseDecodeError, match="total_pages"):
-                    await anext(stream)
-            else:
+        refused = pytest.raises(ResponseDecodeError, match="total_pages")
+        with refused if total_pages > 10_000_000 else nullcontext():
+            async with burki.contacts(42, per_page=10).stream() as stream:
                 await anext(stream)
                 tasks = [task for task in asyncio.all_tasks() if "aioburki" in task.get_name()]
                 assert len(tasks) <= 4 * 8

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 from datetime import UTC, datetime, timedelta, timezone
-from typing import Any
+from typing import Any, get_args
 
 import attrs
 import msgspec
@@ -13,14 +13,18 @@ import pytest
 from pages import PHONE
 
 from aioburki import (
+    BurkiClient,
     Contact,
     ContactData,
+    ContactList,
     ContactPage,
     ContactStatus,
     Pagination,
     PullReport,
     to_dict,
 )
+from aioburki._models import StatusText
+from aioburki.sandbox import Sandbox
 
 CONTACT = Contact(
     id=101,
@@ -44,6 +48,7 @@ def test_statuses_are_the_documented_eight() -> None:
         "skipped", "no_answer", "busy", "voicemail",
     ]  # fmt: skip
     assert all(status.is_known for status in ContactStatus)
+    assert get_args(StatusText) == tuple(status.value for status in ContactStatus)
 
 
 def test_new_status_is_kept_as_itself() -> None:
@@ -178,8 +183,23 @@ def test_to_dict_takes_every_data_object() -> None:
     assert report["consistent"] is False
 
 
-@pytest.mark.parametrize("other", [None, {}, "x", Contact])
+def test_to_dict_takes_lists() -> None:
+    """A list, a tuple and a `ContactList` become lists of plain data."""
+    for several in ([CONTACT, CONTACT], (CONTACT, CONTACT), ContactList([CONTACT, CONTACT])):
+        assert to_dict(several) == [to_dict(CONTACT)] * 2
+    assert to_dict([]) == []
+
+
+def test_to_dict_of_a_query_says_to_await_it() -> None:
+    """A `Contacts`, which holds no contacts, is refused like other objects."""
+    contacts = BurkiClient("any", transport=Sandbox(1).transport).contacts(42)
+    with pytest.raises(TypeError, match=r"not Contacts: await it first$"):
+        to_dict(contacts)
+
+
+@pytest.mark.parametrize("other", [None, {}, "x", Contact, [CONTACT, None], [[CONTACT]]])
 def test_to_dict_refuses_what_is_no_data_object(other: object) -> None:
     """Anything else is a TypeError that names its type."""
-    with pytest.raises(TypeError, match=type(other).__name__):
+    wrong = other[-1] if isinstance(other, list) else other
+    with pytest.raises(TypeError, match=f"not {type(wrong).__name__}$"):
         to_dict(other)

@@ -28,7 +28,7 @@ def test_contract_names_are_there() -> None:
     """Every name of the public interface can be imported from the package."""
     names = """
         BurkiClient ContactStatus Contact ContactData ContactList ContactPage ContactRange
-        Contacts ContactStream Pagination PullReport to_dict IncompletePullError
+        Contacts ContactStream Pagination PullReport to_dict from_dict IncompletePullError
         UnorderedListError BurkiError ConfigurationError ClientClosedError TransportError
         ConnectionFailedError RequestTimeoutError APIError BadRequestError AuthenticationError
         PermissionDeniedError NotFoundError UnprocessableError RateLimitError ServerError

@@ -35,6 +35,7 @@ OUTPUT = {
         "crashed after 1750",
         "0 contacts are missing",
     ],
+    "serve_contacts": ["1 passed"],
     "test_your_code": ["3 passed"],
 }
 

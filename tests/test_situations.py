@@ -235,7 +235,7 @@ async def test_contacts_made_before_closing_raise(server: WireServer) -> None:
     burki = BurkiClient(KEY, base_url=server.url)
     contacts = burki.contacts(42)
     await burki.aclose()
-    for use in (contacts.count, contacts._collect, contacts.pages().__anext__):
+    for use in (contacts.count, contacts.to_list, contacts.pages().__anext__):
         with pytest.raises(ClientClosedError, match="Make a new BurkiClient"):
             await use()
     assert server.requests == []
@@ -326,7 +326,7 @@ async def test_closing_when_a_page_has_just_arrived(server: WireServer, kind: st
     burki = BurkiClient(KEY, base_url=server.url, on_event=set_arrived)
     contacts = burki.contacts(42)
     uses: dict[str, Callable[[], Coroutine[Any, Any, object]]] = {
-        "await": contacts._collect,
+        "await": contacts.to_list,
         "count": contacts.count,
         "iterate": lambda: _take_one(contacts),
     }

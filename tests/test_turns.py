@@ -89,7 +89,7 @@ async def test_pages_that_arrive_together_are_decoded_in_separate_turns(
 async def test_pulls_of_one_client_decode_in_separate_turns(decode_turns: list[int]) -> None:
     """Pages of two concurrent pulls of one client are decoded in separate turns too."""
     async with SimultaneousPages().client() as burki:
-        both = await asyncio.gather(*(burki.contacts(42, per_page=10)._collect() for _ in "ab"))
+        both = await asyncio.gather(*(burki.contacts(42, per_page=10).to_list() for _ in "ab"))
     assert [len(contacts) for contacts in both] == [80, 80]
     assert len(set(decode_turns)) == 16
     assert decode_turns == sorted(decode_turns)
@@ -175,7 +175,7 @@ async def test_cancellation_between_two_contacts_loses_none() -> None:
 async def test_a_cancelled_pull_does_not_delay_another(decode_turns: list[int]) -> None:
     """Pages of a cancelled pull that wait to be decoded do not delay another pull."""
     async with SimultaneousPages().client() as burki:
-        pulls = [asyncio.ensure_future(burki.contacts(42, per_page=10)._collect()) for _ in "ab"]
+        pulls = [asyncio.ensure_future(burki.contacts(42, per_page=10).to_list()) for _ in "ab"]
         await asyncio.sleep(1)
         while len(set(decode_turns)) < 4:
             await asyncio.sleep(0)

@@ -3,6 +3,7 @@
 from ._client import BurkiClient
 from ._contact_list import ContactList
 from ._contacts import Contacts
+from ._deserialize import from_dict
 from ._errors import (
     APIError,
     AuthenticationError,
@@ -69,5 +70,6 @@ __all__ = [
     "UnorderedListError",
     "UnprocessableError",
     "__version__",
+    "from_dict",
     "to_dict",
 ]

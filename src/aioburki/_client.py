@@ -23,7 +23,7 @@ from ._http import (
     redact_http_logs,
 )
 from ._list_contacts import MAX_PER_PAGE
-from ._models import ContactStatus
+from ._models import ContactStatus, StatusText
 from ._paging import Prefetch
 from ._range import ContactRange
 from ._requests import AttemptRunner, Fetcher, Route, Sender
@@ -140,7 +140,7 @@ class BurkiClient:
         self,
         campaign_id: SupportsIndex | ContactRange | str,
         *,
-        status: ContactStatus | str | None = None,
+        status: ContactStatus | StatusText | str | None = None,
         per_page: SupportsIndex = MAX_PER_PAGE,
         limit: SupportsIndex | None = None,
         complete: bool = True,

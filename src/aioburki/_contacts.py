@@ -17,7 +17,7 @@ from ._extras import require_in_thread
 from ._list_contacts import CONTACT_ROWS
 from ._list_reader import ListReader
 from ._models import Contact, ContactPage
-from ._range import ContactRange, bounds_of
+from ._range import ContactRange, bounds_of, divided
 from ._stream import MAX_PER_TURN, ContactStream, contact_page
 from ._validation import flag, whole_number
 
@@ -49,7 +49,7 @@ class Contacts:
     _is_range: bool = attrs.field(default=False, kw_only=True, alias="is_range")
 
     def __await__(self) -> Generator[object, None, ContactList]:
-        return self._collect().__await__()
+        return self.to_list().__await__()
 
     async def __aiter__(self) -> AsyncGenerator[Contact, None]:
         async with aclosing(self._list.start().pull) as pull:
@@ -92,9 +92,48 @@ class Contacts:
         reader = attrs.evolve(self._list, bounds=bounds_of(rest), order=rest.order, limit=limit)
         return Contacts(reader, rest, is_range=True)
 
-    def stream(self) -> ContactStream:
-        """Return an ``async with`` block to iterate in; after it no task or request is left."""
-        return ContactStream(self._list.start(), self._range)
+    async def to_list(self) -> ContactList:
+        """Return all contacts with the report; the same as ``await contacts``, as a coroutine.
+
+        For what takes a coroutine: `asyncio.run`, `asyncio.create_task`, `asyncio.TaskGroup`.
+
+        Raises:
+            BurkiError: the pull has failed.
+        """
+        contacts = ContactList()
+        started = self._list.start()
+        async with aclosing(started.pull) as pull:
+            while (page := await pull.next_page()) is not None:
+                contacts.extend(page.items)
+        contacts.report = started.report()
+        return contacts
+
+    async def first(self) -> Contact | None:
+        """Return the first contact, or None if there is none; of a whole list one request.
+
+        Raises:
+            BurkiError: a request failed.
+        """
+        limit = 1 if self._list.limit is None else min(1, self._list.limit)
+        reader = attrs.evolve(self._list, limit=limit)
+        if not self._is_range:  # which may begin anywhere on a page, and has moved
+            reader = attrs.evolve(reader, per_page=1, is_complete=False)
+        async with aclosing(reader.start().pull) as pull:
+            while (page := await pull.next_page()) is not None:
+                for contact in page.items:
+                    return contact
+        return None
+
+    def stream(self, *, progress: bool = False) -> ContactStream:
+        """Return an ``async with`` block to iterate in; after it no task or request is left.
+
+        Args:
+            progress: whether to show a `tqdm.auto` bar, in a notebook or on standard error.
+
+        Raises:
+            ModuleNotFoundError: a bar needs tqdm (``pip install 'aioburki[cli]'``).
+        """
+        return ContactStream(self._list.start(progress=flag("progress", progress)), self._range)
 
     @property
     def rows(self) -> ListReader[ContactRow]:
@@ -104,7 +143,7 @@ class Contacts:
         rows: ListReader[ContactRow] = attrs.evolve(reader, query=query)
         return rows
 
-    async def to_arrow(self, *, flatten: bool = False) -> pa.Table:
+    async def to_arrow(self, *, flatten: bool = False, progress: bool = False) -> pa.Table:
         """Pull the contacts into an Arrow table, without making `Contact` objects.
 
         Order, ``limit`` and completeness are those of a list, in a quarter of its memory; if they
@@ -130,6 +169,7 @@ class Contacts:
                 types, or whole numbers beyond int64 are JSON text; whole numbers beside fractions
                 are double if that is exact. A contact without the key has null. Each contact
                 has a cell in each column, so this needs memory where keys differ a lot.
+            progress: whether to show a bar, as `stream` does.
 
         Raises:
             ModuleNotFoundError: pyarrow is not installed (``pip install 'aioburki[arrow]'``).
@@ -140,9 +180,10 @@ class Contacts:
         await require_in_thread("pyarrow", "aioburki._tables")
         from ._tables import pulled_table  # noqa: PLC0415 - pyarrow is optional
 
-        return await pulled_table(self.rows, flatten=flag("flatten", flatten))
+        started = self.rows.start(progress=flag("progress", progress))
+        return await pulled_table(started, flatten=flag("flatten", flatten))
 
-    async def to_pandas(self, *, flatten: bool = False) -> pd.DataFrame:
+    async def to_pandas(self, *, flatten: bool = False, progress: bool = False) -> pd.DataFrame:
         """Pull the contacts into a pandas data frame with Arrow-backed types; see `to_arrow`.
 
         The status is a string, because pandas cannot sort dictionaries.
@@ -154,9 +195,10 @@ class Contacts:
         await require_in_thread("pandas", "pyarrow", "aioburki._tables")
         from ._tables import pulled_pandas  # noqa: PLC0415 - pyarrow is optional
 
-        return await pulled_pandas(self.rows, flatten=flag("flatten", flatten))
+        started = self.rows.start(progress=flag("progress", progress))
+        return await pulled_pandas(started, flatten=flag("flatten", flatten))
 
-    async def to_polars(self, *, flatten: bool = False) -> pl.DataFrame:
+    async def to_polars(self, *, flatten: bool = False, progress: bool = False) -> pl.DataFrame:
         """Pull the contacts into a polars data frame; see `to_arrow`. The status is categorical.
 
         Raises:
@@ -166,7 +208,8 @@ class Contacts:
         await require_in_thread("polars", "pyarrow", "aioburki._tables")
         from ._tables import pulled_polars  # noqa: PLC0415 - pyarrow is optional
 
-        return await pulled_polars(self.rows, flatten=flag("flatten", flatten))
+        started = self.rows.start(progress=flag("progress", progress))
+        return await pulled_polars(started, flatten=flag("flatten", flatten))
 
     async def batches(self) -> AsyncGenerator[pa.RecordBatch, None]:
         """Return an iterator of batches of 1,000 contacts, in order, in the schema of `to_arrow`.
@@ -229,11 +272,7 @@ class Contacts:
         whole = attrs.evolve(self._range, order=order)
         if not places:
             return [self._range]
-        ranges: list[ContactRange] = []
-        for key, offset in places:
-            ranges.append(attrs.evolve(whole, until=key, end=offset))
-            whole = attrs.evolve(whole, after=key, offset=offset)
-        return [*ranges, whole]
+        return divided(whole, places)
 
     def _check_whole(self, what: str) -> None:
         if self._is_range:
@@ -254,12 +293,3 @@ class Contacts:
         given = {"after": part.after, "until": part.until, "limit": limit}
         shown = [(name, value) for name, value in given.items() if value is not None]
         return [("campaign_id", query.campaign_id), *query.filters, *shown]
-
-    async def _collect(self) -> ContactList:
-        contacts = ContactList()
-        started = self._list.start()
-        async with aclosing(started.pull) as pull:
-            while (page := await pull.next_page()) is not None:
-                contacts.extend(page.items)
-        contacts.report = started.report()
-        return contacts

@@ -9,7 +9,7 @@ from ._endpoint import ListQuery
 from ._errors import ConfigurationError
 from ._list_contacts import CONTACTS, MAX_PER_PAGE, requested_status
 from ._list_reader import ListReader
-from ._models import ContactStatus
+from ._models import ContactStatus, StatusText
 from ._paging import Prefetch
 from ._range import ContactRange, bounds_of
 from ._requests import Fetcher
@@ -22,7 +22,7 @@ def contacts_of(
     server: str,
     campaign: SupportsIndex | ContactRange | str,
     *,
-    status: ContactStatus | str | None,
+    status: ContactStatus | StatusText | str | None,
     per_page: SupportsIndex,
     limit: SupportsIndex | None,
     complete: bool,

@@ -25,6 +25,7 @@ from ._paging import (
     warn_of_unread,
     window_near,
 )
+from ._progress_bar import ProgressBar
 from ._report import PullReport, named_problems
 from ._requests import Fetcher, RequestStats
 
@@ -100,13 +101,21 @@ class ListReader(Generic[T]):
         orders = self.query.endpoint.orders
         return [each for each in orders if not self.order or each.name == self.order]
 
-    def start(self) -> StartedPull[T]:
-        """Return a new pull; nothing is sent before `Pull.next_page` is called."""
+    def start(self, *, progress: bool = False) -> StartedPull[T]:
+        """Return a new pull; nothing is sent before `Pull.next_page` is called.
+
+        Args:
+            progress: whether to show a progress bar until the pull is closed.
+
+        Raises:
+            ModuleNotFoundError: a bar needs tqdm, which is not installed.
+        """
         check_asyncio()
-        endpoint, stats = self.query.endpoint, RequestStats()
+        name, endpoint = f"campaign {self.query.campaign_id}", self.query.endpoint
+        stats = RequestStats()
         slots, ahead = self.fetcher.concurrency, PAGES_AHEAD_PER_SLOT * self.fetcher.concurrency
         options = PullOptions(
-            name=f"campaign {self.query.campaign_id}",
+            name=name,
             noun=endpoint.noun,
             key=endpoint.key,
             per_page=self.per_page,
@@ -117,6 +126,7 @@ class ListReader(Generic[T]):
             orders=self.orders if self.is_complete else (),
             bounds=self.bounds,
             matches=self.matches,
+            observer=ProgressBar(name, self.limit, self.bounds) if progress else None,
         )
         # A page past the end of a list that shrinks may be 404, or the last page.
         fetch = partial(self._fetch_or_none if self.is_complete else self._fetch_or_empty, stats)

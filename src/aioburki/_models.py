@@ -24,17 +24,31 @@ from collections.abc import Iterator
 from datetime import datetime
 from enum import StrEnum
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
 from ._page import Pagination
+from ._pydantic import data_schema, status_schema
 
 if TYPE_CHECKING:
     FreeForm = dict[str, Any]
 else:
     # Given the exact type, msgspec would copy each dict that it has just built.
     FreeForm = Any
+
+
+# The values of `ContactStatus`, which editors complete where a status may be given as text.
+StatusText = Literal[
+    "pending",
+    "in_progress",
+    "completed",
+    "failed",
+    "skipped",
+    "no_answer",
+    "busy",
+    "voicemail",
+]
 
 
 class ContactStatus(StrEnum):
@@ -67,6 +81,17 @@ class ContactStatus(StrEnum):
     def is_known(self) -> bool:
         """Return whether the value is one of the eight documented ones."""
         return self._value_ in type(self)._value2member_map_
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _source: Any, _handler: Any) -> Any:
+        return status_schema(cls)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: Any, handler: Any) -> Any:
+        known = [member.value for member in cls]
+        either = [{"type": "string", "enum": known}, {"type": "string"}]
+        words = "One of the documented statuses, or a newer one."
+        return {"title": cls.__name__, "description": words, "anyOf": either}
 
 
 def _names_without(data: object, *hidden: str) -> list[str]:
@@ -109,6 +134,11 @@ class ContactData:
         yield f"{len(self.variable_values)} variable_values"
         yield f"{len(self.custom_fields)} custom_fields"
         yield f"{len(self.extra)} extra"
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _source: Any, handler: Any) -> Any:
+        types = {"variable_values": dict[str, Any], "custom_fields": dict[str, Any]}
+        return data_schema(cls, handler, types)
 
 
 @attrs.frozen(repr=False, eq=False)
@@ -154,6 +184,10 @@ class Contact:
         yield "status", self.status.value
         yield "attempts", self.attempts
 
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _source: Any, handler: Any) -> Any:
+        return data_schema(cls, handler)
+
 
 @attrs.frozen(repr=False)
 class ContactPage:
@@ -180,6 +214,10 @@ class ContactPage:
     def __rich_repr__(self) -> Iterator[str]:
         yield f"page {self.pagination.page} of {self.pagination.total_pages}"
         yield f"{len(self.contacts)} contacts"
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _source: Any, handler: Any) -> Any:
+        return data_schema(cls, handler)
 
 
 _data_values = attrgetter(*(field.name for field in attrs.fields(ContactData)))

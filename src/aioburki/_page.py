@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import attrs
+
+from ._pydantic import data_schema
 
 T = TypeVar("T")
 
@@ -32,6 +34,10 @@ class Pagination:
     total_pages: int
     has_next: bool
     has_prev: bool
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _source: Any, handler: Any) -> Any:
+        return data_schema(cls, handler)
 
 
 @attrs.frozen

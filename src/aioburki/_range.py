@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, Self
 
@@ -188,3 +188,12 @@ def bounds_of(part: ContactRange) -> Bounds | None:
     if part.after is None and part.until is None:
         return None
     return Bounds(part.after, part.until, part.offset, part.end)
+
+
+def divided(whole: ContactRange, places: Sequence[tuple[Key, int]]) -> list[ContactRange]:
+    """Return *whole* in parts that end at the keys of *places*, which are near these offsets."""
+    ranges: list[ContactRange] = []
+    for key, offset in places:
+        ranges.append(attrs.evolve(whole, until=key, end=offset))
+        whole = attrs.evolve(whole, after=key, offset=offset)
+    return [*ranges, whole]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import attrs
 
 from ._errors import IncompletePullError
+from ._html import html_lines, html_table
+from ._pydantic import data_schema
 
 # Problems that a report names; the others are counted.
 MAX_NAMED = 10
@@ -81,6 +83,28 @@ class PullReport:
                 f"all (proof: {self.proof}{missing})",
                 report=self,
             )
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the summary, and the numbers as a table."""
+        names = [field.name for field in attrs.fields(PullReport)]
+        numbers = {
+            name: f"{value:,.1f}" if isinstance(value, float) else f"{value:,}"
+            for name in names
+            if type(value := getattr(self, name)) in (int, float)
+        }
+        return html_lines(report_summary(self)) + html_table(list(numbers), [[*numbers.values()]])
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _source: Any, handler: Any) -> Any:
+        return data_schema(cls, handler)
+
+
+def report_summary(report: PullReport) -> tuple[str, ...]:
+    """Return sentences: whether the contacts are complete, what it took, drift and problems."""
+    proved = f"complete ({report.proof})" if report.complete else "not proved complete"
+    missing = f": the server counts {report.missing:,} more" if report.missing else ""
+    cost = f"{report.requests:,} requests, {report.probes:,} probes, {report.elapsed:.1f} s"
+    return (f"{proved}{missing}; {cost}", *report.drift, *report.problems)
 
 
 def named_problems(*parts: tuple[Sequence[str], int]) -> tuple[str, ...]:

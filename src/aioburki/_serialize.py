@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from functools import cache
-from typing import Any
+from typing import Any, overload
 
 import attrs
 import cattrs
@@ -14,19 +14,41 @@ from ._models import ContactData, ContactStatus
 from ._report import PullReport
 
 
-def to_dict(obj: Any) -> dict[str, Any]:
-    """Return *obj* as plain data that `json.dumps` accepts.
+@overload
+def to_dict(  # pyright: ignore[reportOverlappingOverload]
+    obj: list[Any] | tuple[Any, ...],
+) -> list[dict[str, Any]]: ...
+
+
+@overload
+def to_dict(obj: Any) -> dict[str, Any]: ...
+
+
+def to_dict(obj: Any) -> dict[str, Any] | list[dict[str, Any]]:
+    """Return *obj* as plain data that `json.dumps` accepts; of a list, a list of such data.
 
     *obj* is a data object of this package: a `Contact`, `ContactData`, `Pagination`, `ContactPage`,
-    `PullReport` or an event. The keys are its attribute names. Datetimes become ISO 8601 text, with
-    ``Z`` for UTC. Unlike `repr` it shows all data of a contact, phone number included.
+    `PullReport` or an event; or a list or tuple of them, such as a `ContactList` or
+    ``page.contacts``. The keys are its attribute names. Datetimes become ISO 8601 text, with ``Z``
+    for UTC. Unlike `repr` it shows all data of a contact, phone number included. `from_dict` is the
+    inverse.
 
     Raises:
-        TypeError: *obj* is something else.
+        TypeError: *obj*, or an element of the list, is something else.
     """
+    if isinstance(obj, list | tuple):
+        return [_plain(each) for each in obj]
+    return _plain(obj)
+
+
+def _plain(obj: Any) -> dict[str, Any]:
     kind: type[Any] = type(obj)
-    if isinstance(obj, type) or not attrs.has(kind):
-        raise TypeError(f"to_dict takes a data object of aioburki, not {kind.__name__}")
+    is_query = hasattr(kind, "__await__")  # `Contacts` is an attrs class too
+    if is_query or isinstance(obj, type) or not attrs.has(kind):
+        raise TypeError(
+            f"to_dict takes a data object of aioburki or a list of them, not {kind.__name__}"
+            f"{': await it first' if is_query else ''}"
+        )
     plain: dict[str, Any] = _converter().unstructure(obj)
     return plain
 

@@ -34,6 +34,10 @@ class ContactStream:
     iterate over it get each contact once between them. A failure is raised again by every further
     call, and a deadline around a single `anext` loses no contact. `report` can be read at any time.
     Iterating outside the block raises RuntimeError: ending at once would look like an empty list.
+
+    Entering the block fetches the first page, which is then delivered first. So what is wrong with
+    the key, the campaign or the network is raised by ``async with``, before anything is delivered;
+    then, or if the entering is cancelled, nothing is left either, and `rest` is everything.
     """
 
     def __init__(self, started: StartedPull[Contact], whole: ContactRange) -> None:
@@ -118,7 +122,13 @@ class ContactStream:
     async def __aenter__(self) -> Self:
         if self._was_open:
             raise RuntimeError("this stream has ended: call `stream()` for another one")
-        self._is_open = self._was_open = True
+        self._was_open = True
+        try:
+            await self._pull.wait_for_page()
+        except BaseException:
+            await self._pull.aclose()  # `__aexit__` is not called
+            raise
+        self._is_open = True
         return self
 
     async def __aexit__(

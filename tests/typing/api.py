@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 from datetime import datetime
 from typing import Any, Literal, assert_type
@@ -19,11 +20,13 @@ from aioburki import (
     ContactRange,
     Contacts,
     ContactStatus,
+    ContactStream,
     Event,
     IncompletePullError,
     Pagination,
     PullReport,
     RateLimitError,
+    from_dict,
     to_dict,
 )
 from aioburki.sandbox import Sandbox, parse_drift
@@ -38,6 +41,8 @@ async def pull(burki: BurkiClient) -> None:
     contacts = burki.contacts(42, status="failed", per_page=500, limit=10)
     assert_type(contacts, Contacts)
     burki.contacts(42, status=ContactStatus.FAILED)
+    status: str = "of a variable"
+    burki.contacts(42, status=status)
     everyone = await contacts
     assert_type(everyone, ContactList)
     assert_type(everyone.report, PullReport)
@@ -50,8 +55,11 @@ async def pull(burki: BurkiClient) -> None:
             assert_type(contact, Contact)
         assert_type(stream.report, PullReport)
         assert_type(stream.rest, ContactRange | None)
+    assert_type(contacts.stream(progress=True), ContactStream)
     assert_type(await contacts.count(), int)
     assert_type(await contacts.page(3), ContactPage)
+    assert_type(await contacts.first(), Contact | None)
+    assert_type(asyncio.create_task(contacts.to_list()), asyncio.Task[ContactList])
     parts = await contacts.split(8)
     assert_type(parts, list[ContactRange])
     assert_type(burki.contacts(parts[0], per_page=500, limit=10), Contacts)
@@ -97,6 +105,11 @@ def look(contact: Contact, page: ContactPage, report: PullReport, error: RateLim
     assert_type(error.retry_after, float | None)
     assert_type(error.page, int | None)
     assert_type(to_dict(contact), dict[str, Any])
+    assert_type(to_dict(page), dict[str, Any])
+    assert_type(to_dict([contact]), list[dict[str, Any]])
+    assert_type(to_dict(page.contacts), list[dict[str, Any]])
+    assert_type(from_dict(Contact, to_dict(contact)), Contact)
+    assert_type(from_dict(Contact, to_dict([contact])), list[Contact])
 
 
 def make() -> None:

@@ -12,9 +12,11 @@ from .fast import RowReader
 from .fields import (
     Hook,
     MisfitError,
+    read_bool,
     read_datetime,
     read_integer,
     read_mapping,
+    read_object,
     read_optional_count,
     read_optional_text,
     read_text,
@@ -22,6 +24,7 @@ from .fields import (
 from .gc_pause import gc_paused
 from .json_checks import Undecodable
 from .page import PageDecoder
+from .problems import first, problems_of
 from .tolerant import MAX_ROWS, fields_hook
 
 __all__ = [
@@ -32,10 +35,14 @@ __all__ = [
     "RowReader",
     "Undecodable",
     "fields_hook",
+    "first",
     "gc_paused",
+    "problems_of",
+    "read_bool",
     "read_datetime",
     "read_integer",
     "read_mapping",
+    "read_object",
     "read_optional_count",
     "read_optional_text",
     "read_text",

@@ -39,7 +39,8 @@ def reason_of(error: BaseException) -> str:
 
 def expected(what: str, value: object) -> MisfitError:
     """Return the error for a *value* that should have been *what*."""
-    return MisfitError(f"expected {what}, got {_JSON_NAMES[type(value)]}")
+    got = _JSON_NAMES.get(type(value), f"a Python {type(value).__name__}")
+    return MisfitError(f"expected {what}, got {got}")
 
 
 def read_text(value: Any, _type: object = None) -> str:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import attrs
 
@@ -23,6 +23,18 @@ from .unread_fields import UnreadFields, warn_of_unread
 logger = logging.getLogger("aioburki")
 
 T = TypeVar("T")
+
+
+class PullObserver(Protocol):
+    """What is called with each page that a pull delivers, and at its end."""
+
+    def deliver(self, page: Page[Any], /) -> None:
+        """Record that *page* is delivered."""
+        ...
+
+    def end(self, *, is_finished: bool) -> None:
+        """Record that the pull is closed; *is_finished*: everything was delivered before."""
+        ...
 
 
 @attrs.frozen
@@ -42,6 +54,7 @@ class PullOptions(Generic[T]):
             pull, which proves nothing.
         bounds: the part of the list to read; None for all of it.
         matches: returns whether an item passes the filter that was requested; None for no filter.
+        observer: called with each page and at the end; None for nothing.
     """
 
     name: str
@@ -55,6 +68,7 @@ class PullOptions(Generic[T]):
     orders: Sequence[SortOrder[T]] = ()
     bounds: Bounds | None = None
     matches: Callable[[T], bool] | None = None
+    observer: PullObserver | None = None
 
 
 class PullProgress:
@@ -121,6 +135,7 @@ class Pull(Generic[T]):
         self._running = running
         self._reading = _reading(options, self.progress.drift)
         self._ready: deque[Page[T]] = deque()
+        self._is_exhausted = False
 
         async def fetch_window(window: PageWindow) -> tuple[PageWindow, Page[T] | None]:
             return window, await fetch(window)
@@ -133,8 +148,10 @@ class Pull(Generic[T]):
             options.waiting,
         )
 
-    async def next_page(self) -> Page[T] | None:
-        """Return the next page, or None after the last; may be cancelled and called again.
+    async def wait_for_page(self) -> bool:
+        """Wait until the next page has come, and return whether there is one.
+
+        `next_page` then returns it at once. May be cancelled and called again.
 
         Raises:
             BurkiError: the pull has failed; every further call raises it again.
@@ -149,12 +166,26 @@ class Pull(Generic[T]):
                 if self._reading.reached_end:
                     self.progress.drift.record_end()
                 self._update_progress()
-                return None
+                self._is_exhausted = True
+                return False
             self._record(*fetched)
+        return True
+
+    async def next_page(self) -> Page[T] | None:
+        """Return the next page, or None after the last; may be cancelled and called again.
+
+        Raises:
+            BurkiError: the pull has failed; every further call raises it again.
+        """
+        if not await self.wait_for_page():
+            return None
         page = self._ready.popleft()
         self.progress.pages += 1
         self.progress.items += len(page.items)
         self.progress.unread.deliver(page)
+        self._update_progress()
+        if self._options.observer is not None:
+            self._options.observer.deliver(page)
         return page
 
     def request_more(self) -> None:
@@ -174,6 +205,8 @@ class Pull(Generic[T]):
             await self._prefetch.aclose()
         finally:  # all tasks have ended, even if this call was cancelled meanwhile
             self._running.discard(self._prefetch)
+            if self._options.observer is not None:
+                self._options.observer.end(is_finished=self._is_exhausted)
 
     @property
     def is_finished(self) -> bool:
@@ -222,14 +255,16 @@ class Pull(Generic[T]):
     def _update_progress(self) -> None:
         reading, progress = self._reading, self.progress
         progress.duplicates = reading.duplicates
-        progress.probes, progress.proof = reading.probes, reading.proof
+        progress.probes = reading.probes
+        progress.proof = "none" if self._ready else reading.proof
         progress.missing = reading.missing
 
     def _warn(self) -> None:
         name, progress = self._options.name, self.progress
         changes = "; ".join(progress.changes())
         is_proved = progress.proof in ("single page", "coverage")
-        if not self._options.orders or not self._reading.is_done or is_proved:
+        is_read = self._reading.is_done and not self._ready
+        if not self._options.orders or not is_read or is_proved:
             if changes:
                 logger.warning("%s moved while it was read: %s", name, changes)
             return

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from .._contact_row import ContactRow
-from .._list_reader import ListReader, StartedPull
+from .._list_reader import StartedPull
 from .batch import contact_batch
 from .frames import pandas_frame, polars_frame
 from .table import ROWS_PER_BATCH, MakeBatch, TableBuilder
@@ -42,28 +42,28 @@ async def pulled_batches(
             yield make(rows)
 
 
-async def pulled_table(reader: ListReader[ContactRow], *, flatten: bool) -> pa.Table:
-    """Pull all rows of *reader* and return them as a table."""
-    builder = await _pulled(reader, flatten=flatten)
+async def pulled_table(started: StartedPull[ContactRow], *, flatten: bool) -> pa.Table:
+    """Return all rows of a pull, which ends then, as a table."""
+    builder = await _pulled(started, flatten=flatten)
     return builder.table()
 
 
-async def pulled_pandas(reader: ListReader[ContactRow], *, flatten: bool) -> pd.DataFrame:
-    """Pull all rows of *reader* and return them as a data frame of pandas."""
-    builder = await _pulled(reader, flatten=flatten)
+async def pulled_pandas(started: StartedPull[ContactRow], *, flatten: bool) -> pd.DataFrame:
+    """Return all rows of a pull, which ends then, as a data frame of pandas."""
+    builder = await _pulled(started, flatten=flatten)
     return pandas_frame(builder.table())
 
 
-async def pulled_polars(reader: ListReader[ContactRow], *, flatten: bool) -> pl.DataFrame:
-    """Pull all rows of *reader* and return them as a data frame of polars."""
-    builder = await _pulled(reader, flatten=flatten)
+async def pulled_polars(started: StartedPull[ContactRow], *, flatten: bool) -> pl.DataFrame:
+    """Return all rows of a pull, which ends then, as a data frame of polars."""
+    builder = await _pulled(started, flatten=flatten)
     # In a thread, because the columns are copied.
     return await asyncio.to_thread(lambda: polars_frame(builder.table()))
 
 
-async def _pulled(reader: ListReader[ContactRow], *, flatten: bool) -> TableBuilder:
+async def _pulled(started: StartedPull[ContactRow], *, flatten: bool) -> TableBuilder:
     builder = TableBuilder(flatten=flatten)
-    async with aclosing(pulled_batches(reader.start(), builder.make)) as batches:
+    async with aclosing(pulled_batches(started, builder.make)) as batches:
         async for batch in batches:
             builder.add(batch)
             del batch  # see `TableBuilder`

@@ -3,32 +3,14 @@
 from __future__ import annotations
 
 import sys
-from contextlib import suppress
-from typing import Any, Self, TextIO
+from typing import Self
 
 from tqdm import tqdm
 
 from .._events import Event, PageFetched, PauseStarted
+from .._progress_bar import Unbreakable
 from ..export import Spool
 from ._printing import print_if_possible
-
-
-class _Unbreakable:
-    """A text stream whose reader may go away; None is never written to."""
-
-    def __init__(self, file: TextIO | None) -> None:
-        self._file = file
-
-    def write(self, text: str) -> None:
-        with suppress(OSError):
-            print(text, end="", file=self._file)
-
-    def flush(self) -> None:
-        with suppress(OSError):
-            print(end="", file=self._file, flush=True)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._file, name)
 
 
 class Progress:
@@ -47,7 +29,7 @@ class Progress:
     def __init__(self, enabled: bool | None, limit: int | None) -> None:
         if enabled is None or sys.stderr is None:
             enabled = sys.stderr is not None and sys.stderr.isatty()
-        file = _Unbreakable(sys.stderr)
+        file = Unbreakable(sys.stderr)
         self._bar = tqdm(unit=" contacts", unit_scale=True, disable=not enabled, file=file)
         self._limit = limit
         self._pages = 0

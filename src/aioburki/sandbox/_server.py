@@ -14,7 +14,7 @@ import anyio
 import httpx
 
 from .._list_contacts import MAX_PER_PAGE, known_status
-from .._models import ContactStatus
+from .._models import ContactStatus, StatusText
 from .._validation import flag, requests_per_second, seconds, whole_number
 from ._campaign import Campaign, known_order
 from ._contact import STATUSES
@@ -110,7 +110,7 @@ class Sandbox:
         """
         self._campaign.add(whole_number("count", count, low=0))
 
-    def ids(self, status: ContactStatus | str | None = None) -> list[int]:
+    def ids(self, status: ContactStatus | StatusText | str | None = None) -> list[int]:
         """Return the ids of the contacts, or of those of a status, as the list has them now.
 
         Raises:
@@ -127,7 +127,7 @@ class Sandbox:
         for contact_id in ids:
             self._campaign.remove(contact_id)
 
-    def set_status(self, contact_id: int, status: ContactStatus | str) -> None:
+    def set_status(self, contact_id: int, status: ContactStatus | StatusText | str) -> None:
         """Set a contact's status, as a running campaign does.
 
         Raises:
