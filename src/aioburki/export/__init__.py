@@ -26,7 +26,8 @@ from __future__ import annotations
 
 from ._atomic_file import replacing
 from ._csv import CSV, FIELDS, MAPPINGS, export_csv
-from ._export import Format, export
+from ._export import export
+from ._format import Format
 from ._jsonl import JSONL, export_jsonl, write_jsonl
 from ._spool import Spool
 from ._tally import Tally
