@@ -5,17 +5,23 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Generator, Iterable, Iterator
 from contextlib import aclosing
-from typing import SupportsIndex
+from typing import TYPE_CHECKING, Any, SupportsIndex
 
 import attrs
 
+from ._contact_row import ContactRow
+from ._endpoint import ListQuery
 from ._errors import ConfigurationError
+from ._list_contacts import CONTACT_ROWS
 from ._list_reader import ListReader
 from ._models import Contact, ContactPage
 from ._range import ContactRange, bounds_of
 from ._report import PullReport
 from ._stream import MAX_PER_TURN, ContactStream, contact_page
-from ._validation import whole_number
+from ._validation import flag, whole_number
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 MAX_PARTS = 10_000
 
@@ -103,6 +109,28 @@ class Contacts:
     def stream(self) -> ContactStream:
         """Return an ``async with`` block to iterate in; after it no task or request is left."""
         return ContactStream(self._list.start(), self._range)
+
+    @property
+    def rows(self) -> ListReader[ContactRow]:
+        """The reader of the same list that returns rows, without making `Contact` objects."""
+        reader: Any = self._list  # rows have the attributes by which it sorts and filters contacts
+        query = ListQuery(CONTACT_ROWS, reader.query.campaign_id, reader.query.filters)
+        rows: ListReader[ContactRow] = attrs.evolve(reader, query=query)
+        return rows
+
+    async def to_arrow(self, *, flatten: bool = False) -> pa.Table:
+        """Pull the contacts into an Arrow table."""
+        from ._tables import pulled_table  # noqa: PLC0415 - pyarrow is optional
+
+        return await pulled_table(self.rows, flatten=flag("flatten", flatten))
+
+    async def batches(self) -> AsyncGenerator[pa.RecordBatch, None]:
+        """Return an iterator of Arrow batches in the schema of `to_arrow`, in order."""
+        from ._tables import pulled_batches  # noqa: PLC0415 - pyarrow is optional
+
+        async with aclosing(pulled_batches(self.rows.start())) as batches:
+            async for batch in batches:
+                yield batch
 
     async def count(self) -> int:
         """Return how many contacts there are, at most ``limit``; one request of one contact.

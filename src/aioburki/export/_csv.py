@@ -16,10 +16,10 @@ import anyio.lowlevel
 from .._contacts import Contacts
 from .._report import PullReport
 from .._serialize import to_dict
+from .._surrogates import replace_surrogates
 from ._export import export
 from ._format import PageStream, Rows, TextFormat
 from ._source import Pages
-from ._surrogates import replace_surrogates
 
 FIELDS = (
     "id", "phone_number", "status", "attempts", "created_at", "last_attempt_at",

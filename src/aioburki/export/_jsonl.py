@@ -12,10 +12,10 @@ import anyio.lowlevel
 from .._contacts import Contacts
 from .._report import PullReport
 from .._serialize import to_dict
+from .._surrogates import replace_surrogates
 from ._export import export
 from ._format import ROWS_PER_TURN, PageStream, Rows, TextFormat
 from ._source import Pages
-from ._surrogates import replace_surrogates
 
 
 @overload

@@ -1,0 +1,35 @@
+"""Tables: contacts as Arrow columns. The only room that imports pyarrow, pandas and polars.
+
+It is imported when the first table is made, never with the package.
+
+`contact_batch` makes a batch of rows or contacts, in the one schema of `contact_schema`.
+`flat_batch` makes one with a column for each key of the free-form fields. The keys and types of
+such batches vary, so each is kept, in memory or on disk, until the last one is there; a
+`FlatSchema` that has seen the schemas of all of them then knows the final columns, and conforms
+the batches to them one by one.
+"""
+
+from __future__ import annotations
+
+try:
+    import pyarrow as pa  # noqa: F401 - to name the extra if it is missing
+except ModuleNotFoundError as error:
+    if error.name != "pyarrow":
+        raise
+    raise ModuleNotFoundError(
+        "tables need pyarrow: pip install 'aioburki[arrow]'", name="pyarrow"
+    ) from None
+
+from .batch import contact_batch, contact_schema
+from .flat import FlatSchema, flat_batch
+from .pull import ROWS_PER_BATCH, pulled_batches, pulled_table
+
+__all__ = [
+    "ROWS_PER_BATCH",
+    "FlatSchema",
+    "contact_batch",
+    "contact_schema",
+    "flat_batch",
+    "pulled_batches",
+    "pulled_table",
+]

@@ -1,0 +1,126 @@
+"""Batch: rows or contacts as Arrow columns, in one schema whatever they hold."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from operator import attrgetter
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+
+from .._contact_row import ContactRow
+from .._errors import ResponseDecodeError
+from .._models import ContactStatus
+from .._surrogates import replace_surrogates
+
+TEXT = pa.string()
+STATUS = pa.dictionary(pa.int32(), TEXT)
+TIME = pa.timestamp("us", tz="UTC")
+
+# What a table has of a contact, but for its free-form fields.
+PLAIN = pa.schema(
+    {
+        "id": pa.int64(),
+        "phone_number": TEXT,
+        "status": STATUS,
+        "attempts": pa.int32(),
+        "created_at": TIME,
+        "last_attempt_at": TIME,
+        "company": TEXT,
+        "source": TEXT,
+    }
+)
+FREE_FORM = ("variable_values", "custom_fields", "extra")
+
+_1970 = datetime(1970, 1, 1, tzinfo=UTC)
+_KNOWN = {status.value: index for index, status in enumerate(ContactStatus)}
+_encoder = msgspec.json.Encoder()
+
+
+def contact_schema() -> pa.Schema:
+    """Return the schema of every table that is not flattened; `Contacts.to_arrow` describes it."""
+    return _SCHEMA
+
+
+def contact_batch(rows: Sequence[ContactRow]) -> pa.RecordBatch:
+    """Return *rows* as a batch in the `contact_schema`.
+
+    Takes about as long as decoding them.
+
+    Raises:
+        ResponseDecodeError: an id is beyond int64, or a number of attempts beyond int32.
+    """
+    data = [row.contact_data for row in rows]
+    free_form = [json_texts(list(map(attrgetter(name), data))) for name in FREE_FORM]
+    return pa.RecordBatch.from_arrays([*plain_columns(rows), *free_form], schema=_SCHEMA)
+
+
+def plain_columns(rows: Sequence[ContactRow]) -> list[pa.Array]:
+    """Return the columns of `PLAIN`."""
+    data = [row.contact_data for row in rows]
+    return [
+        _integers(rows, "id"),
+        texts([row.phone_number for row in rows]),
+        _statuses([row.status for row in rows]),
+        _integers(rows, "attempts"),
+        _times([row.created_at for row in rows]),
+        _times([row.last_attempt_at for row in rows]),
+        texts([each.company for each in data]),
+        texts([each.source for each in data]),
+    ]
+
+
+def texts(values: Sequence[str | None]) -> pa.Array:
+    """Return a column of text; lone surrogates, which Arrow has no way to hold, become U+FFFD."""
+    try:
+        return pa.array(values, TEXT)
+    except UnicodeEncodeError:
+        return pa.array([value and replace_surrogates(value) for value in values], TEXT)
+
+
+def json_texts(values: Sequence[Any]) -> pa.Array:
+    """Return a column of JSON text."""
+    try:
+        return pa.array(_encoder.encode_lines(values).split(b"\n")[:-1], TEXT)
+    except UnicodeEncodeError:
+        return pa.array([json_text(value) for value in values], TEXT)
+
+
+def json_text(value: Any) -> str:
+    """Return JSON without spaces; lone surrogates become U+FFFD, which every reader accepts."""
+    try:
+        return _encoder.encode(value).decode()
+    except UnicodeEncodeError:
+        plain = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        return replace_surrogates(plain)
+
+
+def _integers(rows: Sequence[ContactRow], name: str) -> pa.Array:
+    try:
+        return pa.array(list(map(attrgetter(name), rows)), PLAIN.field(name).type)
+    except (OverflowError, pa.ArrowInvalid):
+        kind = PLAIN.field(name).type
+        limit = 2 ** (kind.bit_width - 1)
+        row = next(row for row in rows if not -limit <= getattr(row, name) < limit)
+        error = ResponseDecodeError(f"contact {row.id}: its {name} is beyond {kind}")
+        error.problems = (f"{name}: beyond {kind}",)
+        raise error from None
+
+
+def _statuses(values: Sequence[str]) -> pa.Array:
+    """Return a column of statuses; the documented ones are always the first of its dictionary."""
+    index = dict(_KNOWN)
+    codes = [index.setdefault(value, len(index)) for value in values]
+    return pa.DictionaryArray.from_arrays(pa.array(codes, pa.int32()), texts([*map(str, index)]))
+
+
+def _times(values: Sequence[datetime | None]) -> pa.Array:
+    # Arrow converts differences to numbers, but asks each aware datetime for its offset.
+    since = [None if value is None else value - _1970 for value in values]
+    return pa.array(since, pa.duration("us")).view(TIME)
+
+
+_SCHEMA = pa.schema([*PLAIN, *(pa.field(name, TEXT) for name in FREE_FORM)])

@@ -1,0 +1,163 @@
+"""Flat: batches with a column for each key of the free-form fields, and the schema of them all.
+
+A column has the type that its values have: bool, int64, double or text; JSON text where they are
+mixed, lists or objects, or whole numbers beyond int64. Whole numbers beside fractions are double
+if double holds them exactly. What a batch has seen is in the metadata of its fields, so that
+batches can be written to disk and be conformed later; the result is the same however the rows
+were divided into batches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from .._contact_row import ContactRow
+from .._errors import ResponseDecodeError
+from .._surrogates import replace_surrogates
+from .batch import FREE_FORM, PLAIN, TEXT, json_text, plain_columns, texts
+
+# Each row has a cell in every column. So many columns of 1,000 rows take some 50 MB.
+MAX_COLUMNS = 5000
+
+_KINDS = b"aioburki.kinds"
+_TYPES = {
+    frozenset[str](): TEXT,
+    frozenset({"bool"}): pa.bool_(),
+    frozenset({"int"}): pa.int64(),
+    frozenset({"long"}): pa.int64(),
+    frozenset({"int", "long"}): pa.int64(),
+    frozenset({"float"}): pa.float64(),
+    frozenset({"int", "float"}): pa.float64(),
+    frozenset({"text"}): TEXT,
+}
+_EXACT = 2**53
+_INT64 = 2**63
+
+Kinds = frozenset[str]
+"""What a column's values are: bool, int (exact as double), long, float, text, json."""
+
+
+class FlatSchema:
+    """The schema of all batches that were added, and how to conform them to it."""
+
+    def __init__(self) -> None:
+        # By free-form field, so that its columns are together; in order of first occurrence.
+        self._kinds: dict[str, dict[str, Kinds]] = {name: {} for name in FREE_FORM}
+
+    def add(self, schema: pa.Schema) -> None:
+        """Record the columns of a flat batch.
+
+        Raises:
+            ResponseDecodeError: there are more than `MAX_COLUMNS`.
+        """
+        for field in list(schema)[len(PLAIN) :]:
+            kinds = self._kinds[field.name.partition(".")[0]]
+            kinds[field.name] = kinds.get(field.name, Kinds()) | _kinds_of(field)
+        _check_number(sum(map(len, self._kinds.values())))
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The plain columns, then one for each key that has occurred, by field."""
+        return pa.schema([*PLAIN, *(pa.field(name, _type(seen)) for name, seen in self._columns())])
+
+    def conform(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Return *batch*, whose schema was added, with the columns of `schema`."""
+        own = {field.name: index for index, field in enumerate(batch.schema)}
+        columns: list[pa.Array] = list(batch.columns[: len(PLAIN)])
+        for name, seen in self._columns():
+            if name in own:
+                index = own[name]
+                columns.append(_converted(batch.column(index), batch.schema.field(index), seen))
+            else:
+                columns.append(pa.nulls(batch.num_rows, _type(seen)))
+        return pa.RecordBatch.from_arrays(columns, schema=self.schema)
+
+    def _columns(self) -> list[tuple[str, Kinds]]:
+        return [item for columns in self._kinds.values() for item in columns.items()]
+
+
+def flat_batch(rows: Sequence[ContactRow]) -> pa.RecordBatch:
+    """Return *rows* with a column such as ``variable_values.name`` for each key that occurs.
+
+    Raises:
+        ResponseDecodeError: there are more than `MAX_COLUMNS`, or a number does not fit.
+    """
+    cells: dict[str, tuple[list[int], list[Any]]] = {}
+    for field in FREE_FORM:
+        prefix = f"{field}."
+        for index, row in enumerate(rows):
+            mapping: Mapping[str, Any] = getattr(row.contact_data, field)
+            for key, value in mapping.items():
+                at, values = cells.setdefault(prefix + key, ([], []))
+                at.append(index)
+                values.append(value)
+        _check_number(len(cells))
+    fields, columns = list(PLAIN), plain_columns(rows)
+    for name, (at, values) in cells.items():
+        kinds = frozenset({_kind(value) for value in values if value is not None})
+        column: list[Any] = [None] * len(rows)
+        for index, value in zip(at, values, strict=True):
+            column[index] = value
+        metadata = {_KINDS: ",".join(sorted(kinds)).encode()}
+        fields.append(pa.field(replace_surrogates(name), _kept_type(kinds), metadata=metadata))
+        columns.append(_array(column, kinds))
+    return pa.RecordBatch.from_arrays(columns, schema=pa.schema(fields))
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, bool):
+        return "bool"
+    if isinstance(value, int):
+        if -_EXACT <= value <= _EXACT:
+            return "int"
+        return "long" if -_INT64 <= value < _INT64 else "json"
+    if isinstance(value, float):
+        return "float"
+    return "text" if isinstance(value, str) else "json"
+
+
+def _type(kinds: Kinds) -> pa.DataType:
+    return _TYPES.get(kinds, TEXT)
+
+
+def _is_typed(kinds: Kinds) -> bool:
+    """Return whether a batch keeps values of these kinds as they are, and not as JSON text."""
+    return kinds in _TYPES and kinds != {"int", "float"}
+
+
+def _kept_type(kinds: Kinds) -> pa.DataType:
+    return _type(kinds) if _is_typed(kinds) else TEXT
+
+
+def _array(values: Sequence[Any], kinds: Kinds) -> pa.Array:
+    if not _is_typed(kinds):
+        values = [None if value is None else json_text(value) for value in values]
+    kept = _kept_type(kinds)
+    return texts(values) if kept == TEXT else pa.array(values, kept)
+
+
+def _converted(column: pa.Array, field: pa.Field, seen: Kinds) -> pa.Array:
+    """Return the *column* of a batch in the type of all values that were *seen*."""
+    own, wanted = _kinds_of(field), _type(seen)
+    if not own:
+        return pa.nulls(len(column), wanted)
+    if seen in _TYPES:  # the same type, or double, to which the JSON text of numbers is cast too
+        return column.cast(wanted)
+    if not _is_typed(own):
+        return column
+    return pa.array([None if v is None else json_text(v) for v in column.to_pylist()], TEXT)
+
+
+def _kinds_of(field: pa.Field) -> Kinds:
+    return Kinds((field.metadata or {})[_KINDS].decode().split(",")) - {""}
+
+
+def _check_number(columns: int) -> None:
+    if columns > MAX_COLUMNS:
+        raise ResponseDecodeError(
+            f"the free-form fields have more than {MAX_COLUMNS:,} different keys, too many for a "
+            "column each: leave out flatten=True"
+        )
