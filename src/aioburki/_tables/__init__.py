@@ -22,6 +22,7 @@ except ModuleNotFoundError as error:
 
 from .batch import contact_batch, contact_schema
 from .flat import FlatSchema, flat_batch
+from .parquet import write_flat_parquet, write_parquet
 from .pull import ROWS_PER_BATCH, pulled_batches, pulled_table
 
 __all__ = [
@@ -32,4 +33,6 @@ __all__ = [
     "flat_batch",
     "pulled_batches",
     "pulled_table",
+    "write_flat_parquet",
+    "write_parquet",
 ]
