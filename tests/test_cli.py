@@ -143,7 +143,10 @@ def test_pauses_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
         (["contacts", "42", "--sandbox", "--per-page", "1001"], "per_page must be"),
         (["contacts", "42", "--sandbox", "--status", "faild"], "did you mean 'failed'?"),
         (["contacts", "42", "--sandbox", "--limit", "-1"], "limit must be"),
-        (["contacts", "42", "--sandbox", "-o", "contacts.xml"], "must end in .csv or .jsonl"),
+        (
+            ["contacts", "42", "--sandbox", "-o", "contacts.xml"],
+            "must end in .csv, .jsonl or .parquet",
+        ),
         (["contacts", "42", "--sandbox", "-o", "no/folder.csv"], "there is no folder"),
         (["contacts", "42", "--sandbox", "-o", "no/x.csv", "--resume"], "there is no folder"),
         (["contacts", "42", "--sandbox", "--resume"], "--resume needs a file: add --output"),
@@ -234,6 +237,11 @@ def test_unusable_key_ends_with_two_and_is_not_shown(
         ("cyclopts", ["contacts", "42"], "pip install 'aioburki[cli]'"),
         ("tqdm", ["contacts", "42"], "pip install 'aioburki[cli]'"),
         ("uvicorn", ["sandbox"], "pip install 'aioburki[sandbox]'"),
+        (
+            "pyarrow",
+            ["contacts", "42", "--sandbox", "-o", "x.parquet"],
+            "pip install 'aioburki[arrow]'",
+        ),
     ],
 )
 def test_missing_extras_are_named(
@@ -245,7 +253,7 @@ def test_missing_extras_are_named(
 ) -> None:
     """If an extra is missing, the message says what to install."""
     for name in [*sys.modules]:
-        if name.startswith(("aioburki.cli", "aioburki.sandbox._http_server")):
+        if name.startswith(("aioburki.cli", "aioburki.sandbox._http_server", "aioburki._tables")):
             monkeypatch.delitem(sys.modules, name)
     monkeypatch.delattr("aioburki.cli", raising=False)
     monkeypatch.setitem(sys.modules, missing, None)

@@ -358,9 +358,9 @@ async def test_turns_count_cells(is_resumed: bool, tmp_path: Path) -> None:
     counting = asyncio.create_task(count())
     with (tmp_path / "x.csv").open("w") as file:
         if is_resumed:
-            await CSV._write_rows(lambda: (to_dict(each) for each in people), file, 30)
+            await CSV.write_rows(lambda: (to_dict(each) for each in people), file, 30)
         else:
-            await CSV._write(pages(*people), file, tmp_path / "x.csv")
+            await CSV.write(pages(*people), file, tmp_path / "x.csv")
     counting.cancel()
     assert turns >= 30
 

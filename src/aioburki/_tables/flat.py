@@ -85,6 +85,14 @@ def flat_batch(rows: Sequence[ContactRow]) -> pa.RecordBatch:
     Raises:
         ResponseDecodeError: there are more than `MAX_COLUMNS`, or a number does not fit.
     """
+    try:
+        return _flat_batch(rows)
+    except ResponseDecodeError as error:
+        # The frames hold values, which error reporters show.
+        raise error.with_traceback(None) from None
+
+
+def _flat_batch(rows: Sequence[ContactRow]) -> pa.RecordBatch:
     cells: dict[str, tuple[list[int], list[Any]]] = {}
     for field in FREE_FORM:
         prefix = f"{field}."

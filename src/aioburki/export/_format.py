@@ -61,13 +61,13 @@ class Format(Protocol):
 class TextFormat:
     """A text format, whose rows are those of `to_dict`.
 
-    Args:
+    Attributes:
         write: writes pages to an open file as they are pulled; the last argument is its target.
         write_rows: writes rows to an open file; the last argument is their number.
     """
 
-    _write: Callable[[PageStream, IO[str], Path], Awaitable[None]]
-    _write_rows: Callable[[Rows, IO[str], int], Awaitable[None]]
+    write: Callable[[PageStream, IO[str], Path], Awaitable[None]]
+    write_rows: Callable[[Rows, IO[str], int], Awaitable[None]]
     is_text = True
 
     def check_installed(self) -> None:
@@ -86,8 +86,8 @@ class TextFormat:
     ) -> None:
         """Write the contacts of *pages*."""
         async with aclosing(tally.counted(pages)) as counted:
-            await self._write(counted, file, target)
+            await self.write(counted, file, target)
 
     async def write_spool(self, spool: Spool, file: IO[Any], target: Path) -> None:  # noqa: ARG002
         """Write the contacts in *spool*."""
-        await self._write_rows(spool.rows, file, spool.contacts)
+        await self.write_rows(spool.rows, file, spool.contacts)

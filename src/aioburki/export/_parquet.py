@@ -20,16 +20,13 @@ from .._report import PullReport
 from .._validation import flag
 from .._version import __version__
 from ._export import export
-from ._format import PageStream
+from ._format import ROWS_PER_TURN, PageStream
 from ._source import Pages
 from ._spool import Spool
 from ._tally import Tally
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-# Rows of a batch, which takes about a millisecond; then other tasks on the event loop run.
-ROWS_PER_BATCH = 1000
 
 MakeBatch = Callable[[Sequence[ContactRow]], "pa.RecordBatch"]
 
@@ -170,15 +167,15 @@ async def _batches_of_pages(
 ) -> AsyncGenerator[pa.RecordBatch, None]:
     async with aclosing(pages):
         async for page in pages:
-            for start in range(0, len(page), ROWS_PER_BATCH):
-                yield make(page.contacts[start : start + ROWS_PER_BATCH])
+            for start in range(0, len(page), ROWS_PER_TURN):
+                yield make(page.contacts[start : start + ROWS_PER_TURN])
                 await anyio.lowlevel.checkpoint()
 
 
 async def _batches_of_rows(
     rows: Iterator[ContactRow], make: MakeBatch
 ) -> AsyncGenerator[pa.RecordBatch, None]:
-    while some := tuple(islice(rows, ROWS_PER_BATCH)):
+    while some := tuple(islice(rows, ROWS_PER_TURN)):
         yield make(some)
         await anyio.lowlevel.checkpoint()
 
