@@ -19,6 +19,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, get_type_hints
 
+import pyarrow.parquet as pq
 import pytest
 from pages import KEY
 
@@ -77,6 +78,19 @@ def test_jsonl_and_filters(folder: Path, capsys: pytest.CaptureFixture[str]) -> 
     table, report = capsys.readouterr().out.split("7 contacts, ")
     assert table == "failed             7\ntotal              7\n"
     assert report.startswith("complete (single page), 1 request, ")
+
+
+@pytest.mark.parametrize("more", [[], ["--flatten"], ["--resume"], ["--flatten", "--resume"]])
+def test_parquet(folder: Path, capsys: pytest.CaptureFixture[str], more: list[str]) -> None:
+    """A Parquet file has the contacts as a table, with --flatten a column for each key."""
+    arguments = ["contacts", "42", "--sandbox", "--limit", "1500", "-o", "contacts.PARQUET"]
+    assert cli.run([*arguments, *more]) == 0
+    table = pq.read_table(folder / "contacts.PARQUET")
+    assert table.num_rows == 1500
+    assert ("variable_values.name" in table.column_names) == ("--flatten" in more)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-2].split() == ["total", "1,500"]
+    assert lines[-1].startswith("1,500 contacts, complete (")
 
 
 @pytest.mark.may_show("output", why="the contacts are what was asked for")

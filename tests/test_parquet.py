@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import resource
-import stat
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -297,16 +296,6 @@ async def test_contacts_that_fit_in_no_table(
             with pytest.raises(ResponseDecodeError, match=message):
                 await export_parquet(source, tmp_path / "x.parquet", flatten=flatten)
     assert os.listdir(tmp_path) == []
-
-
-async def test_file_is_private(tmp_path: Path) -> None:
-    """The file has mode 0600, whatever the umask."""
-    before = os.umask(0)
-    try:
-        await export_parquet(iter([page(person())]), target := tmp_path / "x.parquet")
-    finally:
-        os.umask(before)
-    assert stat.S_IMODE(target.stat().st_mode) == 0o600
 
 
 @pytest.mark.parametrize("resume", [False, True])
