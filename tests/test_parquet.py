@@ -6,7 +6,6 @@ import asyncio
 import os
 import resource
 import sys
-import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -211,52 +210,24 @@ async def test_row_groups_are_bounded(
 
 
 @pytest.mark.parametrize("flatten", [False, True])
-async def test_other_tasks_run_while_rows_are_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flatten: bool
-) -> None:
-    """Row groups are written in a thread, while other tasks run."""
-    threads: set[int] = set()
-    real = pq.ParquetWriter.write_table
+@pytest.mark.parametrize("is_of_pages", [False, True])
+async def test_other_tasks_run_meanwhile(tmp_path: Path, flatten: bool, is_of_pages: bool) -> None:
+    """Other tasks run after every few hundred rows, however large the pages are."""
+    turns = 0
 
-    def recording(*arguments: Any) -> None:
-        threads.add(threading.get_ident())
-        real(*arguments)
+    async def heartbeat() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
 
-    monkeypatch.setattr(pq.ParquetWriter, "write_table", recording)
-    monkeypatch.setattr(parquet, "ROWS_PER_GROUP", 1000)
+    people = [person(number) for number in range(5_000)]
     async with client() as burki:
-        await export_parquet(burki.contacts(42), tmp_path / "x", flatten=flatten)
-    assert threads
-    assert threading.get_ident() not in threads
-
-
-async def test_cancellation_waits_for_the_thread(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A cancelled export ends when the row group is written, so that nothing writes behind it."""
-    begun, go_on, ended = threading.Event(), threading.Event(), threading.Event()
-
-    def slow(*_: Any) -> None:
-        begun.set()
-        go_on.wait()
-        ended.set()
-
-    monkeypatch.setattr(pq.ParquetWriter, "write_table", slow)
-    target = tmp_path / "x.parquet"
-    target.write_text("old")
-    async with client() as burki:
-        task = asyncio.create_task(export_parquet(burki.contacts(42), target))
-        await asyncio.to_thread(begun.wait)
-        for _ in range(3):
-            task.cancel()
-            await asyncio.sleep(0.01)
-        assert not task.done()
-        go_on.set()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-    assert ended.is_set()
-    assert os.listdir(tmp_path) == ["x.parquet"]
-    assert target.read_text() == "old"
+        source = iter([page(*people)]) if is_of_pages else burki.contacts(42)
+        task = asyncio.create_task(heartbeat())
+        await export_parquet(source, tmp_path / "x", flatten=flatten)
+    task.cancel()
+    assert turns >= 10
 
 
 @pytest.mark.parametrize("resume", [False, True])

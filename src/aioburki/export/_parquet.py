@@ -49,7 +49,7 @@ async def export_parquet(
     """Write the contacts of *source* to *target* as Parquet, in the schema of `Contacts.to_arrow`.
 
     `Contacts` are written straight from the pages, without `Contact` objects, in bounded memory:
-    some 65,000 rows at a time. The key/value metadata of the file says what is in it, as text:
+    some ten thousand rows at a time. The key/value metadata of the file says what is in it, as text:
 
     - ``aioburki.server``, ``aioburki.campaign_id``; ``aioburki.status``, ``aioburki.limit`` and
       ``aioburki.range`` where they were given. Of pages none of these is known.
