@@ -75,8 +75,10 @@ def person(number: int = 1, **changes: Any) -> Contact:
 
 def metadata_of(target: Path) -> dict[str, str]:
     """Return the metadata that the export has written, without the prefix."""
-    pairs = pq.read_metadata(target).metadata.items()
-    texts = {name.decode(): value.decode() for name, value in pairs if name != b"ARROW:schema"}
+    pairs = pq.read_metadata(target).metadata or {}
+    texts = {
+        name.decode(): value.decode() for name, value in pairs.items() if name != b"ARROW:schema"
+    }
     assert all(name.startswith("aioburki.") for name in texts)
     return {name.removeprefix("aioburki."): text for name, text in texts.items()}
 

@@ -1,7 +1,8 @@
 """The asyncio SDK that pulls every contact of a Burki campaign."""
 
 from ._client import BurkiClient
-from ._contacts import ContactList, Contacts
+from ._contact_list import ContactList
+from ._contacts import Contacts
 from ._errors import (
     APIError,
     AuthenticationError,

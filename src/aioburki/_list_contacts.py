@@ -25,7 +25,6 @@ from ._decoding import (
     Hook,
     MisfitError,
     PageDecoder,
-    RowReader,
     fields_hook,
     read_datetime,
     read_integer,
@@ -180,7 +179,7 @@ class _LooseRow(_Masked, Generic[Data], gc=False):
     last_attempt_at: datetime | None = None
 
 
-class _RowReader(RowReader[ContactRow]):
+class _Rows:
     """Read contacts as msgspec structs."""
 
     @cached_property
@@ -226,15 +225,19 @@ class _RowReader(RowReader[ContactRow]):
             _make_aware(row)
         return rows
 
+
+class _RowReader(_Rows):
+    """Read rows, which have the attributes of contacts."""
+
     def items(self, rows: Sequence[Any]) -> tuple[ContactRow, ...]:
-        """Return *rows* as they are: they have the attributes of contacts."""
+        """Return *rows* as they are."""
         return tuple(rows)
 
 
-class _ContactRowReader(_RowReader):
-    """Read contacts through msgspec structs."""
+class _ContactRowReader(_Rows):
+    """Read contacts through rows."""
 
-    def items(self, rows: Sequence[Any]) -> tuple[Contact, ...]:
+    def items(self, rows: Sequence[object]) -> tuple[Contact, ...]:
         """Return the contacts that *rows* hold."""
         return msgspec.convert(rows, tuple[Contact, ...], from_attributes=True)
 
@@ -271,7 +274,7 @@ _ORDERS: tuple[SortOrder[Any], ...] = (
     SortOrder("-created_at,id", _CREATED, is_falling=True, is_mixed=True),
 )
 
-CONTACTS = Endpoint(
+CONTACTS = Endpoint[Contact](
     path="/api/v1/campaigns/{campaign_id}/contacts",
     noun="contact",
     decoder=PageDecoder("contacts", Contact, hook=_contact_hook, rows=_ContactRowReader()),

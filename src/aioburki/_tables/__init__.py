@@ -11,19 +11,17 @@ the batches to them one by one.
 
 from __future__ import annotations
 
-try:
-    import pyarrow as pa  # noqa: F401 - to name the extra if it is missing
-except ModuleNotFoundError as error:
-    if error.name != "pyarrow":
-        raise
-    raise ModuleNotFoundError(
-        "tables need pyarrow: pip install 'aioburki[arrow]'", name="pyarrow"
-    ) from None
+from .._extras import named
 
-from .batch import contact_batch, contact_schema
-from .flat import FlatSchema, flat_batch
-from .parquet import write_flat_parquet, write_parquet
-from .pull import ROWS_PER_BATCH, pulled_batches, pulled_table
+try:
+    from .batch import contact_batch, contact_schema
+    from .flat import FlatSchema, flat_batch
+    from .frames import pandas_frame, polars_frame
+    from .parquet import write_flat_parquet, write_parquet
+    from .pull import pulled_batches, pulled_table
+    from .table import ROWS_PER_BATCH, table_of
+except ModuleNotFoundError as error:
+    raise named(error) from None
 
 __all__ = [
     "ROWS_PER_BATCH",
@@ -31,8 +29,11 @@ __all__ = [
     "contact_batch",
     "contact_schema",
     "flat_batch",
+    "pandas_frame",
+    "polars_frame",
     "pulled_batches",
     "pulled_table",
+    "table_of",
     "write_flat_parquet",
     "write_parquet",
 ]

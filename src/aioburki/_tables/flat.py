@@ -23,14 +23,15 @@ from .batch import FREE_FORM, PLAIN, TEXT, json_text, plain_columns, texts
 MAX_COLUMNS = 5000
 
 _KINDS = b"aioburki.kinds"
-_TYPES = {
+_NUMBERS = frozenset({"int", "float"})
+_TYPES: dict[frozenset[str], pa.DataType] = {
     frozenset[str](): TEXT,
     frozenset({"bool"}): pa.bool_(),
     frozenset({"int"}): pa.int64(),
     frozenset({"long"}): pa.int64(),
     frozenset({"int", "long"}): pa.int64(),
     frozenset({"float"}): pa.float64(),
-    frozenset({"int", "float"}): pa.float64(),
+    _NUMBERS: pa.float64(),
     frozenset({"text"}): TEXT,
 }
 _EXACT = 2**53
@@ -46,6 +47,7 @@ class FlatSchema:
     def __init__(self) -> None:
         # By free-form field, so that its columns are together; in order of first occurrence.
         self._kinds: dict[str, dict[str, Kinds]] = {name: {} for name in FREE_FORM}
+        self._schema: pa.Schema | None = None
 
     def add(self, schema: pa.Schema) -> None:
         """Record the columns of a flat batch.
@@ -53,6 +55,7 @@ class FlatSchema:
         Raises:
             ResponseDecodeError: there are more than `MAX_COLUMNS`.
         """
+        self._schema = None
         for field in list(schema)[len(PLAIN) :]:
             kinds = self._kinds[field.name.partition(".")[0]]
             kinds[field.name] = kinds.get(field.name, Kinds()) | _kinds_of(field)
@@ -61,18 +64,21 @@ class FlatSchema:
     @property
     def schema(self) -> pa.Schema:
         """The plain columns, then one for each key that has occurred, by field."""
-        return pa.schema([*PLAIN, *(pa.field(name, _type(seen)) for name, seen in self._columns())])
+        if self._schema is None:
+            fields = [pa.field(name, _type(seen)) for name, seen in self._columns()]
+            self._schema = pa.schema([*PLAIN, *fields])
+        return self._schema
 
     def conform(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Return *batch*, whose schema was added, with the columns of `schema`."""
         own = {field.name: index for index, field in enumerate(batch.schema)}
-        columns: list[pa.Array] = list(batch.columns[: len(PLAIN)])
+        columns: list[pa.Array[Any]] = list(batch.columns[: len(PLAIN)])
         for name, seen in self._columns():
             if name in own:
                 index = own[name]
                 columns.append(_converted(batch.column(index), batch.schema.field(index), seen))
             else:
-                columns.append(pa.nulls(batch.num_rows, _type(seen)))
+                columns.append(_nulls(batch.num_rows, _type(seen)))
         return pa.RecordBatch.from_arrays(columns, schema=self.schema)
 
     def _columns(self) -> list[tuple[str, Kinds]]:
@@ -93,25 +99,23 @@ def flat_batch(rows: Sequence[ContactRow]) -> pa.RecordBatch:
 
 
 def _flat_batch(rows: Sequence[ContactRow]) -> pa.RecordBatch:
-    cells: dict[str, tuple[list[int], list[Any]]] = {}
+    cells: dict[str, dict[int, Any]] = {}
     for field in FREE_FORM:
         prefix = f"{field}."
         for index, row in enumerate(rows):
             mapping: Mapping[str, Any] = getattr(row.contact_data, field)
             for key, value in mapping.items():
-                at, values = cells.setdefault(prefix + key, ([], []))
-                at.append(index)
-                values.append(value)
+                cells.setdefault(prefix + key, {})[index] = value
         _check_number(len(cells))
+    named: dict[str, dict[int, Any]] = {}
+    for key, values in cells.items():
+        named.setdefault(replace_surrogates(key), {}).update(values)
     fields, columns = list(PLAIN), plain_columns(rows)
-    for name, (at, values) in cells.items():
-        kinds = frozenset({_kind(value) for value in values if value is not None})
-        column: list[Any] = [None] * len(rows)
-        for index, value in zip(at, values, strict=True):
-            column[index] = value
+    for name, values in named.items():
+        kinds = frozenset({_kind(value) for value in values.values() if value is not None})
         metadata = {_KINDS: ",".join(sorted(kinds)).encode()}
-        fields.append(pa.field(replace_surrogates(name), _kept_type(kinds), metadata=metadata))
-        columns.append(_array(column, kinds))
+        fields.append(pa.field(name, _kept_type(kinds), metadata=metadata))
+        columns.append(_array([values.get(index) for index in range(len(rows))], kinds))
     return pa.RecordBatch.from_arrays(columns, schema=pa.schema(fields))
 
 
@@ -133,33 +137,39 @@ def _type(kinds: Kinds) -> pa.DataType:
 
 def _is_typed(kinds: Kinds) -> bool:
     """Return whether a batch keeps values of these kinds as they are, and not as JSON text."""
-    return kinds in _TYPES and kinds != {"int", "float"}
+    return kinds in _TYPES and kinds != _NUMBERS
 
 
 def _kept_type(kinds: Kinds) -> pa.DataType:
     return _type(kinds) if _is_typed(kinds) else TEXT
 
 
-def _array(values: Sequence[Any], kinds: Kinds) -> pa.Array:
+def _array(values: Sequence[Any], kinds: Kinds) -> pa.Array[Any]:
     if not _is_typed(kinds):
         values = [None if value is None else json_text(value) for value in values]
     kept = _kept_type(kinds)
     return texts(values) if kept == TEXT else pa.array(values, kept)
 
 
-def _converted(column: pa.Array, field: pa.Field, seen: Kinds) -> pa.Array:
+def _converted(column: pa.Array[Any], field: pa.Field[Any], seen: Kinds) -> pa.Array[Any]:
     """Return the *column* of a batch in the type of all values that were *seen*."""
     own, wanted = _kinds_of(field), _type(seen)
     if not own:
-        return pa.nulls(len(column), wanted)
+        return _nulls(len(column), wanted)
     if seen in _TYPES:  # the same type, or double, to which the JSON text of numbers is cast too
-        return column.cast(wanted)
+        cast: pa.Array[Any] = column.cast(wanted)
+        return cast
     if not _is_typed(own):
         return column
-    return pa.array([None if v is None else json_text(v) for v in column.to_pylist()], TEXT)
+    values = [None if value is None else json_text(value) for value in column.to_pylist()]
+    return pa.array(values, TEXT)
 
 
-def _kinds_of(field: pa.Field) -> Kinds:
+def _nulls(count: int, kind: Any) -> pa.Array[Any]:
+    return pa.nulls(count, kind)
+
+
+def _kinds_of(field: pa.Field[Any]) -> Kinds:
     return Kinds((field.metadata or {})[_KINDS].decode().split(",")) - {""}
 
 

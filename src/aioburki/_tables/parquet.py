@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing, suppress
 from pathlib import Path
-from typing import IO, Self
+from typing import IO, Any, Self
 
 import pyarrow as pa
 
@@ -127,7 +127,7 @@ class _KeptBatches:
         file: an open file, which is empty.
     """
 
-    def __init__(self, file: IO[bytes]) -> None:
+    def __init__(self, file: Any) -> None:
         self._file = file
         self._flat = FlatSchema()
         self._count = 0

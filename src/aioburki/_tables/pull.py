@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 import pyarrow as pa
@@ -11,12 +11,8 @@ import pyarrow as pa
 from .._contact_row import ContactRow
 from .._list_reader import ListReader, StartedPull
 from .batch import contact_batch, contact_schema
-from .flat import FlatSchema, flat_batch
-
-# Rows of a batch. While a batch is made, which takes about a millisecond, no other task runs.
-ROWS_PER_BATCH = 1000
-
-MakeBatch = Callable[[Sequence[ContactRow]], pa.RecordBatch]
+from .flat import flat_batch
+from .table import ROWS_PER_BATCH, MakeBatch, flat_schema, joined
 
 
 async def pulled_batches(
@@ -47,11 +43,9 @@ async def pulled_table(reader: ListReader[ContactRow], *, flatten: bool) -> pa.T
     async with aclosing(pulled):
         batches = [batch async for batch in pulled]
     if not flatten:
-        return pa.Table.from_batches(batches, contact_schema()).unify_dictionaries()
-    flat = FlatSchema()
-    for batch in batches:
-        flat.add(batch.schema)
+        return joined(batches, contact_schema())
+    flat = flat_schema(batches)
     for index, batch in enumerate(batches):
         await asyncio.sleep(0)
         batches[index] = flat.conform(batch)
-    return pa.Table.from_batches(batches, flat.schema).unify_dictionaries()
+    return joined(batches, flat.schema)

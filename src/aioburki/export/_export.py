@@ -40,7 +40,7 @@ async def export(
     check_source(source)
     tally = Tally() if tally is None else tally
     async with closing_source(source):
-        file_format.check_installed()
+        await file_format.check_installed()
         is_resumable = flag("resume", resume)
         if is_resumable and not isinstance(source, Contacts):
             raise ConfigurationError("resume=True needs contacts, not pages of them")

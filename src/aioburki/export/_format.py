@@ -32,8 +32,8 @@ class Format(Protocol):
         """Whether the file takes text, not bytes."""
         ...
 
-    def check_installed(self) -> None:
-        """Return if the packages that the format needs can be imported.
+    async def check_installed(self) -> None:
+        """Return if the packages that the format needs can be imported, and import them.
 
         Raises:
             ModuleNotFoundError: they are not installed; the message says how to install them.
@@ -70,7 +70,7 @@ class TextFormat:
     write_rows: Callable[[Rows, IO[str], int], Awaitable[None]]
     is_text = True
 
-    def check_installed(self) -> None:
+    async def check_installed(self) -> None:
         """Return; nothing is needed."""
 
     async def write_contacts(

@@ -14,6 +14,7 @@ import attrs
 
 from .._contact_row import ContactRow
 from .._contacts import Contacts
+from .._extras import require_in_thread
 from .._models import Contact, ContactData, ContactStatus
 from .._range import ContactRange
 from .._report import PullReport
@@ -49,7 +50,7 @@ async def export_parquet(
     """Write the contacts of *source* to *target* as Parquet, in the schema of `Contacts.to_arrow`.
 
     `Contacts` are written straight from the pages, without `Contact` objects, in bounded memory:
-    some ten thousand rows at a time. The key/value metadata of the file says what is in it, as text:
+    some ten thousand rows at a time. Key/value metadata of the file says what is in it, as text:
 
     - ``aioburki.server``, ``aioburki.campaign_id``; ``aioburki.status``, ``aioburki.limit`` and
       ``aioburki.range`` where they were given. Of pages none of these is known.
@@ -99,9 +100,9 @@ class ParquetFormat:
     flatten: bool = False
     is_text = False
 
-    def check_installed(self) -> None:
-        """Return if pyarrow is installed."""
-        from .._tables import write_parquet  # noqa: F401, PLC0415 - pyarrow is optional
+    async def check_installed(self) -> None:
+        """Import pyarrow, in a thread."""
+        await require_in_thread("pyarrow", "pyarrow.parquet", "aioburki._tables")
 
     async def write_contacts(
         self, contacts: Contacts, file: IO[Any], target: Path, tally: Tally

@@ -1,0 +1,42 @@
+"""Extras: import optional packages, and say what to install if they are missing."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from importlib import import_module
+
+_INSTALL = {
+    "pyarrow": "tables need pyarrow: pip install 'aioburki[arrow]'",
+    "pandas": "to_pandas() needs pandas: pip install pandas",
+    "polars": "to_polars() needs polars: pip install polars",
+}
+
+
+def named(error: ModuleNotFoundError) -> ModuleNotFoundError:
+    """Return *error*, saying what to install if it is an optional package that is missing."""
+    message = _INSTALL.get(error.name or "")
+    return error if message is None else ModuleNotFoundError(message, name=error.name)
+
+
+def require(*packages: str) -> None:
+    """Import *packages*.
+
+    Raises:
+        ModuleNotFoundError: one is not installed.
+    """
+    try:
+        for package in packages:
+            import_module(package)
+    except ModuleNotFoundError as error:
+        raise named(error) from None
+
+
+async def require_in_thread(*packages: str) -> None:
+    """Import *packages* in a thread: the first import of pandas takes half a second.
+
+    Raises:
+        ModuleNotFoundError: one is not installed.
+    """
+    if any(sys.modules.get(package) is None for package in packages):
+        await asyncio.to_thread(require, *packages)
