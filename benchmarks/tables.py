@@ -87,7 +87,9 @@ shared cores, CPython {platform.python_version()}, {versions};
 rounds: {rounds}{note}. Medians, with the minimum and maximum of the rounds in brackets; each pull
 in a new process, over loopback, {TABLES.title}.
 Memory is the peak above the process with the idle client:
-what is imported before the pull is not in it. `export_parquet` imports pyarrow during the pull.
+what is imported before the pull is not in it. Only `export_parquet` imports pyarrow during the
+pull, and with it pandas, which pyarrow imports where it is installed: some 100 MiB and half a
+second.
 
 {_table(("", "seconds", "speed, × by hand", "CPU, s", "memory, MiB"), _pulls(record))}
 
@@ -162,6 +164,7 @@ def main() -> None:
     versions = {name: ClientVersion(CLIENTS[name]) for name in options.clients}
     run(scenarios, versions, rounds, record)
     note = ", **only a fiftieth of the pages: not a result**" if options.quick else ""
+    options.out.mkdir(parents=True, exist_ok=True)
     text = document(record, rounds, note)
     (options.out / "tables.md").write_text(text, encoding="utf-8")
     print(text)

@@ -9,7 +9,9 @@ import pyarrow as pa
 from ids import Ids
 from job import Job
 
-from aioburki import BurkiClient
+from aioburki import BurkiClient, _tables
+
+assert _tables  # imported here, so that the import is no part of the pull
 
 
 @asynccontextmanager

@@ -54,6 +54,8 @@ SCHEMA = pa.schema(
     }
 )
 
+pa.array([])  # imports pandas if it is installed; here it is no part of the pull
+
 
 def table_of(contacts: list[Contact]) -> pa.Table:
     """Return *contacts* as a table; free-form fields as the JSON text that was sent."""
