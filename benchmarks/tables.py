@@ -55,7 +55,7 @@ EXPERT = "table_expert"
 
 TABLES = Scenario("tables", 200, 1000, 0, 8, tuple(CLIENTS))
 FILES = tuple(
-    Scenario(f"files-{pages}", pages, 1000, 0, 8, (PARQUET, f"{PARQUET}_flat"), rounds=3)
+    Scenario(f"files-{pages}", pages, 1000, 0, 8, (PARQUET, f"{PARQUET}_flat"), rounds=1)
     for pages in (1000, 100)
 )
 ALL = (TABLES, *FILES)
