@@ -8,7 +8,7 @@ httpx imports its own command line.
 import sys
 import time
 
-EXTRAS = ("cyclopts", "docstring_parser", "rich_rst", "tqdm", "uvicorn")
+EXTRAS = ("cyclopts", "docstring_parser", "pyarrow", "rich_rst", "tqdm", "uvicorn")
 USED_BY_HTTPX = ("click", "pygments", "rich")
 
 if "plain" in sys.argv:

@@ -107,9 +107,9 @@ class Contacts:
     async def to_arrow(self, *, flatten: bool = False) -> pa.Table:
         """Pull the contacts into an Arrow table, without making `Contact` objects.
 
-        Order, `limit` and completeness are those of a list, in about half the time and a quarter
-        of the memory. The schema is always the same; any column may have nulls, where a contact has
-        None:
+        Order, ``limit`` and completeness are those of a list, in a quarter of its memory; if they
+        are not proved, a warning is logged. The schema is always the same, with nulls where a
+        contact has None:
 
         ==================================================  ================================
         ``id``                                              int64
@@ -151,11 +151,10 @@ class Contacts:
             ModuleNotFoundError: pandas or pyarrow is not installed; before anything is sent.
             BurkiError: as of `to_arrow`.
         """
-        await require_in_thread("pandas")
-        table = await self.to_arrow(flatten=flatten)
-        from ._tables import pandas_frame  # noqa: PLC0415 - pyarrow is optional
+        await require_in_thread("pandas", "pyarrow", "aioburki._tables")
+        from ._tables import pulled_pandas  # noqa: PLC0415 - pyarrow is optional
 
-        return pandas_frame(table)
+        return await pulled_pandas(self.rows, flatten=flag("flatten", flatten))
 
     async def to_polars(self, *, flatten: bool = False) -> pl.DataFrame:
         """Pull the contacts into a polars data frame; see `to_arrow`. The status is categorical.
@@ -164,11 +163,10 @@ class Contacts:
             ModuleNotFoundError: polars or pyarrow is not installed; before anything is sent.
             BurkiError: as of `to_arrow`.
         """
-        await require_in_thread("polars")
-        table = await self.to_arrow(flatten=flatten)
-        from ._tables import polars_frame  # noqa: PLC0415 - pyarrow is optional
+        await require_in_thread("polars", "pyarrow", "aioburki._tables")
+        from ._tables import pulled_polars  # noqa: PLC0415 - pyarrow is optional
 
-        return await asyncio.to_thread(polars_frame, table)
+        return await pulled_polars(self.rows, flatten=flag("flatten", flatten))
 
     async def batches(self) -> AsyncGenerator[pa.RecordBatch, None]:
         """Return an iterator of batches of 1,000 contacts, in order, in the schema of `to_arrow`.
@@ -185,6 +183,7 @@ class Contacts:
         async with aclosing(pulled_batches(self.rows.start())) as batches:
             async for batch in batches:
                 yield batch
+                del batch  # error reporters show local variables
 
     async def count(self) -> int:
         """Return how many contacts there are, at most ``limit``; one request of one contact.

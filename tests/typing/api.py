@@ -6,6 +6,10 @@ from collections.abc import AsyncGenerator
 from datetime import datetime
 from typing import Any, Literal, assert_type
 
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+
 from aioburki import (
     BurkiClient,
     Contact,
@@ -54,6 +58,19 @@ async def pull(burki: BurkiClient) -> None:
     assert_type(burki.contacts(str(parts[0])), Contacts)
     assert_type(ContactRange.parse(str(parts[0])), ContactRange)
     burki.contacts(42, complete=False)
+
+
+async def tables(burki: BurkiClient) -> None:
+    """Make a table in every way."""
+    contacts = burki.contacts(42)
+    assert_type(await contacts.to_arrow(), pa.Table)
+    assert_type(await contacts.to_pandas(flatten=True), pd.DataFrame)
+    assert_type(await contacts.to_polars(flatten=True), pl.DataFrame)
+    assert_type(contacts.batches(), AsyncGenerator[pa.RecordBatch, None])
+    everyone = await contacts
+    assert_type(everyone.to_arrow(flatten=True), pa.Table)
+    assert_type(everyone.to_pandas(), pd.DataFrame)
+    assert_type(everyone.to_polars(), pl.DataFrame)
 
 
 def look(contact: Contact, page: ContactPage, report: PullReport, error: RateLimitError) -> None:

@@ -18,7 +18,7 @@ try:
     from .flat import FlatSchema, flat_batch
     from .frames import pandas_frame, polars_frame
     from .parquet import write_flat_parquet, write_parquet
-    from .pull import pulled_batches, pulled_table
+    from .pull import pulled_batches, pulled_pandas, pulled_polars, pulled_table
     from .table import ROWS_PER_BATCH, table_of
 except ModuleNotFoundError as error:
     raise named(error) from None
@@ -32,6 +32,8 @@ __all__ = [
     "pandas_frame",
     "polars_frame",
     "pulled_batches",
+    "pulled_pandas",
+    "pulled_polars",
     "pulled_table",
     "table_of",
     "write_flat_parquet",

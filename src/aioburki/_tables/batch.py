@@ -117,15 +117,16 @@ def json_text(value: Any) -> str:
 
 
 def _integers(rows: Sequence[ContactRow], name: str) -> pa.Array[Any]:
+    kind: Any = PLAIN.field(name).type
     try:
-        return pa.array(list(map(attrgetter(name), rows)), PLAIN.field(name).type)
+        column: pa.Array[Any] = pa.array(list(map(attrgetter(name), rows)), kind)
     except (OverflowError, pa.ArrowInvalid):
-        kind = PLAIN.field(name).type
         limit = 2 ** (kind.bit_width - 1)
         row = next(row for row in rows if not -limit <= getattr(row, name) < limit)
         error = ResponseDecodeError(f"contact {row.id}: its {name} is beyond {kind}")
         error.problems = (f"{name}: beyond {kind}",)
         raise error from None
+    return column
 
 
 def _statuses(values: Sequence[str]) -> pa.Array[Any]:

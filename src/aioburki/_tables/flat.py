@@ -166,7 +166,8 @@ def _converted(column: pa.Array[Any], field: pa.Field[Any], seen: Kinds) -> pa.A
 
 
 def _nulls(count: int, kind: Any) -> pa.Array[Any]:
-    return pa.nulls(count, kind)
+    column: pa.Array[Any] = pa.nulls(count, kind)
+    return column
 
 
 def _kinds_of(field: pa.Field[Any]) -> Kinds:

@@ -5,14 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from .._contact_row import ContactRow
 from .._list_reader import ListReader, StartedPull
-from .batch import contact_batch, contact_schema
-from .flat import flat_batch
-from .table import ROWS_PER_BATCH, MakeBatch, flat_schema, joined
+from .batch import contact_batch
+from .frames import pandas_frame, polars_frame
+from .table import ROWS_PER_BATCH, MakeBatch, TableBuilder
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import polars as pl
 
 
 async def pulled_batches(
@@ -39,13 +44,29 @@ async def pulled_batches(
 
 async def pulled_table(reader: ListReader[ContactRow], *, flatten: bool) -> pa.Table:
     """Pull all rows of *reader* and return them as a table."""
-    pulled = pulled_batches(reader.start(), flat_batch if flatten else contact_batch)
-    async with aclosing(pulled):
-        batches = [batch async for batch in pulled]
-    if not flatten:
-        return joined(batches, contact_schema())
-    flat = flat_schema(batches)
-    for index, batch in enumerate(batches):
+    builder = await _pulled(reader, flatten=flatten)
+    return builder.table()
+
+
+async def pulled_pandas(reader: ListReader[ContactRow], *, flatten: bool) -> pd.DataFrame:
+    """Pull all rows of *reader* and return them as a data frame of pandas."""
+    builder = await _pulled(reader, flatten=flatten)
+    return pandas_frame(builder.table())
+
+
+async def pulled_polars(reader: ListReader[ContactRow], *, flatten: bool) -> pl.DataFrame:
+    """Pull all rows of *reader* and return them as a data frame of polars."""
+    builder = await _pulled(reader, flatten=flatten)
+    # In a thread, because the columns are copied.
+    return await asyncio.to_thread(lambda: polars_frame(builder.table()))
+
+
+async def _pulled(reader: ListReader[ContactRow], *, flatten: bool) -> TableBuilder:
+    builder = TableBuilder(flatten=flatten)
+    async with aclosing(pulled_batches(reader.start(), builder.make)) as batches:
+        async for batch in batches:
+            builder.add(batch)
+            del batch  # see `TableBuilder`
+    for _ in builder.conform():
         await asyncio.sleep(0)
-        batches[index] = flat.conform(batch)
-    return joined(batches, flat.schema)
+    return builder

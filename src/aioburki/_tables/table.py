@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import pyarrow as pa
 
@@ -16,25 +16,48 @@ ROWS_PER_BATCH = 1000
 MakeBatch = Callable[[Sequence[ContactRow]], pa.RecordBatch]
 
 
+class TableBuilder:
+    """Join batches to a table.
+
+    The batches are in no local variable while others are made: error reporters show these, and the
+    `repr` of a batch shows its values.
+    """
+
+    def __init__(self, *, flatten: bool) -> None:
+        self.make: MakeBatch = flat_batch if flatten else contact_batch
+        self._flat = FlatSchema() if flatten else None
+        self._batches: list[pa.RecordBatch] = []
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Append *batch*, which `make` has made.
+
+        Raises:
+            ResponseDecodeError: there are too many flat columns.
+        """
+        schema = batch.schema
+        self._batches.append(batch)
+        del batch
+        if self._flat is not None:
+            self._flat.add(schema)
+
+    def conform(self) -> Iterator[None]:
+        """Conform the flat batches to the final schema, one after each step."""
+        if self._flat is not None:
+            for index in range(len(self._batches)):
+                yield
+                self._batches[index] = self._flat.conform(self._batches[index])
+
+    def table(self) -> pa.Table:
+        """Return the conformed batches as a table whose chunks have the same dictionaries."""
+        schema = contact_schema() if self._flat is None else self._flat.schema
+        return pa.Table.from_batches(self._batches, schema).unify_dictionaries()
+
+
 def table_of(rows: Sequence[ContactRow], *, flatten: bool) -> pa.Table:
     """Return *rows* as a table."""
-    make = flat_batch if flatten else contact_batch
-    starts = range(0, len(rows), ROWS_PER_BATCH)
-    batches = [make(rows[start : start + ROWS_PER_BATCH]) for start in starts]
-    if not flatten:
-        return joined(batches, contact_schema())
-    flat = flat_schema(batches)
-    return joined([flat.conform(batch) for batch in batches], flat.schema)
-
-
-def flat_schema(batches: Sequence[pa.RecordBatch]) -> FlatSchema:
-    """Return the schema of all flat *batches*."""
-    flat = FlatSchema()
-    for batch in batches:
-        flat.add(batch.schema)
-    return flat
-
-
-def joined(batches: Sequence[pa.RecordBatch], schema: pa.Schema) -> pa.Table:
-    """Return *batches*, all in *schema*, as a table whose chunks have the same dictionaries."""
-    return pa.Table.from_batches(batches, schema).unify_dictionaries()
+    builder = TableBuilder(flatten=flatten)
+    for start in range(0, len(rows), ROWS_PER_BATCH):
+        builder.add(builder.make(rows[start : start + ROWS_PER_BATCH]))
+    for _ in builder.conform():
+        pass
+    return builder.table()
