@@ -183,12 +183,16 @@ async def _batches_of_rows(
 
 def _contact(row: dict[str, Any]) -> Contact:
     """Return the contact of which `to_dict` has made *row*."""
-    times = {
-        name: None if row[name] is None else datetime.fromisoformat(row[name])
-        for name in ("created_at", "last_attempt_at")
-    }
-    data, status = ContactData(**row["contact_data"]), ContactStatus(row["status"])
-    return Contact(**row | times | {"contact_data": data, "status": status})
+    created, tried = row["created_at"], row["last_attempt_at"]
+    return Contact(
+        id=row["id"],
+        phone_number=row["phone_number"],
+        contact_data=ContactData(**row["contact_data"]),
+        status=ContactStatus(row["status"]),
+        attempts=row["attempts"],
+        created_at=None if created is None else datetime.fromisoformat(created),
+        last_attempt_at=None if tried is None else datetime.fromisoformat(tried),
+    )
 
 
 def _origin(whole: ContactRange, limit: int | None) -> dict[str, str]:
