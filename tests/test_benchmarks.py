@@ -216,7 +216,21 @@ def test_moving_lists_are_measured(tmp_path: Path) -> None:
     assert "| nothing moves | 0 (0) | 30 | 0 (0) | 60 | 0 (0) | 30 | 1 of 1 |" in text
 
 
-@pytest.mark.parametrize("script", ["pulls.py", "moving.py"])
+def test_tables_are_measured(tmp_path: Path) -> None:
+    """The command writes the table, here with a fiftieth of the pages and one client."""
+    command = [sys.executable, str(HERE / "tables.py"), "--quick", "--out", str(tmp_path)]
+    done = subprocess.run(
+        [*command, "--clients", "table_aioburki_parquet"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    text = (tmp_path / "tables.md").read_text(encoding="utf-8")
+    assert "not a result" in text
+    assert "failed" not in text
+    assert "above the idle client | ≤ 150 MiB |" in text
+
+
+@pytest.mark.parametrize("script", ["pulls.py", "moving.py", "tables.py"])
 def test_quick_figures_do_not_replace_results(script: str) -> None:
     """`--quick` is refused without `--out`, because it would overwrite the results."""
     command = [sys.executable, str(HERE / script), "--quick"]

@@ -19,6 +19,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, get_type_hints
 
+import pyarrow.parquet as pq
 import pytest
 from pages import KEY
 
@@ -77,6 +78,19 @@ def test_jsonl_and_filters(folder: Path, capsys: pytest.CaptureFixture[str]) -> 
     table, report = capsys.readouterr().out.split("7 contacts, ")
     assert table == "failed             7\ntotal              7\n"
     assert report.startswith("complete (single page), 1 request, ")
+
+
+@pytest.mark.parametrize("more", [[], ["--flatten"], ["--resume"], ["--flatten", "--resume"]])
+def test_parquet(folder: Path, capsys: pytest.CaptureFixture[str], more: list[str]) -> None:
+    """A Parquet file has the contacts as a table, with --flatten a column for each key."""
+    arguments = ["contacts", "42", "--sandbox", "--limit", "1500", "-o", "contacts.PARQUET"]
+    assert cli.run([*arguments, *more]) == 0
+    table = pq.read_table(folder / "contacts.PARQUET")
+    assert table.num_rows == 1500
+    assert ("variable_values.name" in table.column_names) == ("--flatten" in more)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-2].split() == ["total", "1,500"]
+    assert lines[-1].startswith("1,500 contacts, complete (")
 
 
 @pytest.mark.may_show("output", why="the contacts are what was asked for")
@@ -143,7 +157,10 @@ def test_pauses_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
         (["contacts", "42", "--sandbox", "--per-page", "1001"], "per_page must be"),
         (["contacts", "42", "--sandbox", "--status", "faild"], "did you mean 'failed'?"),
         (["contacts", "42", "--sandbox", "--limit", "-1"], "limit must be"),
-        (["contacts", "42", "--sandbox", "-o", "contacts.xml"], "must end in .csv or .jsonl"),
+        (
+            ["contacts", "42", "--sandbox", "-o", "contacts.xml"],
+            "must end in .csv, .jsonl or .parquet",
+        ),
         (["contacts", "42", "--sandbox", "-o", "no/folder.csv"], "there is no folder"),
         (["contacts", "42", "--sandbox", "-o", "no/x.csv", "--resume"], "there is no folder"),
         (["contacts", "42", "--sandbox", "--resume"], "--resume needs a file: add --output"),
@@ -234,6 +251,11 @@ def test_unusable_key_ends_with_two_and_is_not_shown(
         ("cyclopts", ["contacts", "42"], "pip install 'aioburki[cli]'"),
         ("tqdm", ["contacts", "42"], "pip install 'aioburki[cli]'"),
         ("uvicorn", ["sandbox"], "pip install 'aioburki[sandbox]'"),
+        (
+            "pyarrow",
+            ["contacts", "42", "--sandbox", "-o", "x.parquet"],
+            "pip install 'aioburki[arrow]'",
+        ),
     ],
 )
 def test_missing_extras_are_named(
@@ -245,7 +267,7 @@ def test_missing_extras_are_named(
 ) -> None:
     """If an extra is missing, the message says what to install."""
     for name in [*sys.modules]:
-        if name.startswith(("aioburki.cli", "aioburki.sandbox._http_server")):
+        if name.startswith(("aioburki.cli", "aioburki.sandbox._http_server", "aioburki._tables")):
             monkeypatch.delitem(sys.modules, name)
     monkeypatch.delattr("aioburki.cli", raising=False)
     monkeypatch.setitem(sys.modules, missing, None)

@@ -33,7 +33,7 @@ from aioburki import (
     Pagination,
     to_dict,
 )
-from aioburki.export import CSV, FIELDS, export_csv, export_jsonl
+from aioburki.export import CSV, FIELDS, export_csv, export_jsonl, export_parquet
 from aioburki.export._csv import _cell
 from aioburki.export._spool_file import SpoolFile
 
@@ -167,7 +167,7 @@ async def test_many_rows_do_not_block_the_event_loop(tmp_path: Path) -> None:
     assert turns >= 3
 
 
-@pytest.mark.parametrize("export", [export_csv, export_jsonl])
+@pytest.mark.parametrize("export", [export_csv, export_jsonl, export_parquet])
 @pytest.mark.parametrize("error", [ValueError("x"), asyncio.CancelledError(), KeyboardInterrupt()])
 async def test_failure_leaves_the_old_file(
     tmp_path: Path, export: Any, error: BaseException
@@ -181,7 +181,7 @@ async def test_failure_leaves_the_old_file(
     assert target.read_text() == "old"
 
 
-@pytest.mark.parametrize("export", [export_csv, export_jsonl])
+@pytest.mark.parametrize("export", [export_csv, export_jsonl, export_parquet])
 async def test_file_is_private(tmp_path: Path, export: Any) -> None:
     """The file has mode 0600, whatever the umask and the mode of the old file."""
     target = tmp_path / "contacts"
@@ -360,7 +360,7 @@ async def test_turns_count_cells(is_resumed: bool, tmp_path: Path) -> None:
         if is_resumed:
             await CSV.write_rows(lambda: (to_dict(each) for each in people), file, 30)
         else:
-            await CSV.write_pages(pages(*people), file, tmp_path / "x.csv")
+            await CSV.write(pages(*people), file, tmp_path / "x.csv")
     counting.cancel()
     assert turns >= 30
 
@@ -402,7 +402,7 @@ async def test_long_names_and_circular_links(tmp_path: Path) -> None:
     assert len(rows(circle)) == 1
 
 
-@pytest.mark.parametrize("export", [export_csv, export_jsonl])
+@pytest.mark.parametrize("export", [export_csv, export_jsonl, export_parquet])
 async def test_pages_are_closed_after_a_failure(tmp_path: Path, export: Any) -> None:
     """An export that fails closes its pages."""
     source = pages(contact(), contact())

@@ -12,7 +12,8 @@ import resource
 import subprocess
 import sys
 import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -35,7 +36,8 @@ from aioburki import BurkiClient
 from aioburki._decoding.fast import Draft
 from aioburki._list_contacts import _ContactRowReader
 from aioburki._page import Page
-from aioburki.export import _csv, export_csv, export_jsonl
+from aioburki._tables import parquet, pull
+from aioburki.export import _csv, export_csv, export_jsonl, export_parquet
 
 # logfire uses a class of OpenTelemetry that this has deprecated.
 pytestmark = pytest.mark.filterwarnings("ignore:You should use InstrumentationScope")
@@ -257,6 +259,25 @@ async def write_jsonl(burki: BurkiClient, folder: Path) -> None:
     await export_jsonl(burki.contacts(42, per_page=10).pages(), folder / "contacts.jsonl")
 
 
+async def write_parquet(burki: BurkiClient, folder: Path) -> None:
+    with small_row_groups():
+        await export_parquet(burki.contacts(42, per_page=10), folder / "contacts.parquet")
+
+
+async def write_parquet_of_pages(burki: BurkiClient, folder: Path) -> None:
+    pages = burki.contacts(42, per_page=10).pages()
+    await export_parquet(pages, folder / "contacts.parquet", flatten=True)
+
+
+@contextmanager
+def small_row_groups() -> Iterator[None]:
+    """Let batches and row groups have ten rows."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parquet, "ROWS_PER_GROUP", 10)
+        patch.setattr(pull, "ROWS_PER_BATCH", 10)
+        yield
+
+
 def instead_of_page_2(respond: Callable[[httpx.Request], httpx.Response]) -> httpx.MockTransport:
     """Return a transport whose list has 29 contacts, and whose second page *respond* sends."""
 
@@ -309,6 +330,8 @@ FAILURES: dict[str, tuple[str, Failing]] = {
     **{f"collect, {name}": (name, collect) for name in RESPONSES if name != "page"},
     "CSV": ("HTTP 401", write_csv),
     "JSONL": ("HTTP 401", write_jsonl),
+    "Parquet": ("HTTP 401", write_parquet),
+    "Parquet of pages": ("HTTP 401", write_parquet_of_pages),
 }
 
 
@@ -380,6 +403,25 @@ async def test_full_disk_shows_no_contact(
         try:
             with pytest.raises(OSError, match="File too large") as caught:
                 await write(burki.contacts(42).pages(), tmp_path / "contacts")
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert traces(rich_traceback(caught.value)) == set()
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("flatten", [False, True])
+@pytest.mark.parametrize("is_of_pages", [False, True])
+async def test_full_disk_shows_no_row(tmp_path: Path, flatten: bool, is_of_pages: bool) -> None:
+    """The traceback of a Parquet file that cannot be written holds no table and no batch."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    async with BurkiClient(KEY, transport=ListServer(range(1, 1000)).transport) as burki:
+        contacts = burki.contacts(42, per_page=10)
+        await export_parquet(contacts, tmp_path / "warm")  # imports need the disk
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, before[1]))
+        try:
+            with pytest.raises(OSError, match="File too large") as caught, small_row_groups():
+                source = contacts.pages() if is_of_pages else contacts
+                await export_parquet(source, tmp_path / "contacts", flatten=flatten)
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert traces(rich_traceback(caught.value)) == set()

@@ -17,6 +17,7 @@ try:
     from .batch import contact_batch, contact_schema
     from .flat import FlatSchema, flat_batch
     from .frames import pandas_frame, polars_frame
+    from .parquet import write_flat_parquet, write_parquet
     from .pull import pulled_batches, pulled_pandas, pulled_polars, pulled_table
     from .table import ROWS_PER_BATCH, table_of
 except ModuleNotFoundError as error:
@@ -35,4 +36,6 @@ __all__ = [
     "pulled_polars",
     "pulled_table",
     "table_of",
+    "write_flat_parquet",
+    "write_parquet",
 ]

@@ -45,6 +45,10 @@ def _run(arguments: Sequence[str]) -> int:
         return print_error(error, 2)
     except BurkiError as error:
         return print_error(error, 1)
+    except ModuleNotFoundError as error:
+        if error.name != "pyarrow":
+            raise
+        return print_error(error, 2)
     except KeyboardInterrupt:
         return print_error("interrupted", 130)
     except asyncio.CancelledError:

@@ -17,13 +17,13 @@ from .._client import BurkiClient
 from .._contacts import Contacts
 from .._errors import ConfigurationError
 from .._report import PullReport
-from ..export import CSV, JSONL, Tally, export, write_jsonl
+from ..export import CSV, JSONL, Format, ParquetFormat, Tally, export, write_jsonl
 from ..sandbox import Sandbox
 from ._printing import print_error, print_if_possible, report_line, status_table
 from ._progress import Progress
 from ._whole_number import WHOLE
 
-FORMATS = {".csv": CSV, ".jsonl": JSONL}
+FORMATS: dict[str, Format] = {".csv": CSV, ".jsonl": JSONL, ".parquet": ParquetFormat()}
 
 # Its contacts must not be taken for those of the server that BURKI_BASE_URL names.
 SANDBOX_URL = "https://sandbox.invalid"
@@ -38,6 +38,7 @@ async def contacts(
     output: Annotated[
         str | None, Parameter(name=["--output", "-o"], allow_leading_hyphen=True)
     ] = None,
+    flatten: Annotated[bool, Parameter(negative=())] = False,
     resume: Annotated[bool, Parameter(negative=())] = False,
     complete: bool = True,
     require_complete: Annotated[bool, Parameter(negative=())] = False,
@@ -58,7 +59,10 @@ async def contacts(
     limit
         At most this many contacts.
     output
-        FILE.csv or FILE.jsonl, complete or not written; - for JSON lines on standard output.
+        FILE.csv, FILE.jsonl or FILE.parquet, complete or not written; - for JSON lines on standard
+        output.
+    flatten
+        Give each key of the free-form fields a column of FILE.parquet, as FILE.csv has them.
     resume
         Keep the contacts pulled so far beside FILE, and continue an earlier run of the same
         command, also after Ctrl-C or kill -9.
@@ -78,7 +82,7 @@ async def contacts(
     rate
         Maximum number of requests per second; by default what the server allows.
     """
-    target = Target.named(output)
+    target = Target.named(output, flatten=flatten)
     _check_usage(target, resume=resume, complete=complete, require_complete=require_complete)
     if target.path is not None:
         _cancel_on_termination()
@@ -116,10 +120,12 @@ class Target:
 
     Attributes:
         path: path of the file, or None.
+        file_format: format of the file.
         is_standard_output: whether the contacts are written to standard output.
     """
 
     path: Path | None = None
+    file_format: Format = JSONL
     is_standard_output: bool = False
 
     @property
@@ -128,26 +134,30 @@ class Target:
         return self.is_standard_output or self.path is not None
 
     @classmethod
-    def named(cls, output: str | None) -> Target:
+    def named(cls, output: str | None, *, flatten: bool) -> Target:
         """Return the target that ``--output`` names.
 
         Raises:
-            ConfigurationError: it is neither ``-`` nor the name of a file of a known format.
+            ConfigurationError: it is neither ``-`` nor the name of a file of a known format, or
+                *flatten* is given and the format is not Parquet.
         """
+        suffix = Path(output or "").suffix.lower()
+        if flatten and suffix != ".parquet":
+            raise ConfigurationError("--flatten needs a table: add --output FILE.parquet")
         if output is None or output == "-":
             return cls(is_standard_output=output == "-")
-        if Path(output).suffix.lower() not in FORMATS:
+        if suffix not in FORMATS:
             raise ConfigurationError(
-                "--output must end in .csv or .jsonl, or be - for standard output"
+                "--output must end in .csv, .jsonl or .parquet, or be - for standard output"
             )
-        return cls(Path(output))
+        return cls(Path(output), ParquetFormat(flatten=True) if flatten else FORMATS[suffix])
 
 
 def _check_usage(target: Target, *, resume: bool, complete: bool, require_complete: bool) -> None:
     if target.is_standard_output and sys.stdout is None:
         raise ConfigurationError("--output - needs a standard output, which is closed")
     if resume and target.path is None:
-        raise ConfigurationError("--resume needs a file: add --output FILE.csv or FILE.jsonl")
+        raise ConfigurationError("--resume needs a file: add --output FILE.csv, .jsonl or .parquet")
     if resume and not complete:
         raise ConfigurationError("--resume needs a complete pull: leave out --no-complete")
     if require_complete and not complete:
@@ -170,8 +180,7 @@ def _cancel_on_termination() -> None:
 async def _write(pull: Contacts, target: Target, tally: Tally, *, resume: bool) -> PullReport:
     """Write the contacts of *pull* to *target*, and return its report."""
     if target.path is not None:
-        file_format = FORMATS[target.path.suffix.lower()]
-        report = await export(pull, target.path, file_format, resume=resume, tally=tally)
+        report = await export(pull, target.path, target.file_format, resume=resume, tally=tally)
         assert report is not None
         return report
     async with pull.stream() as stream, aclosing(tally.counted(stream.pages())) as pages:

@@ -1,6 +1,6 @@
-"""Export contacts to CSV and JSON Lines files that are either complete or not there.
+"""Export contacts to CSV, JSON Lines and Parquet files that are either complete or not there.
 
-The functions take contacts, or the pages of a pull::
+The functions take contacts, or an iterator of pages::
 
     report = await export_csv(burki.contacts(42), "contacts.csv")
 
@@ -26,8 +26,10 @@ from __future__ import annotations
 
 from ._atomic_file import replacing
 from ._csv import CSV, FIELDS, MAPPINGS, export_csv
-from ._export import Format, export
+from ._export import export
+from ._format import Format
 from ._jsonl import JSONL, export_jsonl, write_jsonl
+from ._parquet import ParquetFormat, export_parquet
 from ._spool import Spool
 from ._tally import Tally
 
@@ -37,11 +39,13 @@ __all__ = [
     "JSONL",
     "MAPPINGS",
     "Format",
+    "ParquetFormat",
     "Spool",
     "Tally",
     "export",
     "export_csv",
     "export_jsonl",
+    "export_parquet",
     "replacing",
     "write_jsonl",
 ]

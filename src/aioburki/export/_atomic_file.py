@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from .._errors import ConfigurationError
 
@@ -27,8 +27,10 @@ def checked_target(target: Path | str) -> Path:
 
 
 @contextmanager
-def replacing(target: Path | str, temporary: Path | None = None) -> Generator[IO[str]]:
-    """Open a temporary text file that replaces *target* when the block ends without an error.
+def replacing(
+    target: Path | str, temporary: Path | None = None, *, is_text: bool = True
+) -> Generator[IO[Any]]:
+    """Open a temporary file that replaces *target* when the block ends without an error.
 
     The temporary file has mode 0600. It is flushed to the disk before it is renamed. After an error
     or a cancellation it is removed and *target* is unchanged; a process that is killed can leave it
@@ -39,6 +41,7 @@ def replacing(target: Path | str, temporary: Path | None = None) -> Generator[IO
         target: path of the file.
         temporary: path of the temporary file, in the same folder; an old one there is removed. By
             default a new name, ``.aioburki-….part``, in the folder of *target*.
+        is_text: whether text is written to it, in UTF-8, or bytes.
 
     Raises:
         OSError: the file cannot be written.
@@ -47,7 +50,7 @@ def replacing(target: Path | str, temporary: Path | None = None) -> Generator[IO
     target = checked_target(target)
     descriptor, name = _created(target.parent, temporary)
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
+        with _opened(descriptor, is_text=is_text) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -69,6 +72,12 @@ def _created(folder: Path, temporary: Path | None) -> tuple[int, str]:
     temporary.unlink(missing_ok=True)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     return os.open(temporary, flags, 0o600), str(temporary)
+
+
+def _opened(descriptor: int, *, is_text: bool) -> IO[Any]:
+    if is_text:
+        return os.fdopen(descriptor, "w", encoding="utf-8", newline="")
+    return os.fdopen(descriptor, "wb")
 
 
 def sync_folder(folder: Path) -> None:

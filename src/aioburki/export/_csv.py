@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import re
 import tempfile
-from collections.abc import AsyncGenerator, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any, Literal, overload
@@ -15,11 +14,12 @@ from typing import IO, Any, Literal, overload
 import anyio.lowlevel
 
 from .._contacts import Contacts
-from .._models import ContactPage
 from .._report import PullReport
 from .._serialize import to_dict
 from .._surrogates import replace_surrogates
-from ._export import Format, Rows, export
+from ._export import export
+from ._format import PageStream, Rows, TextFormat
+from ._source import Pages
 
 FIELDS = (
     "id", "phone_number", "status", "attempts", "created_at", "last_attempt_at",
@@ -53,10 +53,10 @@ async def export_csv(
 ) -> PullReport: ...
 @overload
 async def export_csv(
-    source: AsyncGenerator[ContactPage, None], target: Path | str, *, resume: Literal[False] = False
+    source: Pages, target: Path | str, *, resume: Literal[False] = False
 ) -> None: ...
 async def export_csv(
-    source: Contacts | AsyncGenerator[ContactPage, None],
+    source: Contacts | Pages,
     target: Path | str,
     *,
     resume: bool = False,
@@ -74,8 +74,8 @@ async def export_csv(
     cancellation the old file is unchanged, or there is none as before.
 
     Args:
-        source: the contacts to pull, or what `Contacts.pages` returns. Pages are closed at the end,
-            also after an error.
+        source: the contacts to pull, or an iterator of pages, such as `Contacts.pages` returns. A
+            generator is closed at the end, also after an error.
         target: path of the file; of a symbolic link the file it points to is replaced.
         resume: whether to keep the contacts pulled so far if the export ends early, and to continue
             from an earlier call for the same contacts; see `aioburki.export`. Needs contacts
@@ -86,17 +86,15 @@ async def export_csv(
 
     Raises:
         OSError: a file cannot be written.
-        ConfigurationError: *target* is not a regular file, or its folder does not exist; or
-            *source* cannot be resumed, or the spool is of other contacts or used by another
-            process. Raised before a page is requested.
+        ConfigurationError: *source* is something else, or cannot be resumed; or *target* is not a
+            regular file, or its folder does not exist; or the spool is of other contacts or used by
+            another process. Raised before a page is requested.
         BurkiError: the pull has failed.
     """
     return await export(source, target, CSV, resume=resume)
 
 
-async def _write_pages(
-    pages: AsyncGenerator[ContactPage, None], file: IO[str], target: Path | str
-) -> None:
+async def _write_pages(pages: PageStream, file: IO[str], target: Path) -> None:
     """Write *pages* to *file*; their rows are spooled beside *target*."""
     with _spool_beside(target) as spool:
         columns, count = await _fill(spool, pages)
@@ -118,7 +116,7 @@ def _columns_of(row: dict[str, Any]) -> list[tuple[str, str]]:
     return [(name, key) for name in MAPPINGS for key in row["contact_data"][name]]
 
 
-CSV = Format(_write_pages, _write_rows)
+CSV = TextFormat(_write_pages, _write_rows)
 """A table with a column for each key that occurs."""
 
 
@@ -136,17 +134,14 @@ class _Turns:
             await anyio.lowlevel.checkpoint()
 
 
-def _spool_beside(target: Path | str) -> IO[str]:
+def _spool_beside(target: Path) -> IO[str]:
     """Open an unnamed temporary file on the file system that *target* is on."""
-    folder = Path(os.path.realpath(target)).parent
-    return tempfile.TemporaryFile("w+", encoding="utf-8", dir=folder)
+    return tempfile.TemporaryFile("w+", encoding="utf-8", dir=target.parent)
 
 
 # The next two functions keep no row in a local variable: error reporters show local variables when
 # a page cannot be fetched or the disk is full.
-async def _fill(
-    spool: IO[str], pages: AsyncGenerator[ContactPage, None]
-) -> tuple[dict[tuple[str, str], None], int]:
+async def _fill(spool: IO[str], pages: PageStream) -> tuple[dict[tuple[str, str], None], int]:
     """Write the contacts to *spool*.
 
     Return (mapping, key) of each key, in order of occurrence, and the number of rows.

@@ -2,46 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
-from contextlib import aclosing, closing
+from contextlib import closing
 from pathlib import Path
-from typing import IO, Any
-
-import attrs
 
 from .._contacts import Contacts
 from .._errors import ConfigurationError
-from .._models import ContactPage
 from .._report import PullReport
 from .._validation import flag
 from ._atomic_file import checked_target, replacing
+from ._format import Format
 from ._resume import pull_into
+from ._source import Pages, check_source, closing_source, pages_of
 from ._spool import Spool
 from ._tally import Tally
 
-# After this many rows other tasks on the event loop run.
-ROWS_PER_TURN = 500
-
-Rows = Callable[[], Iterator[dict[str, Any]]]
-"""Returns an iterator over the contacts, as `to_dict` returns them; may be called again."""
-
-
-@attrs.frozen
-class Format:
-    """A file format.
-
-    Attributes:
-        write_pages: writes pages to an open file as they are pulled; the last argument is its
-            target.
-        write_rows: writes rows to an open file; the last argument is their number.
-    """
-
-    write_pages: Callable[[AsyncGenerator[ContactPage, None], IO[str], Path | str], Awaitable[None]]
-    write_rows: Callable[[Rows, IO[str], int], Awaitable[None]]
-
 
 async def export(
-    source: Contacts | AsyncGenerator[ContactPage, None],
+    source: Contacts | Pages,
     target: Path | str,
     file_format: Format,
     *,
@@ -60,47 +37,35 @@ async def export(
     Returns:
         The report of the pull; None for pages.
     """
+    check_source(source)
     tally = Tally() if tally is None else tally
-    if isinstance(source, Contacts):
-        if flag("resume", resume):
-            return await _export_resumably(source, target, file_format, tally)
-        async with source.stream() as stream:
-            await _export_pages(stream.pages(), target, file_format, tally)
-        return stream.report
-    if not isinstance(source, AsyncGenerator):
-        raise ConfigurationError(
-            "an export takes contacts, such as burki.contacts(42), or their pages(), not "
-            f"{type(source).__name__}"
-        )
-    async with aclosing(source):
-        if flag("resume", resume):
+    async with closing_source(source):
+        await file_format.check_installed()
+        is_resumable = flag("resume", resume)
+        if is_resumable and not isinstance(source, Contacts):
             raise ConfigurationError("resume=True needs contacts, not pages of them")
-        await _export_pages(source, target, file_format, tally)
-    return None
-
-
-async def _export_pages(
-    pages: AsyncGenerator[ContactPage, None],
-    target: Path | str,
-    file_format: Format,
-    tally: Tally,
-) -> None:
-    async with aclosing(tally.counted(pages)) as counted:
-        with replacing(target) as file:
-            await file_format.write_pages(counted, file, target)
+        path = checked_target(target)
+        if not isinstance(source, Contacts):
+            with replacing(path, is_text=file_format.is_text) as file:
+                await file_format.write_pages(pages_of(source), file, path, tally)
+            return None
+        if is_resumable:
+            return await _export_resumably(source, path, file_format, tally)
+        with replacing(path, is_text=file_format.is_text) as file:
+            return await file_format.write_contacts(source, file, path, tally)
 
 
 async def _export_resumably(
-    contacts: Contacts, target: Path | str, file_format: Format, tally: Tally
+    contacts: Contacts, path: Path, file_format: Format, tally: Tally
 ) -> PullReport:
     if not contacts.is_complete:
         raise ConfigurationError("resume=True needs contacts that are pulled with complete=True")
-    path = checked_target(target)
     with closing(Spool(path, contacts.range, contacts.limit)) as spool:
         await spool.load()
         await pull_into(spool, contacts, tally)
         # A fixed name, so that the next process removes the temporary file of one that was killed.
-        with replacing(path, path.with_name(f".{path.name}.aioburki-part")) as file:
-            await file_format.write_rows(spool.rows, file, spool.contacts)
+        part = path.with_name(f".{path.name}.aioburki-part")
+        with replacing(path, part, is_text=file_format.is_text) as file:
+            await file_format.write_spool(spool, file, path)
         spool.remove()
         return spool.progress.report

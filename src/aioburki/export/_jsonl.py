@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any, Literal, overload
@@ -11,11 +10,12 @@ from typing import IO, Any, Literal, overload
 import anyio.lowlevel
 
 from .._contacts import Contacts
-from .._models import ContactPage
 from .._report import PullReport
 from .._serialize import to_dict
 from .._surrogates import replace_surrogates
-from ._export import ROWS_PER_TURN, Format, Rows, export
+from ._export import export
+from ._format import ROWS_PER_TURN, PageStream, Rows, TextFormat
+from ._source import Pages
 
 
 @overload
@@ -24,10 +24,10 @@ async def export_jsonl(
 ) -> PullReport: ...
 @overload
 async def export_jsonl(
-    source: AsyncGenerator[ContactPage, None], target: Path | str, *, resume: Literal[False] = False
+    source: Pages, target: Path | str, *, resume: Literal[False] = False
 ) -> None: ...
 async def export_jsonl(
-    source: Contacts | AsyncGenerator[ContactPage, None],
+    source: Contacts | Pages,
     target: Path | str,
     *,
     resume: bool = False,
@@ -39,8 +39,8 @@ async def export_jsonl(
     cancellation the old file is unchanged, or there is none as before.
 
     Args:
-        source: the contacts to pull, or what `Contacts.pages` returns. Pages are closed at the end,
-            also after an error.
+        source: the contacts to pull, or an iterator of pages, such as `Contacts.pages` returns. A
+            generator is closed at the end, also after an error.
         target: path of the file; of a symbolic link the file it points to is replaced.
         resume: whether to keep the contacts pulled so far if the export ends early, and to continue
             from an earlier call for the same contacts; see `aioburki.export`. Needs contacts
@@ -51,15 +51,15 @@ async def export_jsonl(
 
     Raises:
         OSError: a file cannot be written.
-        ConfigurationError: *target* is not a regular file, or its folder does not exist; or
-            *source* cannot be resumed, or the spool is of other contacts or used by another
-            process. Raised before a page is requested.
+        ConfigurationError: *source* is something else, or cannot be resumed; or *target* is not a
+            regular file, or its folder does not exist; or the spool is of other contacts or used by
+            another process. Raised before a page is requested.
         BurkiError: the pull has failed.
     """
     return await export(source, target, JSONL, resume=resume)
 
 
-async def write_jsonl(pages: AsyncGenerator[ContactPage, None], file: IO[str]) -> None:
+async def write_jsonl(pages: PageStream, file: IO[str]) -> None:
     """Write the contacts of *pages* to an open text file, one JSON object per line.
 
     Neither *pages* nor *file* is closed, and *file* is not flushed.
@@ -71,9 +71,7 @@ async def write_jsonl(pages: AsyncGenerator[ContactPage, None], file: IO[str]) -
         file.writelines(_line(to_dict(contact)) for contact in page)
 
 
-async def _write_pages(
-    pages: AsyncGenerator[ContactPage, None], file: IO[str], _target: Path | str
-) -> None:
+async def _write_pages(pages: PageStream, file: IO[str], _target: Path) -> None:
     await write_jsonl(pages, file)
 
 
@@ -89,5 +87,5 @@ def _line(row: dict[str, Any]) -> str:
     return replace_surrogates(json.dumps(row, ensure_ascii=False)) + "\n"
 
 
-JSONL = Format(_write_pages, _write_rows)
+JSONL = TextFormat(_write_pages, _write_rows)
 """JSON lines, one object each."""

@@ -65,6 +65,7 @@ class Spool:
 
     Attributes:
         whole: the range that is exported.
+        limit: maximum number of contacts; None for all.
         begun: when the first process began.
         contacts: number of contacts that are kept.
         statuses: how many of them have each status.
@@ -78,7 +79,7 @@ class Spool:
     def __init__(self, target: Path, whole: ContactRange, limit: int | None) -> None:
         self._file = SpoolFile(target.with_name(f".{target.name}.aioburki-resume"))
         self.whole = whole
-        self._limit = limit
+        self.limit = limit
         self._is_new = False
         self._forget()
 
@@ -115,7 +116,7 @@ class Spool:
             self.begin()
             return
         header = self._header(first)
-        is_same = header["range"] == str(self.whole) and header["limit"] == self._limit
+        is_same = header["range"] == str(self.whole) and header["limit"] == self.limit
         if not is_same and next(lines, None) is not None:
             raise ConfigurationError(
                 f"{self.path} holds contacts of another pull, of {_described(header)}, begun "
@@ -142,7 +143,7 @@ class Spool:
         header = {
             "begun": self.begun.isoformat(timespec="seconds"),
             "range": str(self.whole),
-            "limit": self._limit,
+            "limit": self.limit,
         }
         self._file.clear()
         self._file.append(f"{_START}{VERSION}, {json.dumps(header)[1:]}".encode())

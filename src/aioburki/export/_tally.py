@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import aclosing
 
+from .._contact_row import ContactRow
 from .._models import ContactPage
 from ._spool import Spool
 
@@ -30,9 +31,9 @@ class Tally:
         self.statuses = spool.statuses.copy()
         self._on_resume(spool)
 
-    def add(self, page: ContactPage) -> None:
-        """Count the contacts of *page*."""
-        self.statuses.update(contact.status for contact in page)
+    def add(self, contacts: Iterable[ContactRow]) -> None:
+        """Count *contacts*, such as those of a page."""
+        self.statuses.update(contact.status for contact in contacts)
 
     async def counted(
         self, pages: AsyncGenerator[ContactPage, None]
