@@ -74,7 +74,7 @@ def plain_columns(rows: Sequence[ContactRow]) -> list[pa.Array[Any]]:
     return [
         _integers(rows, "id"),
         texts([row.phone_number for row in rows]),
-        _statuses([str.__str__(row.status) for row in rows]),
+        _statuses([row.status for row in rows]),
         _integers(rows, "attempts"),
         _times([row.created_at for row in rows]),
         _times([row.last_attempt_at for row in rows]),
@@ -131,9 +131,12 @@ def _integers(rows: Sequence[ContactRow], name: str) -> pa.Array[Any]:
 
 def _statuses(values: Sequence[str]) -> pa.Array[Any]:
     """Return a column of statuses; the documented ones are always the first of its dictionary."""
-    index = dict(_KNOWN)
-    codes = [index.setdefault(value, len(index)) for value in values]
-    names = _DOCUMENTED if len(index) == len(_KNOWN) else texts(list(index))
+    codes = list(map(_KNOWN.get, values))
+    names: pa.Array[Any] = _DOCUMENTED
+    if None in codes:
+        index = dict(_KNOWN)
+        codes = [index.setdefault(str.__str__(value), len(index)) for value in values]
+        names = texts(list(index))
     return pa.DictionaryArray.from_arrays(pa.array(codes, pa.int32()), names)
 
 
