@@ -14,7 +14,7 @@ import platform
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import distributions, version
 from pathlib import Path
 
 from goals import Goal, median, speed_ratio
@@ -79,7 +79,8 @@ GOALS = (
 def document(record: Record, rounds: int, note: str) -> str:
     """Return the text of ``tables.md``."""
     packages = ("pyarrow", "pandas", "polars", "msgspec", "aiohttp")
-    versions = ", ".join(f"{name} {version(name)}" for name in packages)
+    found = {package.metadata["Name"] for package in distributions()}
+    versions = ", ".join(f"{name} {version(name)}" for name in packages if name in found)
     return f"""# Tables
 
 Measured on {datetime.now(UTC):%Y-%m-%d} with `python benchmarks/tables.py` on {os.cpu_count()}

@@ -74,10 +74,10 @@ async def test_limit_that_answers_503_is_kept(attempts: int, in_flight: int) -> 
 async def test_limit_of_connections_that_answers_503_is_kept() -> None:
     """With four requests in progress nine tenths of them are used, and few are refused."""
     limiter = Connections(4, LATENCY / 2)
-    server = Server(4000, lambda at, _: limiter.take(at) is not None)
+    server = Server(1500, lambda at, _: limiter.take(at) is not None)
     await server.pull(concurrency=16)
-    assert now() - server.start <= 4000 * LATENCY / 4 / 0.9
-    assert server.refused <= 0.02 * 4000
+    assert now() - server.start <= 1500 * LATENCY / 4 / 0.9
+    assert server.refused <= 0.02 * 1500
 
 
 async def test_503s_of_a_limit_are_retries_and_told() -> None:

@@ -286,6 +286,36 @@ def test_other_missing_modules_are_not_hidden(monkeypatch: pytest.MonkeyPatch) -
         __main__.main()
 
 
+@pytest.mark.parametrize("output", [[], ["-o", "-"], ["-o", "contacts.csv"]])
+def test_flatten_needs_a_table(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    output: list[str],
+) -> None:
+    """`--flatten` without a Parquet file is wrong usage, which is said before a request is sent."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(
+        sys, "argv", ["aioburki", "contacts", "42", "--sandbox", "--flatten", *output]
+    )
+    assert __main__.main() == 2
+    assert "add --output FILE.parquet" in capsys.readouterr().err
+    assert os.listdir(tmp_path) == []
+
+
+def test_missing_part_of_an_extra_is_not_hidden(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A pyarrow without one of its own modules raises ModuleNotFoundError."""
+    for name in [name for name in sys.modules if name.startswith("aioburki._tables")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
+    arguments = ["aioburki", "contacts", "42", "--sandbox", "-o", str(tmp_path / "x.parquet")]
+    monkeypatch.setattr(sys, "argv", arguments)
+    with pytest.raises(ModuleNotFoundError):
+        __main__.main()
+
+
 @contextmanager
 def serving(*arguments: str) -> Iterator[str]:
     """Run `aioburki sandbox` in a process of its own; yield the line with its URL."""
