@@ -242,6 +242,16 @@ async def test_lone_surrogates_are_replaced() -> None:
     assert json_text == '{"k\ufffd":1,"t":"\ufffd","k\ufffd":2}'
 
 
+async def test_no_status_is_twice_in_its_dictionary() -> None:
+    """Statuses that differ in lone surrogates only, which U+FFFD replaces, are one group."""
+    statuses = ["\ud800", "\ufffd", "\udfff"]
+    contacts = [contact(number, status=status) for number, status in enumerate(statuses, 1)]
+    async with client(*contacts) as burki:
+        table = await burki.contacts(42).to_arrow()
+    groups = table.group_by("status").aggregate([("id", "count")])
+    assert groups.to_pylist() == [{"status": "\ufffd", "id_count": 3}]
+
+
 FLAT: dict[str, tuple[list[Any], pa.DataType, list[Any]]] = {
     "text": (["a", None, ""], pa.string(), ["a", None, ""]),
     "whole": ([1, None, 2**63 - 1], pa.int64(), [1, None, 2**63 - 1]),
