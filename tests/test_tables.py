@@ -6,6 +6,7 @@ import asyncio
 import json
 import sys
 import threading
+import traceback
 from collections.abc import Callable
 from contextlib import aclosing
 from typing import Any
@@ -240,6 +241,35 @@ async def test_lone_surrogates_are_replaced() -> None:
     assert table["variable_values.k\ufffd"].to_pylist() == [2, None]
     assert table["variable_values.t"].to_pylist() == ["\ufffd", None]
     assert json_text == '{"k\ufffd":1,"t":"\ufffd","k\ufffd":2}'
+
+
+async def test_no_status_is_twice_in_its_dictionary() -> None:
+    """Statuses that differ in lone surrogates only, which U+FFFD replaces, are one group."""
+    statuses = ["\ud800", "\ufffd", "\udfff"]
+    contacts = [contact(number, status=status) for number, status in enumerate(statuses, 1)]
+    async with client(*contacts) as burki:
+        table = await burki.contacts(42).to_arrow()
+    groups = table.group_by("status").aggregate([("id", "count")])
+    assert groups.to_pylist() == [{"status": "\ufffd", "id_count": 3}]
+
+
+async def test_too_many_keys_of_several_batches_show_no_contact() -> None:
+    """No local variable of this package holds a key or a phone number when the error is raised."""
+    keys = flat_module.MAX_COLUMNS // ROWS_PER_BATCH - 1  # the first batch has few enough
+    contacts = [
+        with_data(number, variable_values={f"secret {number} {key}": 1 for key in range(keys)})
+        for number in range(1, 2 * ROWS_PER_BATCH + 1)
+    ]
+    async with client(*contacts) as burki:
+        with pytest.raises(ResponseDecodeError, match="different keys") as caught:
+            await burki.contacts(42).to_arrow(flatten=True)
+    frames = traceback.StackSummary.extract(
+        traceback.walk_tb(caught.value.__traceback__), capture_locals=True
+    )
+    shown = [frame.locals for frame in frames if "/_tables/" in frame.filename]
+    assert shown
+    assert "secret" not in str(shown)
+    assert "+1555" not in str(shown)
 
 
 FLAT: dict[str, tuple[list[Any], pa.DataType, list[Any]]] = {

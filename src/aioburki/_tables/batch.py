@@ -135,8 +135,10 @@ def _statuses(values: Sequence[str]) -> pa.Array[Any]:
     names: pa.Array[Any] = _DOCUMENTED
     if None in codes:
         index = dict(_KNOWN)
-        codes = [index.setdefault(str.__str__(value), len(index)) for value in values]
-        names = texts(list(index))
+        # Cleaned first: a dictionary that had U+FFFD twice would make two groups of one text.
+        clean = map(replace_surrogates, map(str.__str__, values))
+        codes = [index.setdefault(value, len(index)) for value in clean]
+        names = pa.array(list(index), TEXT)
     return pa.DictionaryArray.from_arrays(pa.array(codes, pa.int32()), names)
 
 

@@ -55,10 +55,8 @@ class FlatSchema:
         Raises:
             ResponseDecodeError: there are more than `MAX_COLUMNS`.
         """
-        self._schema = None
-        for field in list(schema)[len(PLAIN) :]:
-            kinds = self._kinds[field.name.partition(".")[0]]
-            kinds[field.name] = kinds.get(field.name, Kinds()) | _kinds_of(field)
+        self._record(schema)
+        del schema  # error reporters show local variables, and it shows keys
         _check_number(sum(map(len, self._kinds.values())))
 
     @property
@@ -80,6 +78,12 @@ class FlatSchema:
             else:
                 columns.append(_nulls(batch.num_rows, _type(seen)))
         return pa.RecordBatch.from_arrays(columns, schema=self.schema)
+
+    def _record(self, schema: pa.Schema) -> None:
+        self._schema = None
+        for field in list(schema)[len(PLAIN) :]:
+            kinds = self._kinds[field.name.partition(".")[0]]
+            kinds[field.name] = kinds.get(field.name, Kinds()) | _kinds_of(field)
 
     def _columns(self) -> list[tuple[str, Kinds]]:
         return [item for columns in self._kinds.values() for item in columns.items()]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -64,9 +64,9 @@ async def pulled_polars(started: StartedPull[ContactRow], *, flatten: bool) -> p
 async def _pulled(started: StartedPull[ContactRow], *, flatten: bool) -> TableBuilder:
     builder = TableBuilder(flatten=flatten)
     async with aclosing(pulled_batches(started, builder.make)) as batches:
-        async for batch in batches:
-            builder.add(batch)
-            del batch  # see `TableBuilder`
+        with suppress(StopAsyncIteration):
+            while True:  # no batch is in a local variable: see `TableBuilder`
+                builder.add(await anext(batches))
     for _ in builder.conform():
         await asyncio.sleep(0)
     return builder

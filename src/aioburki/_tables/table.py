@@ -34,11 +34,10 @@ class TableBuilder:
         Raises:
             ResponseDecodeError: there are too many flat columns.
         """
-        schema = batch.schema
         self._batches.append(batch)
         del batch
         if self._flat is not None:
-            self._flat.add(schema)
+            self._flat.add(self._batches[-1].schema)
 
     def conform(self) -> Iterator[None]:
         """Conform the flat batches to the final schema, one after each step."""
