@@ -182,10 +182,10 @@ async def test_retry_after_of_a_503_is_waited_out() -> None:
 
 
 async def test_retry_after_of_a_503_beyond_max_wait_is_raised() -> None:
-    """A maintenance of a day is raised and not waited out."""
+    """A maintenance of a day is raised and not waited out; the error says so."""
     script = Script(httpx.Response(503, headers={"retry-after": "86400"}))
     async with script.client() as burki:
-        with pytest.raises(ServerError):
+        with pytest.raises(ServerError, match="503; the server asks to wait 86,400 s, longer than"):
             await burki.contacts(42)
     assert len(script.requests) == 1
 
