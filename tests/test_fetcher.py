@@ -202,7 +202,7 @@ async def test_429s_of_one_instant_are_one_pause() -> None:
         await asyncio.sleep(0.1)
         if is_refusing and 2 <= calls <= 9:  # those in flight together after page 1
             return httpx.Response(429, headers={"retry-after": "2"})
-        return httpx.Response(200, json=page(number, 10, range(300)))
+        return httpx.Response(200, json=page(number, 10, range(200)))
 
     def listen(event: Event) -> None:
         if isinstance(event, PauseStarted):
