@@ -67,12 +67,13 @@ class WithoutEnd:
         lambda: asyncio.get_running_loop().create_future(),
         lambda: asyncio.get_running_loop().create_task(record()),
         WithoutEnd,
+        generate,
     ],
 )
 async def test_a_returned_awaitable_is_closed(
-    returned: Callable[[], Awaitable[None]], caplog: pytest.LogCaptureFixture
+    returned: Callable[[], Awaitable[None] | AsyncGenerator[None]], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """An awaitable that on_event returns is closed, one error is logged, and the pull goes on."""
+    """What on_event returns to be awaited is closed, logged once, and the pull goes on."""
     results: list[Any] = []
 
     def on_event(_: object) -> object:

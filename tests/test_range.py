@@ -11,7 +11,7 @@ import pickle
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta, timezone
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 import pytest
@@ -364,6 +364,23 @@ def test_rest_of_an_empty_list_is_none() -> None:
                 assert stream.rest == ContactRange(server=SERVER, campaign_id=42)
                 assert [each async for each in stream] == []
                 assert stream.rest is None
+
+    run_virtually(main)
+
+
+@pytest.mark.parametrize("order", ["id", "-id"])
+def test_rest_of_a_single_page_is_read_without_a_warning(order: Literal["id", "-id"]) -> None:
+    """The rest of a list of one page has its place, so that a list at rest is not called moved."""
+
+    async def main() -> None:
+        async with BurkiClient(KEY, transport=Sandbox(30, order=order).transport) as burki:
+            async with burki.contacts(42).stream() as stream:
+                await take(stream, 10)
+                rest = stream.rest
+            assert rest is not None
+            assert rest.offset == 10
+            others = await burki.contacts(rest)
+            assert (len(others), others.report.drift) == (20, ())
 
     run_virtually(main)
 

@@ -38,6 +38,14 @@ def test_a_short_key_is_masked_as_a_whole_word_only(key: str) -> None:
     )
 
 
+@pytest.mark.parametrize("key", [KEY, "any", "key", "API"])
+def test_a_masked_text_is_masked_no_further(key: str) -> None:
+    """The mask of a key stays whole behind "Bearer", and where the key is a word of the mask."""
+    once = safe_text(f"Invalid token: Bearer {key}, given", Secret(key))
+    assert once == "Invalid token: Bearer [API key], given"
+    assert safe_text(once, Secret(key)) == once
+
+
 def test_validation_problems_come_without_the_input() -> None:
     """Of a 422 the location and the message are returned, and not the input that it repeats."""
     content = {

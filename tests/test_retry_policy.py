@@ -132,13 +132,22 @@ def test_all_requests_pause_for_a_long_wait_or_a_repeated_429(
         (failed(APIError("HTTP 404"), transient=False), 1),
         (failed(), ATTEMPTS),
         (failed(), ATTEMPTS + 1),
-        (failed(retry_after=MAX_WAIT + 1), 1),
         (failed(APIError("HTTP 404"), transient=False, retry_after=1.0), 1),
+        (failed(APIError("HTTP 404"), transient=False, retry_after=MAX_WAIT + 1), 1),
     ],
 )
 def test_final_failures_are_given_up(failure: Failure, failures: int) -> None:
-    """A failure that is not transient, the last attempt, and a wait beyond max_wait are final."""
+    """A failure that is not transient and the last attempt are final."""
     assert decided(failure, failures=failures) == GiveUp(error=failure.error)
+
+
+@pytest.mark.parametrize("refusal", [None, FIRST])
+def test_wait_beyond_max_wait_is_final_and_named(refusal: Refusal | None) -> None:
+    """A Retry-After beyond max_wait ends the page, and the error says how long it is."""
+    failure = failed(retry_after=MAX_WAIT + 3480) if refusal is None else refused(MAX_WAIT + 3480)
+    explanation = "the server asks to wait 3,600 s, longer than max_wait"
+    decision = decided(failure, refusal=refusal)
+    assert decision == GiveUp(error=failure.error, explanation=explanation)
 
 
 @pytest.mark.parametrize(
@@ -184,7 +193,10 @@ def test_429s_of_one_instant_are_reported_once() -> None:
 def test_429_beyond_max_wait_pauses_nothing() -> None:
     """A Retry-After beyond max_wait is raised at once and changes nothing for other requests."""
     failure = refused(MAX_WAIT + 1)
-    assert decided(failure, refusal=FIRST) == GiveUp(error=failure.error)
+    decision = decided(failure, refusal=FIRST)
+    assert isinstance(decision, GiveUp)
+    assert (decision.error, decision.pause_all) == (failure.error, 0)
+    assert not decision.is_unavailable
 
 
 @pytest.mark.parametrize(

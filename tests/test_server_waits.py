@@ -125,6 +125,22 @@ async def test_quota_waits_are_told_to_all_pulls_of_a_client() -> None:
     assert [event.seconds for event in server.events] == pytest.approx([10, 10])
 
 
+@pytest.mark.parametrize("headers", [{}, {"retry-after": "20"}])
+async def test_pause_that_is_left_when_a_pull_is_given_up_is_told(headers: dict[str, str]) -> None:
+    """The next pull of the client waits for its end, which the last event names."""
+    server = Server(1, lambda _: httpx.Response(429, headers=headers))
+    async with BurkiClient(
+        KEY, transport=httpx.MockTransport(server), on_event=server.listen, max_wait=30
+    ) as burki:
+        with pytest.raises(RateLimitError):
+            await burki.contacts(42)
+        until, pause = now(), server.events[-1].seconds
+        server.answer = lambda _: {}
+        await burki.contacts(42)
+    assert pause > 1
+    assert server.times[-1] - until == pytest.approx(pause, abs=0.2)
+
+
 @pytest.mark.parametrize("unit", [1, 1000])
 async def test_retry_after_may_be_an_epoch_time(unit: int) -> None:
     """A Retry-After in epoch seconds or milliseconds is a moment, not fifty years."""

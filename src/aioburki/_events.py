@@ -105,13 +105,13 @@ class EventHandler:
         self._is_reported = False
 
     def __call__(self, event: Event) -> None:
-        """Call ``on_event``; log an error the first time that it returns an awaitable.
+        """Call ``on_event``; log an error the first time that it returns something to be awaited.
 
         Raises:
             Exception: what ``on_event`` raises.
         """
         result = self._on_event(event)
-        if not inspect.isawaitable(result):
+        if not (inspect.isawaitable(result) or inspect.isasyncgen(result)):
             return
         if not self._is_reported:
             self._is_reported = True

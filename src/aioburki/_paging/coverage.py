@@ -218,7 +218,7 @@ class Coverage(Generic[T]):
         order = self.order
         if is_first and not self._is_part and is_whole_list(page):
             items = self.frontier.take(page.items)
-            self.duplicates = len(page.items) - len(items)
+            self.duplicates, self.frontier.offset = len(page.items) - len(items), len(page.items)
             self.is_single_page = self.is_done = True
             ready.append(Page(items, pagination))
             return None

@@ -98,6 +98,16 @@ class Failure:
         return isinstance(self.error, ServerError) and self.error.status_code == 503
 
     @property
+    def asked_wait(self) -> str | None:
+        """Return that the response asks for a wait beyond `max_wait`; None if that changes nothing.
+
+        Without it the error of a 503 would look as if one attempt were all that is made.
+        """
+        if not self.transient or self.retry_after is None:
+            return None
+        return f"the server asks to wait {self.retry_after:,.0f} s, longer than max_wait"
+
+    @property
     def is_answered(self) -> bool:
         """Return whether there was a response, whatever its status."""
         return not isinstance(self.error, TransportError)

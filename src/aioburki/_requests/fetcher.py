@@ -116,9 +116,9 @@ class Fetcher:
                 self._succeed(request, outcome)
                 return outcome
             decision = self._decide(request, outcome)
+            self._report(request, outcome, decision)
             if isinstance(decision, GiveUp):
                 raise _located(request, decision.error)
-            self._report(request, outcome, decision)
             stats.waiting += 1
             try:
                 stats.on_wait()
@@ -247,11 +247,14 @@ class Fetcher:
             case _:
                 pass  # the error concerns this page alone
 
-    def _report(self, request: PageRequest[Any], failure: Failure, decision: Retry | Pause) -> None:
+    def _report(self, request: PageRequest[Any], failure: Failure, decision: Decision) -> None:
         if isinstance(decision, Retry):
             self._reporter.report_retry(request, decision)
-        elif decision.is_new:
-            of_all = max(self._pacer.pause_left(), decision.pause_all)
+            return
+        of_all = max(self._pacer.pause_left(), decision.pause_all)
+        if isinstance(decision, GiveUp) and decision.pause_all:  # the next pulls wait for its end
+            decision = Pause(delay=of_all, pause_all=of_all, is_new=True)
+        if isinstance(decision, Pause) and decision.is_new:
             self._reporter.report_pause(request, decision, failure.retry_after, of_all=of_all)
 
     def _succeed(self, request: PageRequest[T], page: Page[T]) -> None:

@@ -26,7 +26,8 @@ MIN_ENCODED = 8
 
 # Seven digits or more, with up to three separators between two of them. E.164 allows 15 digits.
 _PHONE_NUMBER = re.compile(r"\+?\(?\d(?:[\W_]{0,3}\d){6,}")
-_CREDENTIAL = re.compile(r"(?i)\bbearer\s+\S+")
+_MASK = "[API key]"
+_CREDENTIAL = re.compile(rf"(?i)\bbearer\s+(?!{re.escape(_MASK)})\S+")
 
 
 @attrs.frozen
@@ -64,11 +65,13 @@ def safe_text(text: str, secret: Secret) -> str:
     """
     # The key is masked before the text is cut: half of it would not be recognised.
     for form in _forms(secret):
-        text = text.replace(form, "[API key]")
+        text = text.replace(form, _MASK)
     if len(secret.value) < MIN_ENCODED:  # such as "any", which is a part of words
-        text = re.sub(rf"(?<!\w){re.escape(secret.value)}(?!\w)", "[API key]", text)
+        # What is masked already is kept: the key may be a word of the mask, such as "key".
+        word = rf"(?<!\w){re.escape(secret.value)}(?!\w)"
+        text = re.sub(rf"{re.escape(_MASK)}|{word}", _MASK, text)
     text = text[: MAX_DETAIL * 10]
-    text = _CREDENTIAL.sub("[API key]", text)
+    text = _CREDENTIAL.sub(_MASK, text)
     text = _PHONE_NUMBER.sub("[number]", text)
     text = "".join(
         character if character.isprintable() else character.encode("unicode_escape").decode()

@@ -175,7 +175,7 @@ class RetryPolicy:
         and once or twice for a `Pause`.
         """
         if failure.retry_after is not None and failure.retry_after > self._max_wait:
-            return GiveUp(error=failure.error)
+            return GiveUp(error=failure.error, explanation=failure.asked_wait)
         if state.refusal is not None:
             return self._after_refusal(failure, state, state.refusal, draw)
         if state.circuit is not None and self._is_given_up(state.circuit, state):
