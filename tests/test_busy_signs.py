@@ -59,6 +59,7 @@ class Server:
             return await burki.contacts(42, per_page=1)
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("attempts", [1, 6])
 @pytest.mark.parametrize("in_flight", [8, 16, 64])
 async def test_limit_that_answers_503_is_kept(attempts: int, in_flight: int) -> None:
@@ -71,6 +72,7 @@ async def test_limit_that_answers_503_is_kept(attempts: int, in_flight: int) -> 
     assert server.refused <= 0.04 * 1500
 
 
+@pytest.mark.no_cover
 async def test_limit_of_connections_that_answers_503_is_kept() -> None:
     """With four requests in progress nine tenths of them are used, and few are refused."""
     limiter = Connections(4, LATENCY / 2)
@@ -98,6 +100,7 @@ async def test_retry_after_of_a_limit_that_answers_503_is_waited() -> None:
     assert len(server.times) <= 100 + 10
 
 
+@pytest.mark.no_cover
 async def test_limit_is_kept_as_it_was_after_an_outage() -> None:
     """503s with no success between them are an outage, which says nothing of the rate."""
     server = Server(3000, lambda at, _: 1 <= at < 31)
@@ -106,6 +109,7 @@ async def test_limit_is_kept_as_it_was_after_an_outage() -> None:
     assert sum(back <= time < back + 1 for time in server.times) >= 0.8 * 16 / LATENCY
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize(("share", "seconds"), [(0.05, 20), (0.1, 30)])
 async def test_503s_that_slowing_down_does_not_prevent_are_faults(
     share: float, seconds: float

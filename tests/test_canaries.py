@@ -200,6 +200,7 @@ PUBLIC = [
 ]  # fmt: skip
 
 
+@pytest.mark.no_cover
 @pytest.mark.asyncio
 @pytest.mark.virtual_clock
 @pytest.mark.parametrize("kind", [*PUBLIC, Settings, _response.SandboxResponse])

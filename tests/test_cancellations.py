@@ -6,7 +6,7 @@ import pytest
 from cancellations import CancellationRun
 from faults import FaultServer
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.no_cover]
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 from chaos import Scenario, failures, replay_command, run_in_process
 from faults import FaultServer
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.no_cover]
 
 
 @pytest.mark.parametrize("first", range(0, 1000, 100))

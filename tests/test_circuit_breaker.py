@@ -68,6 +68,7 @@ class Server:
         return sum(since <= time < until for time in self.times)
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("fail", [refuse, break_off, unavailable])
 @pytest.mark.parametrize("concurrency", [1, 8, 50])
 async def test_outage_of_a_minute_costs_a_minute(

@@ -462,7 +462,7 @@ def _is_open(descriptor: int) -> bool:
 
 async def test_pull_succeeds_with_few_descriptors(faults: FaultServer) -> None:
     """At the limit of file descriptors a pull continues with the connections that it has."""
-    faults.listen(total=400, latency=0.01)
+    faults.listen(total=400, latency=0.1)
     async with BurkiClient(KEY, base_url=faults.url, concurrency=32, timeout=5) as burki:
         await burki.contacts(42).count()  # loads certificates, starts threads
         with descriptor_limit(6):

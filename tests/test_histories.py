@@ -26,6 +26,7 @@ def test_a_claim_is_true(draw: random.Random) -> None:
     assert fault_of(history) is None, history
 
 
+@pytest.mark.no_cover
 @settings(max_examples=600)
 @given(DRAWS)
 def test_no_claim_is_false_outside_of_the_assumptions(draw: random.Random) -> None:

@@ -506,6 +506,7 @@ def test_range_has_no_pages_and_no_count() -> None:
             run_virtually(main)
 
 
+@pytest.mark.no_cover
 @settings(max_examples=150)
 @given(
     seed=st.integers(0, 10_000),

@@ -291,6 +291,7 @@ async def test_divided_pull_is_complete(order: Any, drift: str) -> None:
     assert not moving.lasting - set(ids)
 
 
+@pytest.mark.no_cover
 @settings(max_examples=100)
 @given(
     seed=st.integers(0, 10_000),
