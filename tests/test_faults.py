@@ -466,7 +466,7 @@ async def test_pull_succeeds_with_few_descriptors(faults: FaultServer) -> None:
     async with BurkiClient(KEY, base_url=faults.url, concurrency=32, timeout=5) as burki:
         await burki.contacts(42).count()  # loads certificates, starts threads
         with descriptor_limit(6):
-            contacts = await burki.contacts(42, per_page=4)
+            contacts = await burki.contacts(42, per_page=10)
         assert [contact.id for contact in contacts] == list(range(1, 401))
         assert contacts.report.retries > 0
         assert faults.state()["open"] <= 1 + 6
