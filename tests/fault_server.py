@@ -92,6 +92,8 @@ class Port:
         connection = Connection(accepted, self)
         with self.lock:
             self.connections.add(connection)
+            if self.closed.is_set():  # accepted while `close` was running
+                accepted.close()
         try:
             accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if number < len(self.greetings):
