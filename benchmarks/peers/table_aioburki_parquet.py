@@ -17,14 +17,16 @@ FOLDER = TemporaryDirectory()  # removed when the process ends
 
 
 @asynccontextmanager
-async def open_pull(job: Job) -> AsyncIterator[Callable[[], Awaitable[Path]]]:
+async def open_pull(
+    job: Job, *, flatten: bool = False
+) -> AsyncIterator[Callable[[], Awaitable[Path]]]:
     """Yield a function that pulls the whole list into a file; pyarrow is imported by the pull."""
     target = Path(FOLDER.name) / "contacts.parquet"
     async with BurkiClient(job.key, base_url=job.base_url, concurrency=job.in_flight) as burki:
 
         async def pull() -> Path:
             contacts = burki.contacts(42, per_page=job.per_page)
-            await export_parquet(contacts, target)
+            await export_parquet(contacts, target, flatten=flatten)
             return target
 
         yield pull

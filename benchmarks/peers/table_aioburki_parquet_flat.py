@@ -2,36 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from functools import partial
 
-from ids import Ids
-from job import Job
+from . import table_aioburki_parquet
+from .table_aioburki_parquet import ids
 
-from aioburki import BurkiClient
-from aioburki.export import export_parquet
+__all__ = ["ids", "open_pull"]
 
-FOLDER = TemporaryDirectory()  # removed when the process ends
-
-
-@asynccontextmanager
-async def open_pull(job: Job) -> AsyncIterator[Callable[[], Awaitable[Path]]]:
-    """Yield a function that pulls the whole list into a file; pyarrow is imported by the pull."""
-    target = Path(FOLDER.name) / "contacts.parquet"
-    async with BurkiClient(job.key, base_url=job.base_url, concurrency=job.in_flight) as burki:
-
-        async def pull() -> Path:
-            contacts = burki.contacts(42, per_page=job.per_page)
-            await export_parquet(contacts, target, flatten=True)
-            return target
-
-        yield pull
-
-
-def ids(target: Path) -> Ids:
-    """Return the ids of the pulled contacts, in order."""
-    import pyarrow.parquet as pq  # noqa: PLC0415 - part of what is measured
-
-    return Ids(pq.read_table(target, columns=["id"])["id"].to_pylist())
+open_pull = partial(table_aioburki_parquet.open_pull, flatten=True)
