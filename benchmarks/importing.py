@@ -13,7 +13,7 @@ USED_BY_HTTPX = ("click", "pygments", "rich")
 
 if "plain" in sys.argv:
     # None in place of a module makes its import fail, which its type does not say.
-    sys.modules.update(dict.fromkeys((*EXTRAS, *USED_BY_HTTPX)))  # type: ignore[arg-type]
+    sys.modules.update(dict.fromkeys((*EXTRAS, *USED_BY_HTTPX)))  # type: ignore[arg-type] # see above
 
 start = time.perf_counter()
 import aioburki  # noqa: E402 - the import is measured

@@ -71,13 +71,13 @@ def lenient_hook(
         converter,
         _cattrs_detailed_validation=converter.detailed_validation,
         # cattrs types its overrides together with its switches, which are bool.
-        **read_before,  # type: ignore[arg-type]
-        **required,  # type: ignore[arg-type]
+        **read_before,  # type: ignore[arg-type] # see above
+        **required,  # type: ignore[arg-type] # see above
     )
     # The types of the fields are resolved by now.
     optional = [
         (field.name, field.type, hooks.get(field.name, converter.structure), defaults[field.name])
-        for field in attrs.fields(cl)  # type: ignore[arg-type]
+        for field in attrs.fields(cl)  # type: ignore[arg-type] # T is not bound to attrs classes
         if field.name in defaults
     ]
 

@@ -241,7 +241,7 @@ def fields_hook(
         converter,
         _cattrs_detailed_validation=converter.detailed_validation,
         # cattrs types its overrides together with its switches, which are bool.
-        **overrides,  # type: ignore[arg-type]
+        **overrides,  # type: ignore[arg-type] # see above
     )
     return lambda value, cl: by_field(read_object(value), cl)
 

@@ -47,7 +47,7 @@ class PoolTransport(httpx.AsyncHTTPTransport):
     def __init__(self, pool: Pool) -> None:
         # `super().__init__` would read the certificates, which takes 20 ms, and build the pool
         # that is replaced here. httpx types the attribute as httpcore's classes of pools.
-        self._pool = pool  # type: ignore[assignment]
+        self._pool = pool  # type: ignore[assignment] # see above
 
 
 def set_inner_connection(
@@ -62,4 +62,4 @@ def set_inner_connection(
     connection._connection = inner  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
     # Only one request at a time uses the connection. Taking httpcore's lock, although it is free,
     # suspends the task for one iteration of the event loop. httpcore types it as its own class.
-    connection._request_lock = nullcontext()  # type: ignore[assignment] # noqa: SLF001
+    connection._request_lock = nullcontext()  # type: ignore[assignment] # noqa: SLF001 # see above
