@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import math
 
 import httpx
 import pytest
 from limiters import Adaptive, Bucket, Connections, Limiter, Result, crowd
 from pages import KEY, page
 
-from aioburki import BurkiClient, Event, PauseStarted
+from aioburki import BurkiClient, Event, PauseStarted, RateLimitError
 from aioburki._requests.retry_policy import pause_for_all
 from aioburki._throttle.concurrency_estimator import ConcurrencyEstimator
-from aioburki._throttle.pacer import Refusal
+from aioburki._throttle.pacer import Pacer, Refusal
 
 PAGE = 0.1
 SECONDS = 60.0
@@ -97,6 +98,40 @@ async def test_refused_trial_holds_up_no_other_request() -> None:
     assert report.elapsed <= 2000 * PAGE / 4 + 3 * 2.5  # those of two refusals wait for all
 
 
+@pytest.mark.asyncio
+@pytest.mark.virtual_clock
+@pytest.mark.parametrize("seconds", [8.0, math.inf])
+async def test_server_that_refuses_everything_is_waited_for(seconds: float) -> None:
+    """A limit that was learned hides no closed server: all requests wait, at most `max_wait`."""
+    loop = asyncio.get_running_loop()
+    loop.set_debug(False)
+    limiter, start, shut, refused = Connections(4, PAGE), loop.time(), math.inf, 0
+
+    async def serve(request: httpx.Request) -> httpx.Response:
+        nonlocal refused, shut
+        now = loop.time() - start
+        is_refused = shut <= now < shut + seconds or limiter.take(now) is not None
+        if is_refused and now > 1:  # the second moment of refusal
+            shut, refused = min(shut, now), refused + 1
+        if is_refused:
+            await asyncio.sleep(0.001)
+            return httpx.Response(429)
+        await asyncio.sleep(PAGE)
+        number = int(request.url.params["page"])
+        return httpx.Response(200, json=page(number, 1, range(600)))
+
+    transport = httpx.MockTransport(serve)
+    async with BurkiClient(KEY, transport=transport, concurrency=16, max_wait=30) as burki:
+        async with asyncio.timeout(300):
+            if seconds < math.inf:
+                assert len(await burki.contacts(42, per_page=1)) == 600
+            else:
+                with pytest.raises(RateLimitError):
+                    await burki.contacts(42, per_page=1)
+                assert loop.time() - start - shut <= 30 + 5
+    assert refused <= 40
+
+
 def test_refusal_of_too_many_in_flight_pauses_the_others_for_no_retry_after() -> None:
     """A Retry-After of a minute is that of the refused request alone."""
     refusal = Refusal(
@@ -148,6 +183,43 @@ def test_late_answers_of_a_trial_do_not_refute_the_limit() -> None:
     learned = estimator(4)
     assert learned.record_refusal(10.0, 9.9, 6)
     assert learned.max_in_flight == 4
+
+
+def test_refusals_of_the_moment_of_a_trial_do_not_refute_the_limit() -> None:
+    """Requests overtake each other: the one too many may not be the one that is refused."""
+    learned = estimator(4)
+    for _ in range(50):
+        learned.record_success(5.0, 4)
+    assert learned.record_refusal(10.0, 9.9, 5)
+    assert learned.record_refusal(10.1, 9.95, 4)
+    assert learned.max_in_flight == 4
+    learned.record_success(10.2, 4)
+    assert not learned.record_refusal(10.4, 10.3, 4)
+    assert learned.max_in_flight is None
+
+
+def test_more_refusals_than_can_be_in_flight_refute_the_limit() -> None:
+    """Where nothing passes any more, the number in flight is not the reason."""
+    learned = estimator(4)
+    results = [learned.record_refusal(10.0 + n, 9.9 + n, 5 - (n > 0)) for n in range(5)]
+    assert results == [True] * 4 + [False]
+    assert learned.max_in_flight is None
+
+
+@pytest.mark.asyncio
+@pytest.mark.virtual_clock
+async def test_limit_is_refuted_where_answers_take_no_time() -> None:
+    """A clock that stands still between request and answer gives a rate nevertheless."""
+    pacer = Pacer(None)
+    now = asyncio.get_running_loop().time()
+    for in_flight in (1, 4) * 20:
+        pacer.record_success(now, in_flight)
+    assert not pacer.record_surplus(now, 5)
+    pacer.record_success(now, 1)
+    assert pacer.record_surplus(now, 5)
+    pacer.record_success(now, 1)
+    assert not pacer.record_surplus(now, 4)
+    assert pacer.max_in_flight is None
 
 
 def test_refusal_within_the_limit_refutes_it() -> None:

@@ -11,9 +11,11 @@ those had on average, the number in flight is the limit.
 
 **Trial.** While the learned number is kept nothing is refused, so nothing would be learned. After
 some successes one more is allowed, for as long as none is refused. A refusal outside a trial, with
-no more than the learned number in flight, refutes it: it is forgotten, and twice as many moments of
-refusal are needed to learn one again. So a rate limit that is taken for this one costs little: the
-learned number holds about as many as the rate allows.
+no more than the learned number in flight, refutes it, if a request has passed since the last
+refusals, or if there have been more of these than can be in flight: then the server refuses
+everything. The number is forgotten, and twice as many moments of refusal are needed to learn one
+again. So a rate limit that is taken for this one costs little: the learned number holds about as
+many as the rate allows.
 """
 
 from __future__ import annotations
@@ -70,6 +72,7 @@ class ConcurrencyEstimator:
         self._moments: deque[list[int]] = deque(maxlen=self._min_moments)  # of refusal
         self._last_refusal = -math.inf  # when the first refusal of the last moment came
         self._has_passed = True  # whether a request sent since then has passed
+        self._row = 0  # refusals since a request has passed
         self._learned: int | None = None
         self._is_trial = False
         self._quiet = self._config.min_quiet
@@ -107,6 +110,8 @@ class ConcurrencyEstimator:
         if is_new:
             self._last_refusal = now
             self._has_passed = False
+            self._row = 0
+        self._row += 1
         if self._learned is None:
             if is_new or not self._moments:
                 self._moments.append([])
@@ -115,14 +120,12 @@ class ConcurrencyEstimator:
                 self._learn()
             return self._learned is not None
         if self._is_trial:
-            self._quiet = min(2 * self._quiet, self._config.max_quiet)
-        elif is_new and in_flight <= self._learned:
+            self._end_trial()
+        elif in_flight <= self._learned and (is_new or self._row > self._learned):
             self.forget()
             self._min_moments *= 2
             self._moments = deque(maxlen=self._min_moments)
             return False
-        self._is_trial = False
-        self._full = 0
         return True
 
     def forget(self) -> None:
@@ -133,6 +136,11 @@ class ConcurrencyEstimator:
         self._quiet = self._config.min_quiet
         self._successes.clear()
         self._moments.clear()
+
+    def _end_trial(self) -> None:
+        self._is_trial = False
+        self._full = 0
+        self._quiet = min(2 * self._quiet, self._config.max_quiet)
 
     def _learn(self) -> None:
         """Learn the lowest number that nearly all successes had at most, if refusals had more."""

@@ -159,7 +159,7 @@ class Pacer:
         if is_surplus:
             self._estimator.doubt()
         elif known is not None:
-            self._estimator.search(now, known / self._estimator.round_trip)
+            self._estimator.search_behind(now, known)
         return is_surplus
 
     def refusal(self, sent: float, *, is_surplus: bool = False) -> Refusal:

@@ -136,7 +136,8 @@ class RateEstimator:
         elif self._measured is not None and span.is_measure:
             excess = span.passed - self._measured * (span.last_sent - span.start)
             if excess > self._config.max_excess + span.passed * self._uncertainty:
-                self.search(now, self.rate(now))
+                self._search = self.rate(now)
+                span.is_measure = False
 
     def record_refusal(self, now: float, sent: float) -> None:
         """Record a 429 to a request sent at *sent*: the first one after requests had passed."""
@@ -187,9 +188,10 @@ class RateEstimator:
         """Sweep widely: the limit that was measured may be none of a rate."""
         self._uncertainty = self._config.max_uncertainty
 
-    def search(self, now: float, rate: float) -> None:
-        """Search upwards from *rate*, which has passed, or from the present rate if it is lower."""
-        self._search = min(rate, self.rate(now))
+    def search_behind(self, now: float, in_flight: int) -> None:
+        """Search upwards from the rate that passed with *in_flight* requests, if it is lower."""
+        passed = in_flight / max(self.round_trip, self._config.min_proven_time)
+        self._search = min(passed, self.rate(now))
         self._span.is_measure = False
 
     def forget_limit(self) -> None:
