@@ -11,7 +11,7 @@ from ._page import Page
 from ._paging import Bounds
 
 
-class Unbreakable:
+class BestEffortStream:
     """A text stream whose reader may go away."""
 
     def __init__(self, file: TextIO | None) -> None:
@@ -63,7 +63,7 @@ class ProgressBar:
                 total=self._expected(page),
                 unit=" contacts",
                 unit_scale=True,
-                file=Unbreakable(sys.stderr),
+                file=BestEffortStream(sys.stderr),
                 disable=sys.stderr is None,
             )
         self._bar.total = max(self._expected(page), self._bar.n + len(page.items))

@@ -8,7 +8,7 @@ from typing import Self
 from tqdm import tqdm
 
 from .._events import Event, PageFetched, PauseStarted
-from .._progress_bar import Unbreakable
+from .._progress_bar import BestEffortStream
 from ..export import Spool
 from ._printing import print_if_possible
 
@@ -29,7 +29,7 @@ class Progress:
     def __init__(self, enabled: bool | None, limit: int | None) -> None:
         if enabled is None or sys.stderr is None:
             enabled = sys.stderr is not None and sys.stderr.isatty()
-        file = Unbreakable(sys.stderr)
+        file = BestEffortStream(sys.stderr)
         self._bar = tqdm(unit=" contacts", unit_scale=True, disable=not enabled, file=file)
         self._limit = limit
         self._pages = 0

@@ -88,6 +88,11 @@ class TextFormat:
         async with aclosing(tally.counted(pages)) as counted:
             await self.write(counted, file, target)
 
-    async def write_spool(self, spool: Spool, file: IO[Any], target: Path) -> None:  # noqa: ARG002
+    async def write_spool(
+        self,
+        spool: Spool,
+        file: IO[Any],
+        target: Path,  # noqa: ARG002 - text needs no files beside it
+    ) -> None:
         """Write the contacts in *spool*."""
         await self.write_rows(spool.rows, file, spool.contacts)
