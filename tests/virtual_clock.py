@@ -31,3 +31,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def time(self) -> float:
         return self.now
+
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:
+        """Wait for the threads without *timeout*: they take real time, which this clock skips."""
+        await super().shutdown_default_executor()
