@@ -38,6 +38,7 @@ ROOMS = [
     "_deserialize",
     "_endpoint",
     "_requests",
+    "_network",
     "_list_contacts",
     "_list_reader",
     "_tables",

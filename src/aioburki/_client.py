@@ -13,21 +13,16 @@ import httpx
 
 from ._contacts import Contacts
 from ._contacts_query import contacts_of
-from ._errors import ClientClosedError, ConfigurationError
-from ._events import Event, EventHandler, is_async
-from ._http import (
-    ConnectionPool,
-    OwnClient,
-    PoolTransport,
-    environment_client,
-    redact_http_logs,
-)
+from ._errors import ClientClosedError
+from ._events import Event, event_handler
+from ._http import redact_http_logs
 from ._list_contacts import MAX_PER_PAGE
 from ._models import ContactStatus, StatusText
+from ._network import check_network, check_parts, sender_of
 from ._paging import Prefetch
 from ._range import ContactRange
-from ._requests import AttemptRunner, Fetcher, Route, Sender
-from ._settings import DEFAULT_MAX_BODY, Secret, Settings, client_settings
+from ._requests import AttemptRunner, Fetcher, Sender
+from ._settings import DEFAULT_MAX_BODY, Secret, client_settings
 
 
 class BurkiClient:
@@ -114,7 +109,7 @@ class BurkiClient:
     ) -> None:
         secret = None if api_key is None else Secret(api_key)
         del api_key  # before anything can raise: tracebacks may show local variables
-        _check_parts(http_client, transport, on_event)
+        check_parts(http_client, transport)
         self._settings = client_settings(
             secret,
             base_url=base_url,
@@ -128,11 +123,11 @@ class BurkiClient:
             verify=verify,
             trust_env=trust_env,
         )
-        _check_network(self._settings, http_client, transport)
+        check_network(self._settings, http_client, transport)
         redact_http_logs()
         self._http_client = http_client
         self._transport = transport
-        self._on_event = None if on_event is None else EventHandler(on_event)
+        self._on_event = event_handler(on_event)
         self._running: set[Prefetch[Any]] = set()
         self._is_closed = False
 
@@ -180,7 +175,7 @@ class BurkiClient:
     # Both are made at first use: the first anyio lock of a process takes 10 ms to make.
     @cached_property
     def _sender(self) -> Sender:
-        return _sender(self._settings, self._http_client, self._transport)
+        return sender_of(self._settings, self._http_client, self._transport)
 
     @cached_property
     def _fetcher(self) -> Fetcher:
@@ -230,60 +225,3 @@ class BurkiClient:
             f"BurkiClient(base_url={settings.base_url!r}, concurrency={settings.concurrency}, "
             f"rate={settings.rate}{', closed' if self._is_closed else ''})"
         )
-
-
-def _sender(
-    settings: Settings,
-    http_client: httpx.AsyncClient | None,
-    transport: httpx.AsyncBaseTransport | None,
-) -> Sender:
-    """Return the sender over the user's client or transport, over httpx's pools, or over ours."""
-    url = httpx.URL(settings.base_url)
-    if http_client is not None:
-        return Sender(settings, http_client, Route(url), merges_defaults=True)
-    if transport is not None:
-        return Sender(settings, OwnClient(transport), Route(url))
-    route = Route(url, is_own=True, trusts_env=settings.trust_env)
-    if settings.trust_env:
-        return Sender(settings, environment_client(settings.verify, settings.concurrency), route)
-    http = OwnClient(PoolTransport(ConnectionPool(settings.verify)))
-    return Sender(settings, http, route, survives_cancellation=True)
-
-
-def _check_network(settings: Settings, http_client: object, transport: object) -> None:
-    if http_client is None and transport is None:
-        return
-    given = "transport" if http_client is None else "http_client"
-    if settings.verify is not None:
-        raise ConfigurationError(f"give verify to your {given}, not to BurkiClient beside it")
-    if settings.trust_env:
-        raise ConfigurationError(f"give trust_env to your {given}, not to BurkiClient beside it")
-
-
-def _foreign(part: object) -> str:
-    """Return the name of a refused part's type, and where to take it from if it is httpx2's."""
-    name = type(part).__name__
-    if all(kind.__module__.partition(".")[0] != "httpx2" for kind in type(part).__mro__):
-        return name
-    return (
-        f"{name}, which is httpx2's: take it from the package httpx, or call httpx2.alias_httpx() "
-        "before anything imports httpx"
-    )
-
-
-def _check_parts(http_client: object, transport: object, on_event: object) -> None:
-    if http_client is not None and transport is not None:
-        raise ConfigurationError("give http_client or transport, not both")
-    if http_client is not None and not isinstance(http_client, httpx.AsyncClient):
-        raise ConfigurationError(
-            f"http_client must be an httpx.AsyncClient, not {_foreign(http_client)}"
-        )
-    if transport is not None and not isinstance(transport, httpx.AsyncBaseTransport):
-        raise ConfigurationError(
-            "transport must be an httpx.AsyncBaseTransport (of a Sandbox: sandbox.transport), "
-            f"not {_foreign(transport)}"
-        )
-    if on_event is not None and not callable(on_event):
-        raise ConfigurationError(f"on_event must be callable, not {type(on_event).__name__}")
-    if is_async(on_event):
-        raise ConfigurationError("on_event must be a plain function: it is called, not awaited")

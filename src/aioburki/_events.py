@@ -13,6 +13,8 @@ from collections.abc import Callable
 
 import attrs
 
+from ._errors import ConfigurationError
+
 logger = logging.getLogger("aioburki")
 
 
@@ -83,7 +85,7 @@ class PauseStarted:
 Event = PageFetched | RetryScheduled | PauseStarted
 
 
-def is_async(on_event: object) -> bool:
+def _is_async(on_event: object) -> bool:
     """Return whether calling *on_event* can be seen to return something to be awaited."""
     while isinstance(on_event, functools.partial):
         on_event = on_event.func
@@ -122,3 +124,18 @@ class EventHandler:
         end = getattr(result, "close", None) or getattr(result, "cancel", None)
         if end is not None:
             end()
+
+
+def event_handler(on_event: Callable[[Event], object] | None) -> EventHandler | None:
+    """Return the handler for a user's ``on_event``, or None if there is none.
+
+    Raises:
+        ConfigurationError: *on_event* is not callable, or asynchronous.
+    """
+    if on_event is None:
+        return None
+    if not callable(on_event):
+        raise ConfigurationError(f"on_event must be callable, not {type(on_event).__name__}")
+    if _is_async(on_event):
+        raise ConfigurationError("on_event must be a plain function: it is called, not awaited")
+    return EventHandler(on_event)
