@@ -70,7 +70,7 @@ async def test_list_shows_head_tail_statuses_and_proof() -> None:
     numbers = [int(number) for number in re.findall(r" (\d+)(?:,|$)", statuses)]
     assert sum(numbers) == 30
     assert numbers == sorted(numbers, reverse=True)
-    assert any(cell.startswith("complete (single page); 1 requests, 0 probes") for cell in cells)
+    assert any(cell.startswith("complete (single page); 1 request, 0 probes") for cell in cells)
 
 
 def test_phone_numbers_are_masked_and_data_is_left_out() -> None:
@@ -129,11 +129,10 @@ def test_report_says_what_is_missing() -> None:
     for shown in (lost, ContactList([CONTACT], report=lost)):
         cells = Parsed(html(shown)).cells
         assert (
-            "not proved complete: the server counts 1,200 more; 4 requests, 1 probes, 1.2 s"
-            in cells
+            "not proved complete: the server counts 1,200 more; 4 requests, 1 probe, 1.2 s" in cells
         )
         assert "it moved" in cells
     cells = Parsed(html(COMPLETE)).cells
-    assert "complete (coverage); 4 requests, 1 probes, 1.2 s" in cells
+    assert "complete (coverage); 4 requests, 1 probe, 1.2 s" in cells
     assert cells[cells.index("contacts")] == "contacts"
     assert "1.2" in cells

@@ -23,6 +23,7 @@ from aioburki import (
     BurkiClient,
     Contact,
     ContactData,
+    ContactList,
     ContactPage,
     ContactStatus,
     PullReport,
@@ -230,3 +231,43 @@ async def test_service_ends_the_pull_of_a_client_that_goes_away() -> None:
         sent = sandbox.requests
         await asyncio.sleep(60)
         assert sandbox.requests == sent < 100
+
+
+SURROGATE = "a\ud800b"
+
+
+@pytest.mark.parametrize(
+    "contact",
+    [
+        attrs.evolve(CONTACT, phone_number=SURROGATE),
+        attrs.evolve(CONTACT, status=ContactStatus(SURROGATE)),
+        attrs.evolve(CONTACT, contact_data=ContactData(company=SURROGATE)),
+        attrs.evolve(CONTACT, contact_data=ContactData(custom_fields={SURROGATE: [SURROGATE]})),
+    ],
+    ids=["phone_number", "status", "company", "free-form"],
+)
+def test_lone_surrogates_are_replaced_in_json(contact: Contact) -> None:
+    """Text that UTF-8 cannot encode has U+FFFD in JSON, and stays as it is in Python."""
+    adapter = TypeAdapter(Contact)
+    text = adapter.dump_json(contact).decode()
+    assert "a\ufffdb" in text
+    assert adapter.dump_python(contact) == to_python(contact)
+
+
+def to_python(contact: Contact) -> dict[str, Any]:
+    data = contact.contact_data
+    return attrs.asdict(contact, recurse=False) | {
+        "status": contact.status.value,
+        "contact_data": attrs.asdict(data),
+    }
+
+
+def test_contact_list_is_a_list_of_contacts() -> None:
+    """A `ContactList` is written, read and described as a list of contacts."""
+    adapter = TypeAdapter(ContactList)
+    text = adapter.dump_json(ContactList([CONTACT]))
+    assert text == TypeAdapter(list[Contact]).dump_json([CONTACT])
+    read = adapter.validate_json(text)
+    assert isinstance(read, ContactList)
+    assert read == [CONTACT]
+    assert adapter.json_schema()["type"] == "array"

@@ -205,6 +205,7 @@ async def test_numbers_that_do_not_fit_are_named(
         with pytest.raises(ResponseDecodeError, match=message):
             (await burki.contacts(42)).to_arrow(flatten=flatten)
     assert caught.value.problems == (message.split("its ")[1].replace(" is", ":"),)
+    assert str(caught.value).endswith(". Or read the contacts as objects: `await contacts`.")
 
 
 async def test_the_largest_numbers_fit() -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ._extras import require
 from ._html import html_lines, html_table
 from ._models import Contact
+from ._pydantic import list_schema
 from ._report import PullReport, report_summary
 from ._validation import flag
 
@@ -83,6 +84,10 @@ class ContactList(list[Contact]):
         total = ": ".join([f"{len(self):,} contacts", *([", ".join(counts)] if counts else [])])
         lines = (total, *report_summary(self.report))
         return html_table(_SHOWN_FIELDS, rows) + html_lines(lines)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _source: Any, handler: Any) -> Any:
+        return list_schema(cls, Contact, handler)
 
     def __repr__(self) -> str:
         moved = "" if self.report.consistent else ", moved while it was read: see .report.drift"

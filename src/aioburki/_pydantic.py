@@ -12,6 +12,8 @@ from typing import Any, get_type_hints
 
 import attrs
 
+from ._surrogates import replace_surrogates
+
 
 def data_schema(cls: type[Any], handler: Any, types: Mapping[str, Any] | None = None) -> Any:
     """Return the core schema of a data class: an instance, or an object with its attributes.
@@ -43,7 +45,10 @@ def data_schema(cls: type[Any], handler: Any, types: Mapping[str, Any] | None = 
         json_schema=read,
         python_schema=core_schema.union_schema([core_schema.is_instance_schema(cls), read]),
         serialization=core_schema.plain_serializer_function_ser_schema(
-            lambda value: {field.name: getattr(value, field.name) for field in fields},
+            lambda value, info: {
+                field.name: _in_mode(info, getattr(value, field.name)) for field in fields
+            },
+            info_arg=True,
             return_schema=object_schema(lambda _: True, list(fields)),
         ),
         ref=_reference(cls),
@@ -59,10 +64,35 @@ def status_schema(cls: type[Any]) -> Any:
         json_schema=read,
         python_schema=core_schema.union_schema([core_schema.is_instance_schema(cls), read]),
         serialization=core_schema.plain_serializer_function_ser_schema(
-            lambda value: value.value, return_schema=core_schema.str_schema()
+            lambda value, info: _in_mode(info, value.value),
+            info_arg=True,
+            return_schema=core_schema.str_schema(),
         ),
         ref=_reference(cls),
     )
+
+
+def list_schema(cls: type[Any], item: type[Any], handler: Any) -> Any:
+    """Return the core schema of *cls*, a class of lists of *item*; what else it has is left out."""
+    from pydantic_core import core_schema  # noqa: PLC0415 - pydantic is not required
+
+    items = core_schema.list_schema(handler.generate_schema(item))
+    return core_schema.no_info_after_validator_function(cls, items)
+
+
+def _in_mode(info: Any, value: Any) -> Any:
+    return _encodable(value) if info.mode == "json" else value
+
+
+def _encodable(value: Any) -> Any:
+    """Return *value* with U+FFFD for lone surrogates, which pydantic refuses to write as JSON."""
+    if type(value) is str:  # not a `ContactStatus`, which has a schema of its own
+        return replace_surrogates(value)
+    if isinstance(value, dict):
+        return {_encodable(key): _encodable(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return list(map(_encodable, value))
+    return value
 
 
 def _reference(cls: type[Any]) -> str:

@@ -103,8 +103,12 @@ def report_summary(report: PullReport) -> tuple[str, ...]:
     """Return sentences: whether the contacts are complete, what it took, drift and problems."""
     proved = f"complete ({report.proof})" if report.complete else "not proved complete"
     missing = f": the server counts {report.missing:,} more" if report.missing else ""
-    cost = f"{report.requests:,} requests, {report.probes:,} probes, {report.elapsed:.1f} s"
-    return (f"{proved}{missing}; {cost}", *report.drift, *report.problems)
+    cost = f"{_counted(report.requests, 'request')}, {_counted(report.probes, 'probe')}"
+    return (f"{proved}{missing}; {cost}, {report.elapsed:.1f} s", *report.drift, *report.problems)
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def named_problems(*parts: tuple[Sequence[str], int]) -> tuple[str, ...]:

@@ -14,9 +14,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from .._contact_row import ContactRow
-from .._errors import ResponseDecodeError
 from .._models import ContactStatus
 from .._surrogates import replace_surrogates
+from .error import TableError
 
 TEXT = pa.string()
 STATUS = pa.dictionary(pa.int32(), TEXT)
@@ -123,7 +123,7 @@ def _integers(rows: Sequence[ContactRow], name: str) -> pa.Array[Any]:
     except (OverflowError, pa.ArrowInvalid):
         limit = 2 ** (kind.bit_width - 1)
         row = next(row for row in rows if not -limit <= getattr(row, name) < limit)
-        error = ResponseDecodeError(f"contact {row.id}: its {name} is beyond {kind}")
+        error = TableError(f"contact {row.id}: its {name} is beyond {kind}")
         error.problems = (f"{name}: beyond {kind}",)
         raise error from None
     return column

@@ -15,9 +15,9 @@ from typing import Any
 import pyarrow as pa
 
 from .._contact_row import ContactRow
-from .._errors import ResponseDecodeError
 from .._surrogates import replace_surrogates
 from .batch import FREE_FORM, PLAIN, TEXT, json_text, plain_columns, texts
+from .error import TableError
 
 # Each row has a cell in every column. So many columns of 1,000 rows take some 50 MB.
 MAX_COLUMNS = 5000
@@ -97,7 +97,7 @@ def flat_batch(rows: Sequence[ContactRow]) -> pa.RecordBatch:
     """
     try:
         return _flat_batch(rows)
-    except ResponseDecodeError as error:
+    except TableError as error:
         # The frames hold values, which error reporters show.
         raise error.with_traceback(None) from None
 
@@ -180,7 +180,7 @@ def _kinds_of(field: pa.Field[Any]) -> Kinds:
 
 def _check_number(columns: int) -> None:
     if columns > MAX_COLUMNS:
-        raise ResponseDecodeError(
+        raise TableError(
             f"the free-form fields have more than {MAX_COLUMNS:,} different keys, too many for a "
             "column each: leave out flatten=True"
         )
