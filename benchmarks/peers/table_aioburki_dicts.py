@@ -1,4 +1,4 @@
-"""aioburki, an Arrow table of dicts: ``pa.Table.from_pylist(to_dict(await burki.contacts(42)))``."""
+"""aioburki, an Arrow table of dicts: ``pa.Table.from_pylist(to_dict(await …))``."""
 
 from __future__ import annotations
 
