@@ -19,7 +19,14 @@ from pages import PHONE, body, contact, page
 
 from aioburki import Contact, ContactData, ContactStatus
 from aioburki._decoding import fast, fields
-from aioburki._decoding.json_checks import MAX_DEPTH, MAX_OBJECTS, TOO_MUCH, Undecodable, parse
+from aioburki._decoding.json_checks import (
+    MAX_DEPTH,
+    MAX_KEYS,
+    MAX_OBJECTS,
+    TOO_MUCH,
+    Undecodable,
+    parse,
+)
 from aioburki._list_contacts import CONTACTS
 from aioburki._page import Page
 
@@ -566,6 +573,17 @@ def test_unknown_keys_of_the_envelope_are_ignored() -> None:
     """Unknown keys of the envelope and of the pagination are ignored."""
     content = page(1, 50, [1], links={}) | {"meta": 1}
     assert len(decoded(content).items) == 1
+
+
+@pytest.mark.parametrize(("more", "is_page"), [(MAX_KEYS - 7, True), (MAX_KEYS, False)])
+@pytest.mark.parametrize("is_envelope", [True, False])
+def test_the_envelope_has_a_bounded_number_of_keys(
+    more: int, *, is_page: bool, is_envelope: bool
+) -> None:
+    """An envelope, or a pagination, of more than `MAX_KEYS` keys is refused; of some less not."""
+    keys = {f"key{number}": number for number in range(more)}
+    content = page(1, 50, [1], links={} if is_envelope else keys) | (keys if is_envelope else {})
+    assert isinstance(decode_page(json.dumps(content).encode()), Page) is is_page
 
 
 JSON = st.recursive(

@@ -11,6 +11,7 @@ import msgspec
 from .._page import Pagination
 
 MAX_DEPTH = 32  # levels; imported fields may hold lists and objects
+MAX_KEYS = 1000  # of the envelope, and of its pagination; the API documents eight
 MAX_OBJECTS = 500_000  # lists and objects; 50 for each of 10,000 contacts, ten pages' worth
 
 _OPENING = frozenset(b"{[")
@@ -40,6 +41,9 @@ _TOO_DEEP = Undecodable((f"the JSON is nested deeper than {MAX_DEPTH} levels",),
 TOO_MUCH = Undecodable(
     (f"more than {MAX_OBJECTS:,} lists and objects cannot be right",), broken=False
 )
+_TOO_MANY_KEYS = Undecodable(
+    (f"more than {MAX_KEYS:,} keys beside the items cannot be right",), broken=False
+)
 _NO_JSON = Undecodable(("the body is not complete, valid JSON",), broken=True)
 
 
@@ -64,7 +68,13 @@ def parse(body: bytes, items_key: str) -> Any:
         # msgspec refuses escapes of lone surrogates, which JSON allows in strings (RFC 8259, 8.2).
         content = _parsed_by_json(body)
         body = _without_surrogates(body)
-    if type(content) is dict and (repeated := _repeated_keys(body, items_key)):
+    if type(content) is not dict:
+        return content
+    try:
+        repeated = _repeated_keys(body, items_key)
+    except msgspec.ValidationError:
+        return _TOO_MANY_KEYS
+    if repeated:
         return Undecodable(tuple(f"{key}: given twice" for key in repeated), broken=False)
     return content
 
@@ -125,10 +135,17 @@ def _repeated_keys(body: bytes, items_key: str) -> list[str]:
 
 
 def _members(text: bytes) -> tuple[list[str], dict[str, msgspec.Raw]]:
-    """Return the keys of a JSON object, with repeats, and the value of each key."""
+    """Return the keys of a JSON object, with repeats, and the value of each key.
+
+    Raises:
+        msgspec.ValidationError: there are more than `MAX_KEYS`. To record a key takes
+            microseconds, in which the event loop does not run.
+    """
     keys: list[str] = []
 
     def record_key(_type: type[Any], key: str) -> _Key:
+        if len(keys) == MAX_KEYS:
+            raise ValueError("too many keys")
         keys.append(key)
         return _Key(key)
 
