@@ -582,7 +582,7 @@ def test_the_envelope_has_a_bounded_number_of_keys(
 ) -> None:
     """An envelope, or a pagination, of more than `MAX_KEYS` keys is refused; of some less not."""
     keys = {f"key{number}": number for number in range(more)}
-    content = page(1, 50, [1], links={} if is_envelope else keys) | (keys if is_envelope else {})
+    content = page(1, 50, [1], **({} if is_envelope else keys)) | (keys if is_envelope else {})
     assert isinstance(decode_page(json.dumps(content).encode()), Page) is is_page
 
 
