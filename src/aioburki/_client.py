@@ -21,7 +21,7 @@ from ._models import ContactStatus, StatusText
 from ._network import check_network, check_parts, sender_of
 from ._paging import Prefetch
 from ._range import ContactRange
-from ._requests import AttemptRunner, Fetcher, Sender
+from ._requests import AttemptRunner, Fetcher, Sender, Traffic
 from ._settings import DEFAULT_MAX_BODY, Secret, client_settings
 
 
@@ -180,7 +180,7 @@ class BurkiClient:
     @cached_property
     def _fetcher(self) -> Fetcher:
         attempt_runner = AttemptRunner(self._settings, self._sender)
-        return Fetcher(self._settings, attempt_runner, self._on_event)
+        return Fetcher(self._settings, attempt_runner, Traffic(self._settings), self._on_event)
 
     async def aclose(self) -> None:
         """Stop all pulls with `ClientClosedError` and close the connections.

@@ -4,7 +4,7 @@
 request and decodes its response, `sender` builds the request. `failures` maps a failed attempt,
 such as a 429, to an error; `response_headers` reads its Retry-After and the quota headers,
 `redaction` its detail. `route` says how the server is reached, `tls_failures` why it cannot be.
-`stats` counts requests. `waits` end together
+`stats` counts requests. `traffic` is what all requests of a client share; its `waits` end together
 when the server is given up.
 """
 
@@ -15,6 +15,7 @@ from .fetcher import Fetcher
 from .route import Route
 from .sender import Sender
 from .stats import RequestStats
+from .traffic import Traffic
 
 __all__ = [
     "AttemptRunner",
@@ -22,4 +23,5 @@ __all__ = [
     "RequestStats",
     "Route",
     "Sender",
+    "Traffic",
 ]

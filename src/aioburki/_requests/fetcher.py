@@ -22,25 +22,26 @@ from .._errors import BurkiError, ClientClosedError
 from .._events import Event
 from .._page import Page, PageWindow
 from .._settings import Settings
-from .._throttle import BusySigns, Circuit, CircuitBreaker, Pacer, Refusal, ServerWait
+from .._throttle import Circuit, Refusal, ServerWait
 from .attempt import AttemptRunner
 from .failures import Failure
 from .page_request import PageRequest
 from .request_reporter import RequestReporter
 from .retry_policy import Decision, GiveUp, Pause, Retry, RetryPolicy, RetryState
-from .send_queue import SendQueue
 from .stats import RequestStats
-from .waits import ServerGivenUpError, Waits
+from .traffic import Traffic
+from .waits import ServerGivenUpError
 
 T = TypeVar("T")
 
 
 class Fetcher:
-    """Fetch pages for all pulls of one client, which share its slots, its pacer and its breaker.
+    """Fetch pages with one set of options: retry policy and events; other fetchers share the rest.
 
     Args:
         settings: the client's settings.
         attempt_runner: sends one request and returns its outcome.
+        traffic: the pace, the slots and the circuit breaker that all requests share.
         on_event: called with each event, or None.
     """
 
@@ -48,26 +49,19 @@ class Fetcher:
         self,
         settings: Settings,
         attempt_runner: AttemptRunner,
+        traffic: Traffic,
         on_event: Callable[[Event], object] | None,
     ) -> None:
         self._concurrency = settings.concurrency
         self._attempts = attempt_runner
         self._reporter = RequestReporter(on_event)
         self._policy = RetryPolicy(settings.attempts, settings.max_wait)
-        self._pacer = Pacer(
-            settings.rate,
-            max_wait=settings.max_wait,
-            quota_wait=self._policy.wait_for_quota,
-        )
-        self._breaker = CircuitBreaker()
-        self._busy_signs = BusySigns(self._pacer)
-        self._queue = SendQueue(
-            settings.concurrency,
-            is_open=lambda: self._breaker.is_open,
-            max_in_flight=lambda: self._pacer.max_in_flight,
-        )
-        self._waits = Waits()
-        self._is_closed = False
+        self._traffic = traffic
+        self._pacer = traffic.pacer
+        self._breaker = traffic.breaker
+        self._busy_signs = traffic.busy_signs
+        self._queue = traffic.queue
+        self._waits = traffic.waits
 
     @property
     def concurrency(self) -> int:
@@ -76,7 +70,7 @@ class Fetcher:
 
     def close(self) -> None:
         """Refuse every further request with `ClientClosedError`."""
-        self._is_closed = True
+        self._traffic.is_closed = True
 
     def check_open(self) -> None:
         """Raise `ClientClosedError` if no request can be sent any more.
@@ -85,7 +79,7 @@ class Fetcher:
             RuntimeError: another async library than asyncio runs the caller.
         """
         check_asyncio()
-        if self._is_closed:
+        if self._traffic.is_closed:
             raise ClientClosedError("this BurkiClient is closed")
         if self._attempts.is_closed:
             raise ClientClosedError("the http_client of this BurkiClient is closed")
