@@ -14,8 +14,9 @@ from typing import Any, Protocol
 import attrs
 
 from aioburki import RateLimitError
+from aioburki._requests.decisions import Pause
 from aioburki._requests.failures import Failure
-from aioburki._requests.retry_policy import Pause, RetryPolicy, RetryState
+from aioburki._requests.retry_policy import RetryPolicy, RetryState
 from aioburki._requests.send_queue import SendQueue
 from aioburki._throttle.pacer import Pacer
 from aioburki._throttle.server_quota import QuotaHeaders

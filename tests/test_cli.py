@@ -136,7 +136,7 @@ def test_pauses_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
     with Progress(True, None) as bar:
         bar.show(PauseStarted(campaign_id=42, page=3, seconds=2.0, retry_after=2.0))
         assert "paused for 2.0 s, HTTP 429" in capsys.readouterr().err
-        bar.show(RetryScheduled(campaign_id=42, page=3, attempt=1, delay=1, reason="HTTP 503"))
+        bar.show(RetryScheduled(campaign_id=42, page=3, attempt=1, delay=1, reason="busy"))
         bar.show(
             PageFetched(
                 campaign_id=42, page=3, contacts=9, total_pages=4, total_items=39,

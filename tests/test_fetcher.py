@@ -318,12 +318,19 @@ async def test_events_report_pages_retries_and_pauses() -> None:
     script = Script(httpx.Response(429, headers={"retry-after": "3"}), httpx.Response(502), PAGE)
     async with script.client(on_event=events.append) as burki:
         await burki.contacts(42)
-    pause, retry, fetched = events
+    assert [type(event).__name__ for event in events] == [
+        "PullStarted",
+        *("RequestFinished", "PauseStarted"),
+        *("RequestFinished", "RetryScheduled"),
+        *("RequestFinished", "PageFetched"),
+        "PullFinished",
+    ]
+    pause, retry, fetched = events[2], events[4], events[6]
     assert isinstance(pause, PauseStarted)
     assert (pause.campaign_id, pause.page, pause.retry_after) == (42, 1, 3.0)
     assert pause.seconds == pytest.approx(3.0)
     assert isinstance(retry, RetryScheduled)
-    assert (retry.attempt, retry.reason) == (2, "HTTP 502")
+    assert (retry.attempt, retry.reason, retry.detail) == (2, "server_error", "HTTP 502")
     assert isinstance(fetched, PageFetched)
     assert (fetched.contacts, fetched.total_pages, fetched.total_items) == (3, 1, 3)
     assert fetched.attempts == 3
@@ -353,9 +360,13 @@ async def test_retries_pauses_and_pages_are_logged(caplog: pytest.LogCaptureFixt
         await burki.contacts(42)
     lines = [(record.levelno, record.getMessage()) for record in caplog.records
              if record.name == "aioburki"]  # fmt: skip
-    assert [level for level, _ in lines] == [logging.INFO, logging.INFO, logging.DEBUG]
-    assert lines[0][1].startswith("campaign 42 page 1: HTTP 429, all requests wait 3.00 s")
-    assert lines[1][1].startswith("campaign 42 page 1 attempt 2: HTTP 502; again in ")
+    pause, retry = [line for level, line in lines if level == logging.INFO]
+    assert pause.startswith("campaign 42 page 1: HTTP 429, all requests wait 3.00 s")
+    assert retry.startswith("campaign 42 page 1 attempt 2: HTTP 502; again in ")
+    lines = [line for level, line in lines if level == logging.DEBUG]
+    assert lines[0] == "campaign 42: pull started"
+    assert "campaign 42 page 1: 3 contacts, 3 attempts" in lines[-2]
+    assert lines[-1].startswith("campaign 42: pull done, 3 contacts, 3 requests")
 
 
 async def test_status_counts_although_the_body_is_incomplete() -> None:

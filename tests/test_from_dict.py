@@ -24,6 +24,8 @@ from aioburki import (
     Pagination,
     PauseStarted,
     PullReport,
+    PullStarted,
+    RequestFinished,
     RetryScheduled,
     from_dict,
     to_dict,
@@ -67,8 +69,16 @@ OBJECTS = [
     PageFetched(
         campaign_id=42, page=1, contacts=3, total_pages=1, total_items=3, attempts=1, seconds=0.5
     ),
-    RetryScheduled(campaign_id=42, page=1, attempt=1, delay=0.5, reason="HTTP 503"),
-    PauseStarted(campaign_id=42, page=1, seconds=1.0, retry_after=None),
+    RetryScheduled(
+        pull_id="1a", campaign_id=42, page=1, attempt=1, delay=0.5, reason="busy", detail="HTTP 503"
+    ),
+    PullStarted(
+        campaign_id=42, status=None, per_page=10, limit=3, is_complete=True, is_range=False
+    ),
+    RequestFinished(
+        campaign_id=42, page=1, attempt=1, status_code=None, outcome="failed", seconds=1, waited=2
+    ),
+    PauseStarted(campaign_id=42, page=1, seconds=1.0, retry_after=None, reason="quota"),
     PauseStarted(campaign_id=42, page=1, seconds=1.0, retry_after=1.0),
 ]
 

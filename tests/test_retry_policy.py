@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from aioburki import APIError, BurkiError, ConnectionFailedError, RateLimitError, ServerError
+from aioburki._requests.decisions import Decision, GiveUp, Pause, Retry
 from aioburki._requests.failures import Failure
 from aioburki._requests.retry_policy import (
-    Decision,
-    GiveUp,
-    Pause,
-    Retry,
     RetryPolicy,
     RetryPolicyConfig,
     RetryState,
@@ -162,7 +160,7 @@ def test_transient_failures_are_retried_after_the_longer_wait(
     decision = decided(failed(retry_after=retry_after), failures=failures)
     assert isinstance(decision, Retry)
     assert decision.delay == pytest.approx(delay)
-    assert decision.reason == "HTTP 503"
+    assert (decision.reason, decision.detail) == ("server_error", "HTTP 503")
 
 
 def test_429_is_no_attempt() -> None:
@@ -232,10 +230,9 @@ def test_open_circuit_delays_until_the_trial_request() -> None:
     failure = failed(ConnectionFailedError("could not connect"))
     circuit = Circuit(failures=3, failed_trials=2, due=107.0)
     decision = decided(failure, now=100.0, circuit=circuit)
-    assert decision == Retry(delay=7.0, reason="could not connect")
-    assert decided(failure, now=107.0, circuit=circuit) == Retry(
-        delay=0.1 * 0.5, reason="could not connect"
-    )
+    waits = Retry(delay=7.0, reason="connection", detail="could not connect")
+    assert decision == waits
+    assert decided(failure, now=107.0, circuit=circuit) == attrs.evolve(waits, delay=0.1 * 0.5)
 
 
 @pytest.mark.parametrize(("failed_trials", "is_given_up"), [(None, False), (11, False), (12, True)])

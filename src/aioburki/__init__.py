@@ -25,7 +25,19 @@ from ._errors import (
     UnorderedListError,
     UnprocessableError,
 )
-from ._events import Event, PageFetched, PauseStarted, RetryScheduled
+from ._events import (
+    Event,
+    PageFetched,
+    PauseReason,
+    PauseStarted,
+    PullFinished,
+    PullOutcome,
+    PullStarted,
+    RequestFinished,
+    RequestOutcome,
+    RetryReason,
+    RetryScheduled,
+)
 from ._models import Contact, ContactData, ContactPage, ContactStatus
 from ._page import Pagination
 from ._range import ContactRange
@@ -56,13 +68,20 @@ __all__ = [
     "NotFoundError",
     "PageFetched",
     "Pagination",
+    "PauseReason",
     "PauseStarted",
     "PermissionDeniedError",
+    "PullFinished",
+    "PullOutcome",
     "PullReport",
+    "PullStarted",
     "RateLimitError",
+    "RequestFinished",
+    "RequestOutcome",
     "RequestTimeoutError",
     "ResponseDecodeError",
     "ResponseTooLargeError",
+    "RetryReason",
     "RetryScheduled",
     "ServerError",
     "TransportError",

@@ -23,7 +23,7 @@ from ._decoding import (
     read_text,
 )
 from ._errors import ConfigurationError
-from ._events import PageFetched, PauseStarted, RetryScheduled
+from ._events import PageFetched, PauseStarted, PullStarted, RequestFinished, RetryScheduled
 from ._models import Contact, ContactData, ContactPage, ContactStatus
 from ._page import Pagination
 from ._report import PullReport
@@ -37,6 +37,8 @@ _KINDS: tuple[type[Any], ...] = (
     Pagination,
     ContactPage,
     PullReport,
+    PullStarted,
+    RequestFinished,
     PageFetched,
     RetryScheduled,
     PauseStarted,
@@ -59,7 +61,8 @@ def from_dict(cls: type[T], data: Any) -> T | list[T]:
     ``from_dict(Contact, to_dict(contact)) == contact``.
 
     Args:
-        cls: `Contact`, `ContactData`, `Pagination`, `ContactPage`, `PullReport` or an event class.
+        cls: `Contact`, `ContactData`, `Pagination`, `ContactPage`, `PullReport` or an event class,
+            but not `PullFinished`, which holds an error.
         data: a dict with the attribute names of *cls*, or a list of such dicts. Attributes that
             have a default may be absent. Datetimes are ISO 8601 texts or `datetime` objects, and
             in UTC where they have no zone.

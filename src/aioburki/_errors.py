@@ -39,9 +39,12 @@ class BurkiError(Exception):
         campaign_id: number of the campaign, or None if the error concerns no campaign.
         page: number of the page that failed, from 1, or None.
         attempts: number of requests sent for that page, or None.
+        request_id: what the server calls the last request, by its header ``x-request-id`` or
+            ``cf-ray``, at most 128 characters; None if it did not say.
     """
 
     advice: ClassVar[str] = ""
+    request_id: str | None = None
 
     def __init__(
         self,
@@ -65,6 +68,8 @@ class BurkiError(Exception):
         ]
         if self.attempts:
             where.append("1 attempt" if self.attempts == 1 else f"{self.attempts} attempts")
+        if self.request_id:
+            where.append(f"request {self.request_id}")
         text = f"{self.message} ({', '.join(where)})" if where else self.message
         return f"{text}. {self.advice}" if self.advice else text
 

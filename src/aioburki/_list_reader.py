@@ -13,6 +13,7 @@ import attrs
 from ._clock import check_asyncio
 from ._endpoint import ListQuery
 from ._errors import NotFoundError, ResponseDecodeError, UnorderedListError
+from ._events import PullStarted
 from ._page import Page, PageWindow
 from ._paging import (
     Bounds,
@@ -26,8 +27,8 @@ from ._paging import (
     window_near,
 )
 from ._progress_bar import ProgressBar
-from ._report import PullReport, named_problems
 from ._requests import Fetcher, RequestStats
+from ._started_pull import PullEvents, StartedPull, new_pull_id
 
 T = TypeVar("T")
 Fetched = TypeVar("Fetched")
@@ -38,35 +39,6 @@ PAGES_AHEAD_PER_SLOT = 4
 # A complete pull fixes a window when its request starts, so that few may wait for a slot. In an
 # outage each page has so many attempts; the trials of a minute are shared by four pages.
 MIN_REQUESTED = 4
-
-
-@attrs.frozen
-class StartedPull(Generic[T]):
-    """A pull together with the statistics of its requests."""
-
-    pull: Pull[T]
-    stats: RequestStats
-    is_complete: bool
-
-    def report(self) -> PullReport:
-        """Return what the pull has done so far."""
-        progress, stats = self.pull.progress, self.stats
-        return PullReport(
-            contacts=progress.items,
-            pages=progress.pages,
-            requests=stats.requests,
-            retries=stats.retries,
-            rate_limited=stats.rate_limited,
-            duplicates=progress.duplicates,
-            elapsed=progress.elapsed,
-            waited=stats.waited,
-            drift=progress.changes(),
-            proof=progress.proof,
-            probes=progress.probes,
-            missing=progress.missing,
-            problems=named_problems((progress.unread.named, progress.unread.count)),
-            problem_count=progress.unread.count,
-        )
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -112,7 +84,9 @@ class ListReader(Generic[T]):
         """
         check_asyncio()
         name, endpoint = f"campaign {self.query.campaign_id}", self.query.endpoint
-        stats = RequestStats()
+        stats = RequestStats(pull_id=new_pull_id())
+        bar = ProgressBar(name, self.limit, self.bounds) if progress else None
+        events = PullEvents(self.fetcher.events, self._announcement(stats), stats, bar)
         slots, ahead = self.fetcher.concurrency, PAGES_AHEAD_PER_SLOT * self.fetcher.concurrency
         options = PullOptions(
             name=name,
@@ -126,13 +100,25 @@ class ListReader(Generic[T]):
             orders=self.orders if self.is_complete else (),
             bounds=self.bounds,
             matches=self.matches,
-            observer=ProgressBar(name, self.limit, self.bounds) if progress else None,
+            observer=events,
         )
         # A page past the end of a list that shrinks may be 404, or the last page.
         fetch = partial(self._fetch_or_none if self.is_complete else self._fetch_or_empty, stats)
         pull = Pull(options, fetch, self.running)
         stats.on_wait = partial(_request_more, weakref.ref(pull))
+        events.progress = pull.progress
         return StartedPull(pull, stats, self.is_complete)
+
+    def _announcement(self, stats: RequestStats) -> PullStarted:
+        return PullStarted(
+            pull_id=stats.pull_id,
+            campaign_id=self.query.campaign_id,
+            status=dict(self.query.filters).get("status"),
+            per_page=self.per_page,
+            limit=self.limit,
+            is_complete=self.is_complete,
+            is_range=self.bounds is not None,
+        )
 
     async def count(self) -> int:
         """Return how many items there are, at most `limit`; one request of one item."""

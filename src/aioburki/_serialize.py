@@ -30,8 +30,8 @@ def to_dict(obj: Any) -> dict[str, Any] | list[dict[str, Any]]:
     *obj* is a data object of this package: a `Contact`, `ContactData`, `Pagination`, `ContactPage`,
     `PullReport` or an event; or a list or tuple of them, such as a `ContactList` or
     ``page.contacts``. The keys are its attribute names. Datetimes become ISO 8601 text, with ``Z``
-    for UTC. Unlike `repr` it shows all data of a contact, phone number included. `from_dict` is the
-    inverse.
+    for UTC; an error becomes the name of its class and its text. Unlike `repr` it shows all data of
+    a contact, phone number included. `from_dict` is the inverse.
 
     Raises:
         TypeError: *obj*, or an element of the list, is something else.
@@ -58,6 +58,10 @@ def _iso(moment: datetime) -> str:
     return f"{text.removesuffix('+00:00')}Z" if text.endswith("+00:00") else text
 
 
+def _error(error: Exception) -> dict[str, str]:
+    return {"type": type(error).__name__, "message": str(error)}
+
+
 @cache
 def _converter() -> cattrs.Converter:
     """Return the converter; it is built at the first call, because that takes milliseconds."""
@@ -80,4 +84,5 @@ def _converter() -> cattrs.Converter:
         make_dict_unstructure_fn(PullReport, converter, _cattrs_include_init_false=True),
     )
     converter.register_unstructure_hook(ContactStatus, lambda status: status.value)
+    converter.register_unstructure_hook(Exception, _error)
     return converter

@@ -11,11 +11,11 @@ from typing import Self
 import attrs
 
 from ._errors import ConfigurationError, UnorderedListError
-from ._list_reader import StartedPull
 from ._models import Contact, ContactPage
 from ._page import Page
 from ._range import ContactRange
 from ._report import PullReport
+from ._started_pull import StartedPull
 
 # Contacts that are delivered before other tasks of the event loop run. Delivering so many takes a
 # small part of the time that decoding their page takes.

@@ -13,7 +13,8 @@ from __future__ import annotations
 from .frontier import Bounds
 from .order import Column, Key, SortOrder
 from .prefetch import Prefetch
-from .pull import Pull, PullOptions, PullProgress
+from .pull import Pull, PullProgress
+from .pull_options import PullObserver, PullOptions
 from .reading import Proof
 from .seen_ids import SeenIds
 from .unread_fields import UnreadFields, warn_of_unread
@@ -26,6 +27,7 @@ __all__ = [
     "Prefetch",
     "Proof",
     "Pull",
+    "PullObserver",
     "PullOptions",
     "PullProgress",
     "SeenIds",

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine
+from contextvars import Context, copy_context
 from typing import Any, Generic, TypeVar
 
 import attrs
@@ -33,6 +34,9 @@ class Prefetch(Generic[T]):
         requested: maximum number of pages that are requested; *ahead* by default. A window is
             fixed when its request starts, so that less than *ahead* lets it follow the list.
         waiting: returns how many of these wait until they are requested again; they do not count.
+
+    Attributes:
+        context: the context of which all tasks get a copy; None: that of whoever starts a task.
     """
 
     def __init__(
@@ -49,6 +53,7 @@ class Prefetch(Generic[T]):
         self._max_requested = ahead if requested is None else requested
         self._requested = 0
         self._waiting = waiting
+        self.context: Context | None = None
         self._is_closed = False
         self._tasks: deque[asyncio.Task[T | None]] = deque()
         self._failure: Exception | None = None
@@ -127,7 +132,11 @@ class Prefetch(Generic[T]):
         self._requested += 1
         name = f"aioburki page {window.page}"
         placed = attrs.evolve(window, place=place)
-        task = asyncio.create_task(self._fetch_or_fail(placed), name=name)
+        # A copy, because this may run in a task that is started at once, in a copy of its own.
+        context = copy_context() if self.context is None else self.context.copy()
+        task: asyncio.Task[T | None] = context.run(
+            asyncio.create_task, self._fetch_or_fail(placed), name=name
+        )
         task.add_done_callback(self._end)
         return task
 

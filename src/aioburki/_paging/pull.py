@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, Generic, Protocol, TypeVar
+from collections.abc import Callable, Coroutine
+from contextvars import copy_context
+from functools import partial
+from typing import Any, Generic, TypeVar
 
 import attrs
 
@@ -14,61 +16,15 @@ from .._page import Page, PageWindow
 from .complete_reading import CompleteReading
 from .drift import DriftDetector
 from .frontier import Bounds
-from .order import SortOrder
 from .plain_reading import PlainReading
 from .prefetch import Prefetch
+from .pull_options import PullOptions
 from .reading import Proof, Reading
 from .unread_fields import UnreadFields, warn_of_unread
 
 logger = logging.getLogger("aioburki")
 
 T = TypeVar("T")
-
-
-class PullObserver(Protocol):
-    """What is called with each page that a pull delivers, and at its end."""
-
-    def deliver(self, page: Page[Any], /) -> None:
-        """Record that *page* is delivered."""
-        ...
-
-    def end(self, *, is_finished: bool) -> None:
-        """Record that the pull is closed; *is_finished*: everything was delivered before."""
-        ...
-
-
-@attrs.frozen
-class PullOptions(Generic[T]):
-    """What a pull reads, and how.
-
-    Attributes:
-        name: the list in log lines, such as ``"campaign 42"``.
-        noun: what an item is called in messages; the plural adds an s.
-        key: returns the id of an item.
-        per_page: items in one request.
-        limit: maximum number of items to deliver; None for all.
-        ahead: maximum number of pages that are requested or waiting to be delivered.
-        requested: maximum number of pages that are requested.
-        waiting: returns how many of these wait until they are requested again.
-        orders: the orders that the list may have, the preferred one first; empty for a plain
-            pull, which proves nothing.
-        bounds: the part of the list to read; None for all of it.
-        matches: returns whether an item passes the filter that was requested; None for no filter.
-        observer: called with each page and at the end; None for nothing.
-    """
-
-    name: str
-    noun: str
-    key: Callable[[T], int]
-    per_page: int
-    limit: int | None
-    ahead: int
-    requested: int
-    waiting: Callable[[], int]
-    orders: Sequence[SortOrder[T]] = ()
-    bounds: Bounds | None = None
-    matches: Callable[[T], bool] | None = None
-    observer: PullObserver | None = None
 
 
 class PullProgress:
@@ -136,6 +92,7 @@ class Pull(Generic[T]):
         self._reading = _reading(options, self.progress.drift)
         self._ready: deque[Page[T]] = deque()
         self._is_exhausted = False
+        self._error: Exception | None = None
 
         async def fetch_window(window: PageWindow) -> tuple[PageWindow, Page[T] | None]:
             return window, await fetch(window)
@@ -158,10 +115,17 @@ class Pull(Generic[T]):
         """
         if not self.progress.has_started:
             self.progress.start()
+            self._prefetch.context = copy_context()
+            if self._options.observer is not None:
+                self._prefetch.context.run(self._options.observer.start)
             self._running.add(self._prefetch)
             self._prefetch.top_up()
         while not self._ready:
-            fetched = None if self._reading.is_done else await self._prefetch.next()
+            try:
+                fetched = None if self._reading.is_done else await self._prefetch.next()
+            except Exception as error:
+                self._error = error
+                raise
             if fetched is None:
                 if self._reading.reached_end:
                     self.progress.drift.record_end()
@@ -205,8 +169,7 @@ class Pull(Generic[T]):
             await self._prefetch.aclose()
         finally:  # all tasks have ended, even if this call was cancelled meanwhile
             self._running.discard(self._prefetch)
-            if self._options.observer is not None:
-                self._options.observer.end(is_finished=self._is_exhausted)
+            self._end_observer()
 
     @property
     def is_finished(self) -> bool:
@@ -234,6 +197,16 @@ class Pull(Generic[T]):
         bounds = Bounds() if self._options.bounds is None else self._options.bounds
         offset = max(0, self._reading.offset - untaken)
         return order.name, attrs.evolve(bounds, after=key, offset=offset)
+
+    def _end_observer(self) -> None:
+        observer, context = self._options.observer, self._prefetch.context
+        if observer is not None and context is not None:
+            self._prefetch.context = None
+            limit = self._options.limit
+            is_enough = limit is not None and self.progress.items >= limit
+            is_delivered = (self._reading.is_done and not self._ready) or is_enough
+            is_finished = self._is_exhausted or (is_delivered and self._error is None)
+            context.run(partial(observer.end, is_finished=is_finished, error=self._error))
 
     def _record(self, window: PageWindow, page: Page[T] | None) -> None:
         reading, progress = self._reading, self.progress

@@ -37,6 +37,7 @@ from .failures import (
     failure_of_mismatch,
     failure_of_status,
 )
+from .request_id import read_request_id
 from .response_headers import read_quota_headers
 from .sender import Sender
 
@@ -48,10 +49,11 @@ SMALL_BODY = 32_768
 
 @attrs.frozen
 class AttemptOutcome(Generic[T]):
-    """The page or the failure of one request, and the quota headers of its response."""
+    """The page or the failure of one request, and the status and quota headers of its response."""
 
     result: Page[T] | Failure
     quota: QuotaHeaders | None = None
+    status_code: int | None = None
 
 
 class AttemptRunner:
@@ -137,7 +139,11 @@ class AttemptRunner:
         except (httpx.HTTPError, OSError) as error:
             # An error status is reported even if its body is not complete.
             if response is None or response.status_code == 200:
-                return AttemptOutcome(failure_of_connection(error, self._sender.route))
+                failure = failure_of_connection(error, self._sender.route)
+                if response is None:
+                    return AttemptOutcome(failure)
+                self._add_request_id(failure, response)
+                return AttemptOutcome(failure, status_code=response.status_code)
         # Responses that arrive together are decoded one after another, in turns of the event loop:
         # otherwise other tasks would wait until all of them are decoded.
         async with self._reading:
@@ -169,7 +175,12 @@ class AttemptRunner:
             if mismatch is not None:
                 distrust_connection(response)
                 outcome = failure_of_mismatch(mismatch, query.endpoint.noun)
-        return AttemptOutcome(outcome, quota)
+        if isinstance(outcome, Failure):
+            self._add_request_id(outcome, response)
+        return AttemptOutcome(outcome, quota, response.status_code)
+
+    def _add_request_id(self, failure: Failure, response: httpx.Response) -> None:
+        failure.error.request_id = read_request_id(response.headers, self._settings.api_key)
 
 
 class _AttemptObserver:

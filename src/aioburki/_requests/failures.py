@@ -32,6 +32,7 @@ from .._errors import (
     UnexpectedResponseError,
     UnprocessableError,
 )
+from .._events import RetryReason
 from .._http import BodyProblem
 from .._settings import Secret
 from .._throttle import QuotaHeaders
@@ -76,11 +77,26 @@ class Failure:
         transient: whether another attempt may succeed.
         retry_after: seconds that the response asks the client to wait, or None if it does not:
             its Retry-After, or for a 429 without one the time until its quota is reset.
+        is_mismatch: whether the response is a page of another window.
     """
 
     error: BurkiError
     transient: bool
     retry_after: float | None = None
+    is_mismatch: bool = False
+
+    @property
+    def reason(self) -> RetryReason:
+        """Return what failed; `RetryScheduled` says what each reason means."""
+        match self.error:
+            case RequestTimeoutError():
+                return "timeout"
+            case TransportError():
+                return "connection"
+            case ResponseDecodeError():
+                return "mismatch" if self.is_mismatch else "incomplete"
+            case _:
+                return "busy" if self.is_busy else "server_error"
 
     @property
     def is_outage(self) -> bool:
@@ -191,7 +207,7 @@ def failure_of_content(problem: Undecodable, noun: str) -> Failure:
 def failure_of_mismatch(mismatch: Mismatch, noun: str) -> Failure:
     """Return what it means that a page is of another window; the first time it may pass."""
     content = Undecodable((mismatch.problem,), broken=not mismatch.is_repeated)
-    failure = failure_of_content(content, noun)
+    failure = attrs.evolve(failure_of_content(content, noun), is_mismatch=True)
     if mismatch.is_repeated and isinstance(failure.error, ResponseDecodeError):
         failure.error.last_page = mismatch.last_page
     return failure

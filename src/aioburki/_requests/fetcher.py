@@ -8,6 +8,7 @@ again, or raises.
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -18,16 +19,18 @@ import anyio
 
 from .._clock import check_asyncio, loop_time
 from .._endpoint import ListQuery
-from .._errors import BurkiError, ClientClosedError
+from .._errors import ClientClosedError
+from .._event_sender import EventSender
 from .._events import Event
 from .._page import Page, PageWindow
 from .._settings import Settings
 from .._throttle import Circuit, Refusal, ServerWait
-from .attempt import AttemptRunner
+from .attempt import AttemptOutcome, AttemptRunner
+from .decisions import Decision, GiveUp, Pause, Retry
 from .failures import Failure
 from .page_request import PageRequest
 from .request_reporter import RequestReporter
-from .retry_policy import Decision, GiveUp, Pause, Retry, RetryPolicy, RetryState
+from .retry_policy import RetryPolicy, RetryState
 from .stats import RequestStats
 from .traffic import Traffic
 from .waits import ServerGivenUpError
@@ -43,6 +46,9 @@ class Fetcher:
         attempt_runner: sends one request and returns its outcome.
         traffic: the pace, the slots and the circuit breaker that all requests share.
         on_event: called with each event, or None.
+
+    Attributes:
+        events: logs and sends the events of this client.
     """
 
     def __init__(
@@ -54,7 +60,8 @@ class Fetcher:
     ) -> None:
         self._concurrency = settings.concurrency
         self._attempts = attempt_runner
-        self._reporter = RequestReporter(on_event)
+        self.events = EventSender(on_event)
+        self._reporter = RequestReporter(self.events)
         self._policy = RetryPolicy(settings.attempts, settings.max_wait)
         self._traffic = traffic
         self._pacer = traffic.pacer
@@ -100,7 +107,7 @@ class Fetcher:
             return await self._fetch(request)
         except ServerGivenUpError as given_up:
             error = given_up.error
-        raise _located(request, error)
+        raise request.located(error)
 
     async def _fetch(self, request: PageRequest[T]) -> Page[T]:
         stats = request.stats
@@ -110,9 +117,10 @@ class Fetcher:
                 self._succeed(request, outcome)
                 return outcome
             decision = self._decide(request, outcome)
-            self._report(request, outcome, decision)
+            pause_left = self._pacer.pause_left()
+            self._reporter.report_failure(request, outcome, decision, pause_left=pause_left)
             if isinstance(decision, GiveUp):
-                raise _located(request, decision.error)
+                raise request.located(decision.error)
             stats.waiting += 1
             try:
                 stats.on_wait()
@@ -120,10 +128,11 @@ class Fetcher:
                     await anyio.sleep(decision.delay)
             finally:
                 stats.waiting -= 1
-            stats.waited += decision.delay
+            request.record_wait_time(decision.delay)
 
     async def _attempt(self, request: PageRequest[T]) -> Page[T] | Failure:
         """Send one request and return its result; the slot is released before any back-off."""
+        self._reporter.report_outage(request, self._breaker.wait_left())
         is_first = request.page == 1
         async with AsyncExitStack() as stack:
             async with self._waits.wait():
@@ -142,11 +151,9 @@ class Fetcher:
                 finally:
                     self._queue.end_turn()
             request.given_up = self._waits.given_up
-            request.stats.waited += loop_time() - asked
+            request.record_wait_time(loop_time() - asked)
             self.check_open()
-            request.attempts += 1
-            request.record_sent()
-            outcome = await self._attempts.run(request.query, request.window, request)
+            outcome = await self._send(request)
             is_refusal = isinstance(outcome.result, Failure) and outcome.result.is_refusal
             request.is_surplus = is_refusal and self._pacer.record_surplus(
                 request.sent, request.in_flight
@@ -156,11 +163,27 @@ class Fetcher:
             self._pacer.record_quota(outcome.quota, request.number)
         return outcome.result
 
+    async def _send(self, request: PageRequest[T]) -> AttemptOutcome[T]:
+        """Send one request; report how it ended if it ended without an outcome."""
+        request.attempts += 1
+        request.status_code = None
+        request.record_sent()
+        try:
+            outcome = await self._attempts.run(request.query, request.window, request)
+        except asyncio.CancelledError:
+            self._reporter.report_request(request, "cancelled")
+            raise
+        except Exception:  # of the user's transport or client
+            self._reporter.report_request(request, "failed")
+            raise
+        request.status_code = outcome.status_code
+        return outcome
+
     def _before_wait(self, request: PageRequest[Any], wait: ServerWait) -> None:
         """Report that *request* waits because of the server, or raise if it would be too long."""
         decision = self._policy.decide_wait(wait)
         if isinstance(decision, GiveUp):
-            raise _located(request, decision.error)
+            raise request.located(decision.error)
         retry_after = wait.seconds if wait.is_quota else None
         self._reporter.report_pause(request, decision, retry_after, of_all=decision.pause_all)
 
@@ -171,12 +194,12 @@ class Fetcher:
             ServerGivenUpError: the server was given up after the request was sent, and this
                 failure does not contradict that.
         """
-        if failure.is_outage or failure.is_refusal:
+        if (failure.is_outage or failure.is_refusal) and self._waits.given_up != request.given_up:
+            self._reporter.report_failure(request, failure, None)
             self._waits.check(request.given_up)
         circuit = self._circuit_after(request, failure)
         if failure.is_refusal:
             request.refusals += 1
-            request.stats.rate_limited += 1
             self._breaker.record_answer()
         elif (
             circuit is not None
@@ -241,16 +264,6 @@ class Fetcher:
             case _:
                 pass  # the error concerns this page alone
 
-    def _report(self, request: PageRequest[Any], failure: Failure, decision: Decision) -> None:
-        if isinstance(decision, Retry):
-            self._reporter.report_retry(request, decision)
-            return
-        of_all = max(self._pacer.pause_left(), decision.pause_all)
-        if isinstance(decision, GiveUp) and decision.pause_all:  # the next pulls wait for its end
-            decision = Pause(delay=of_all, pause_all=of_all, is_new=True)
-        if isinstance(decision, Pause) and decision.is_new:
-            self._reporter.report_pause(request, decision, failure.retry_after, of_all=of_all)
-
     def _succeed(self, request: PageRequest[T], page: Page[T]) -> None:
         if request.page > 1:
             self._queue.record_success()
@@ -258,12 +271,5 @@ class Fetcher:
         self._pacer.record_success(request.sent, request.in_flight)
         self._pacer.reset_refusals()
         self._breaker.record_answer()
+        self._reporter.report_request(request, "ok")
         self._reporter.report_page(request, page)
-
-
-def _located(request: PageRequest[Any], error: BurkiError) -> BurkiError:
-    """Return *error* with the page in its message."""
-    error.campaign_id = request.campaign_id
-    error.page = request.page
-    error.attempts = request.attempts
-    return error

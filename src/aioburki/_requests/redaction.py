@@ -64,13 +64,7 @@ def safe_text(text: str, secret: Secret) -> str:
     looks like a phone number.
     """
     # The key is masked before the text is cut: half of it would not be recognised.
-    for form in _forms(secret):
-        text = text.replace(form, _MASK)
-    if len(secret.value) < MIN_ENCODED:  # such as "any", which is a part of words
-        # What is masked already is kept: the key may be a word of the mask, such as "key".
-        word = rf"(?<!\w){re.escape(secret.value)}(?!\w)"
-        text = re.sub(rf"{re.escape(_MASK)}|{word}", _MASK, text)
-    text = text[: MAX_DETAIL * 10]
+    text = without_key(text, secret)[: MAX_DETAIL * 10]
     text = _CREDENTIAL.sub(_MASK, text)
     text = _PHONE_NUMBER.sub("[number]", text)
     text = "".join(
@@ -78,6 +72,17 @@ def safe_text(text: str, secret: Secret) -> str:
         for character in text
     )
     return text if len(text) <= MAX_DETAIL else text[: MAX_DETAIL - 1] + "…"
+
+
+def without_key(text: str, secret: Secret) -> str:
+    """Return *text* with *secret* masked, in percent-encoding and base64 too."""
+    for form in _forms(secret):
+        text = text.replace(form, _MASK)
+    if len(secret.value) < MIN_ENCODED:  # such as "any", which is a part of words
+        # What is masked already is kept: the key may be a word of the mask, such as "key".
+        word = rf"(?<!\w){re.escape(secret.value)}(?!\w)"
+        text = re.sub(rf"{re.escape(_MASK)}|{word}", _MASK, text)
+    return text
 
 
 def _forms(secret: Secret) -> Iterator[str]:

@@ -3,62 +3,127 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from typing import Any
 
 from .._clock import loop_time
-from .._events import Event, PageFetched, PauseStarted, RetryScheduled
+from .._event_sender import EventSender
+from .._events import (
+    PageFetched,
+    PauseReason,
+    PauseStarted,
+    RequestFinished,
+    RequestOutcome,
+    RetryScheduled,
+)
 from .._page import Page
+from .decisions import Decision, GiveUp, Pause, Retry
+from .failures import Failure
 from .page_request import PageRequest
-from .retry_policy import Pause, Retry
 
-logger = logging.getLogger("aioburki")
+# Seconds. A shorter wait for a server that is down is not reported; as `PacerConfig.min_told`.
+MIN_TOLD = 1.0
+
+# What a log line says of a pause.
+_CAUSES: dict[PauseReason, str] = {
+    "rate_limited": "HTTP 429",
+    "quota": "the server's quota",
+    "measured_limit": "the server's limit",
+    "limiter": "the shared limiter",
+    "outage": "the server is down",
+}
 
 
 class RequestReporter:
-    """Log what happens to requests, and call *on_event*, if it is given, with each event."""
+    """Count what happens to requests, and send the events of it.
 
-    def __init__(self, on_event: Callable[[Event], object] | None) -> None:
-        self._on_event = on_event
+    Args:
+        events: logs and sends events.
+    """
+
+    def __init__(self, events: EventSender) -> None:
+        self._events = events
+
+    def report_request(self, request: PageRequest[Any], outcome: RequestOutcome) -> None:
+        """Report that a request has ended, if it was sent, and count a 429."""
+        if outcome == "rate_limited":
+            request.stats.rate_limited += 1
+        if not request.is_sent:
+            return
+        waited, request.waited, request.is_sent = request.waited, 0.0, False
+        if not self._events.is_wanted(logging.DEBUG):
+            return
+        seconds, status = loop_time() - request.sent, request.status_code
+        event = RequestFinished(
+            pull_id=request.pull_id,
+            campaign_id=request.campaign_id,
+            page=request.page,
+            attempt=request.attempts,
+            status_code=status,
+            outcome=outcome,
+            seconds=seconds,
+            waited=waited,
+        )
+        self._events.send(
+            event, logging.DEBUG, "campaign %d page %d attempt %d: %s, %s, %.3f s",
+            request.campaign_id, request.page, request.attempts,
+            "no response" if status is None else f"HTTP {status}", outcome, seconds,
+        )  # fmt: skip
 
     def report_page(self, request: PageRequest[Any], page: Page[Any]) -> None:
-        """Report that a page has come."""
-        seconds = loop_time() - request.started
-        logger.debug(
-            "campaign %d page %d: %d %ss, %d attempts, %.3f s",
-            request.campaign_id, request.page, len(page.items), request.query.endpoint.noun,
-            request.attempts, seconds,
-        )  # fmt: skip
-        if self._on_event is None:
+        """Report that a page of a pull has come."""
+        if request.pull_id is None or not self._events.is_wanted(logging.DEBUG):
             return
-        self._emit(
-            PageFetched(
-                campaign_id=request.campaign_id,
-                page=request.page,
-                contacts=len(page.items),
-                total_pages=page.pagination.total_pages,
-                total_items=page.pagination.total_items,
-                attempts=request.attempts,
-                seconds=seconds,
-            )
+        event = PageFetched(
+            pull_id=request.pull_id,
+            campaign_id=request.campaign_id,
+            page=request.page,
+            contacts=len(page.items),
+            total_pages=page.pagination.total_pages,
+            total_items=page.pagination.total_items,
+            attempts=request.attempts,
+            seconds=loop_time() - request.started,
         )
-
-    def report_retry(self, request: PageRequest[Any], retry: Retry) -> None:
-        """Report that a request is sent again, and count that."""
-        request.stats.retries += 1
-        logger.info(
-            "campaign %d page %d attempt %d: %s; again in %.2f s",
-            request.campaign_id, request.page, request.attempts, retry.reason, retry.delay,
+        self._events.send(
+            event, logging.DEBUG, "campaign %d page %d: %d %ss, %d attempts, %.3f s",
+            event.campaign_id, event.page, event.contacts, request.query.endpoint.noun,
+            event.attempts, event.seconds,
         )  # fmt: skip
-        self._emit(
-            RetryScheduled(
-                campaign_id=request.campaign_id,
-                page=request.page,
-                attempt=request.attempts,
-                delay=retry.delay,
-                reason=retry.reason,
-            )
-        )
+
+    def report_failure(
+        self,
+        request: PageRequest[Any],
+        failure: Failure,
+        decision: Decision | None,
+        *,
+        pause_left: float = 0.0,
+    ) -> None:
+        """Report that a request has failed, and the retry or the pause that follows.
+
+        Args:
+            request: the request.
+            failure: its failure.
+            decision: what follows; None if the server was given up meanwhile.
+            pause_left: seconds that all requests of the client are paused already.
+        """
+        if failure.is_refusal:
+            self.report_request(request, "rate_limited")
+        else:
+            self.report_request(request, "retry" if isinstance(decision, Retry) else "failed")
+        if isinstance(decision, Retry):
+            self._report_retry(request, decision)
+            return
+        of_all = 0.0 if decision is None else max(pause_left, decision.pause_all)
+        if isinstance(decision, GiveUp) and decision.pause_all:  # the next pulls wait for its end
+            decision = Pause(delay=of_all, pause_all=of_all, is_new=True)
+        if isinstance(decision, Pause) and decision.is_new:
+            wait, detail = failure.retry_after, failure.error.message
+            self.report_pause(request, decision, wait, of_all=of_all, detail=detail)
+
+    def report_outage(self, request: PageRequest[Any], seconds: float) -> None:
+        """Report that *request* waits for a server that is down, unless its own failure said so."""
+        if seconds >= MIN_TOLD and request.failing_since is None:
+            pause = Pause(delay=seconds, pause_all=seconds, is_new=True, reason="outage")
+            self.report_pause(request, pause, None, of_all=seconds)
 
     def report_pause(
         self,
@@ -67,6 +132,7 @@ class RequestReporter:
         retry_after: float | None,
         *,
         of_all: float,
+        detail: str = "",
     ) -> None:
         """Report that a wait begins that the server causes.
 
@@ -75,26 +141,36 @@ class RequestReporter:
             pause: its wait.
             retry_after: seconds that the server asked for; None if it did not say.
             of_all: seconds that all requests of the client wait; 0 if this one waits alone.
+            detail: the words of the server.
         """
-        seconds = of_all or pause.delay
-        logger.info(
-            "campaign %d page %d: %s, %s %.2f s",
-            request.campaign_id, request.page, pause.reason,
-            "all requests wait" if of_all else "this request waits", seconds,
-        )  # fmt: skip
-        self._emit(
-            PauseStarted(
-                campaign_id=request.campaign_id,
-                page=request.page,
-                seconds=seconds,
-                retry_after=retry_after,
-            )
+        event = PauseStarted(
+            pull_id=request.pull_id,
+            campaign_id=request.campaign_id,
+            page=request.page,
+            seconds=of_all or pause.delay,
+            retry_after=retry_after,
+            reason=pause.reason,
+            detail=detail,
         )
+        self._events.send(
+            event, logging.INFO, "campaign %d page %d: %s, %s %.2f s",
+            event.campaign_id, event.page, _CAUSES[event.reason],
+            "all requests wait" if of_all else "this request waits", event.seconds,
+        )  # fmt: skip
 
-    def _emit(self, event: Event) -> None:
-        if self._on_event is None:
-            return
-        try:
-            self._on_event(event)
-        except Exception:  # an error in the user's callback must not end the pull
-            logger.exception("on_event failed for %s", type(event).__name__)
+    def _report_retry(self, request: PageRequest[Any], retry: Retry) -> None:
+        """Report that a request is sent again, and count that."""
+        request.stats.retries += 1
+        event = RetryScheduled(
+            pull_id=request.pull_id,
+            campaign_id=request.campaign_id,
+            page=request.page,
+            attempt=request.attempts,
+            delay=retry.delay,
+            reason=retry.reason,
+            detail=retry.detail,
+        )
+        self._events.send(
+            event, logging.INFO, "campaign %d page %d attempt %d: %s; again in %.2f s",
+            event.campaign_id, event.page, event.attempt, event.detail, event.delay,
+        )  # fmt: skip

@@ -25,8 +25,10 @@ from collections.abc import Callable
 
 import attrs
 
-from .._errors import BurkiError, RateLimitError
+from .._errors import RateLimitError
+from .._events import PauseReason
 from .._throttle import Circuit, QuotaState, Refusal, ServerWait
+from .decisions import Decision, GiveUp, Pause, Retry
 from .failures import Failure
 
 
@@ -106,52 +108,6 @@ class RetryState:
     failing_since: float | None = None
 
 
-@attrs.frozen(kw_only=True)
-class Retry:
-    """Send the request again after *delay* seconds; *reason* says what failed."""
-
-    delay: float
-    reason: str
-
-
-@attrs.frozen(kw_only=True)
-class Pause:
-    """Send the refused request again after *delay* seconds, which is no further attempt.
-
-    Attributes:
-        delay: seconds that the refused request waits.
-        pause_all: seconds that all requests of the client wait; 0: only the refused one.
-        is_new: whether to report it. Requests refused in the same instant are reported once.
-        reason: what the server answered.
-    """
-
-    delay: float
-    pause_all: float
-    is_new: bool
-    reason: str = "HTTP 429"
-
-
-@attrs.frozen(kw_only=True)
-class GiveUp:
-    """Raise *error*.
-
-    Attributes:
-        error: what to raise.
-        explanation: what to add to its message, or None.
-        is_unavailable: whether the server was down or refused all requests for too long. All
-            requests that wait for it are given up too, and the next pull starts without a failure.
-        pause_all: seconds that all requests of the client wait all the same, after a 429.
-    """
-
-    error: BurkiError
-    explanation: str | None = None
-    is_unavailable: bool = False
-    pause_all: float = 0.0
-
-
-Decision = Retry | Pause | GiveUp
-
-
 class RetryPolicy:
     """Decide what follows a failed attempt.
 
@@ -190,7 +146,7 @@ class RetryPolicy:
         delay = max(failure.retry_after or 0.0, back_off(tries, draw(), self._config))
         if state.circuit is not None:
             delay = state.circuit.delay(state.now) or delay
-        return Retry(delay=delay, reason=failure.error.message)
+        return Retry(delay=delay, reason=failure.reason, detail=failure.error.message)
 
     def wait_for_quota(self, quota: QuotaState) -> float:
         """Return the seconds to wait before the next request, because of the server's *quota*.
@@ -212,7 +168,7 @@ class RetryPolicy:
     def decide_wait(self, wait: ServerWait) -> Pause | GiveUp:
         """Return what follows from a wait that the server causes before a request is sent."""
         if wait.seconds <= self._max_wait or not wait.is_quota:
-            reason = "the server's quota" if wait.is_quota else "the server's limit"
+            reason: PauseReason = "quota" if wait.is_quota else "measured_limit"
             return Pause(delay=wait.seconds, pause_all=wait.seconds, is_new=True, reason=reason)
         error = RateLimitError(
             f"the server's quota is used up, by its headers, and is reset in {wait.seconds:,.0f} s",
@@ -296,5 +252,5 @@ def wait_of_refused(
 
 
 def _outage(circuit: Circuit, now: float) -> str:
-    seconds = now - circuit.since
-    return f"the server is down: {circuit.failures} requests failed in {seconds:.0f} s, none passed"
+    failed = f"{circuit.failures} requests failed in {now - circuit.since:.0f} s"
+    return f"the server is down: {failed}, none passed"

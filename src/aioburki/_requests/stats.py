@@ -1,4 +1,4 @@
-"""Stats: counts of the requests of one pull."""
+"""Stats: counts of the requests of one pull, and what identifies the pull."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ class RequestStats:
             at the same time.
         waiting: pages that wait now until they are requested again.
         on_wait: called when a page begins to wait, so that another may be requested meanwhile.
+        pull_id: identifies the pull; None for requests that are part of no pull.
     """
 
     requests: int = 0
@@ -27,3 +28,4 @@ class RequestStats:
     waited: float = 0.0
     waiting: int = 0
     on_wait: Callable[[], None] = lambda: None
+    pull_id: str | None = None

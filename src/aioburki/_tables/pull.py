@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from .._contact_row import ContactRow
-from .._list_reader import StartedPull
+from .._started_pull import StartedPull
 from .batch import contact_batch
 from .frames import pandas_frame, polars_frame
 from .table import ROWS_PER_BATCH, MakeBatch, TableBuilder

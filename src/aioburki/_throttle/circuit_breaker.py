@@ -144,6 +144,10 @@ class CircuitBreaker:
         """Return whether only trial requests pass."""
         return not self._circuit.is_closed
 
+    def wait_left(self) -> float:
+        """Return the seconds until the next trial request, 0 if the circuit is closed."""
+        return self._circuit.delay(loop_time())
+
     async def acquire(self) -> bool:
         """Wait until a request may be sent; return whether it is a trial request.
 
