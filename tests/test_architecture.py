@@ -44,6 +44,7 @@ ROOMS = [
     "_session",
     "_list_contacts",
     "_list_reader",
+    "_estimate",
     "_tables",
     "_stream",
     "_contact_list",

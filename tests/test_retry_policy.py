@@ -16,13 +16,13 @@ from aioburki._requests.retry_policy import (
     Pause,
     Retry,
     RetryPolicy,
-    RetryPolicyConfig,
     RetryState,
     back_off,
     pause_for_all,
     pause_without_retry_after,
     wait_of_refused,
 )
+from aioburki._requests.retry_policy_config import RetryPolicyConfig
 from aioburki._throttle import Circuit, Refusal
 
 ATTEMPTS, MAX_WAIT = 6, 120.0

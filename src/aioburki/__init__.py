@@ -25,6 +25,7 @@ from ._errors import (
     UnorderedListError,
     UnprocessableError,
 )
+from ._estimate import PullEstimate
 from ._events import Event, PageFetched, PauseStarted, RetryScheduled
 from ._models import Contact, ContactData, ContactPage, ContactStatus
 from ._page import Pagination
@@ -58,6 +59,7 @@ __all__ = [
     "Pagination",
     "PauseStarted",
     "PermissionDeniedError",
+    "PullEstimate",
     "PullReport",
     "RateLimitError",
     "RequestTimeoutError",

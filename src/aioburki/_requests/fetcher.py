@@ -24,6 +24,7 @@ from .._page import Page, PageWindow
 from .._settings import Settings
 from .._throttle import Circuit, Refusal, ServerWait, WaitTerms
 from .attempt import AttemptRunner
+from .capacity import Capacity
 from .failures import Failure
 from .page_request import PageRequest
 from .request_reporter import RequestReporter
@@ -69,6 +70,11 @@ class Fetcher:
     def concurrency(self) -> int:
         """Return the maximum number of requests in flight."""
         return self._concurrency
+
+    @property
+    def capacity(self) -> Capacity:
+        """Return how many requests may be sent now, as far as that is known."""
+        return self._traffic.capacity(self._policy.spread)
 
     def check_open(self) -> None:
         """Raise `ClientClosedError` if no request can be sent any more.
@@ -263,6 +269,7 @@ class Fetcher:
             self._reporter.report_pause(request, decision, failure.retry_after, of_all=of_all)
 
     def _succeed(self, request: PageRequest[T], page: Page[T]) -> None:
+        request.stats.page_seconds = loop_time() - request.sent
         if request.page > 1:
             self._queue.record_success()
         self._busy_signs.record_success()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from weakref import WeakSet
 
 from .._clock import loop_time
 from .._errors import RateLimitError
 from .._settings import Settings
-from .._throttle import BusySigns, CircuitBreaker, Pacer
+from .._throttle import BusySigns, CircuitBreaker, Pacer, QuotaState
+from .capacity import Capacity
 from .send_queue import SendQueue
 from .waits import ServerGivenUpError, Waits
 
@@ -41,9 +43,23 @@ class Traffic:
             max_in_flight=lambda: self.pacer.max_in_flight,
         )
         self.is_closed = False
+        self._concurrency = settings.concurrency
         self._waits: WeakSet[Waits] = WeakSet()
         self._asked_by: Waits | None = None
         self._asked_until = -math.inf
+
+    def capacity(self, spread: Callable[[QuotaState], int]) -> Capacity:
+        """Return how many requests may be sent now; *spread* as that of `RetryPolicy`."""
+        quota, in_flight = self.pacer.quota, self.pacer.max_in_flight
+        concurrency = self._concurrency if in_flight is None else min(in_flight, self._concurrency)
+        return Capacity(
+            concurrency=concurrency,
+            allowed=min(self.queue.allowed, concurrency),
+            rate=self.pacer.requests_per_second,
+            quota=quota,
+            spread=0 if quota is None else spread(quota),
+            pause=self.pacer.pause_left(),
+        )
 
     def new_waits(self, max_wait: float) -> Waits:
         """Return the waits of the requests that wait for the server *max_wait* seconds at most."""

@@ -196,6 +196,11 @@ class Pacer:
         return is_rate or self.max_in_flight is not None
 
     @property
+    def requests_per_second(self) -> float:
+        """Return how many requests per second may be sent; infinity if no limit is known."""
+        return self._present_rate(loop_time())
+
+    @property
     def quota(self) -> QuotaState | None:
         """Return what is left of the server's quota by its headers, or None if that is unknown."""
         return self._quota.state(loop_time())
@@ -235,8 +240,11 @@ class Pacer:
         self._estimator.record_refusal(now, sent)
 
     def _interval(self, now: float) -> float:
+        return 1 / self._present_rate(now)
+
+    def _present_rate(self, now: float) -> float:
         min_rate = 1 / max(self._terms.max_wait, 1.0)
-        return 1 / min(self._rate, max(self._estimator.rate(now), min_rate))
+        return min(self._rate, max(self._estimator.rate(now), min_rate))
 
     def _delay(self) -> float:
         now = loop_time()
