@@ -283,7 +283,7 @@ async def test_environment_is_not_used(monkeypatch: pytest.MonkeyPatch, tmp_path
 def pull_in_a_new_loop(burki: BurkiClient, closing: bool = False) -> int:
     async def pull() -> int:
         async with wire_server(whole(100)) as server:
-            burki._sender._base_url = server.url
+            burki._session.sender._base_url = server.url
             contacts = await burki.contacts(42, per_page=10)
             if closing:
                 await burki.aclose()

@@ -14,13 +14,13 @@ from aioburki._requests.decisions import Decision, GiveUp, Pause, Retry
 from aioburki._requests.failures import Failure
 from aioburki._requests.retry_policy import (
     RetryPolicy,
-    RetryPolicyConfig,
     RetryState,
     back_off,
     pause_for_all,
     pause_without_retry_after,
     wait_of_refused,
 )
+from aioburki._requests.retry_policy_config import RetryPolicyConfig
 from aioburki._throttle import Circuit, Refusal
 
 ATTEMPTS, MAX_WAIT = 6, 120.0

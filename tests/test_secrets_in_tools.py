@@ -127,7 +127,7 @@ async def things() -> dict[str, object]:
                 "settings": burki._settings,
                 "key": burki._settings.api_key,
                 "fetcher": burki._fetcher,
-                "sender": burki._sender,
+                "sender": burki._session.sender,
                 "pull": stream._pull,
                 "rows": rows.documented_rows(body([contact(1)])),
                 "rows without a zone": rows.documented_rows(

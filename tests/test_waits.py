@@ -19,7 +19,7 @@ async def wait(waits: Waits, event: asyncio.Event) -> None:
 
 async def test_wait_without_end_is_ended() -> None:
     """All waits end when the server is given up, each with an error of its own."""
-    waits = Waits()
+    waits = Waits(120.0)
     waiting = [asyncio.create_task(wait(waits, asyncio.Event())) for _ in range(3)]
     await asyncio.sleep(0)
     waits.end(ServerError("HTTP 503", status_code=503))
@@ -32,7 +32,7 @@ async def test_wait_without_end_is_ended() -> None:
 
 async def test_wait_that_ends_when_the_server_is_given_up_raises() -> None:
     """A wait that is over in the same moment ends like the others: nothing more is sent."""
-    waits, event = Waits(), asyncio.Event()
+    waits, event = Waits(120.0), asyncio.Event()
     waiting = asyncio.create_task(wait(waits, event))
     await asyncio.sleep(0)
     event.set()
@@ -44,7 +44,7 @@ async def test_wait_that_ends_when_the_server_is_given_up_raises() -> None:
 
 async def test_cancellation_is_raised_also_when_the_server_is_given_up() -> None:
     """A task that is cancelled in the same moment is cancelled, and does not fail."""
-    waits, event = Waits(), asyncio.Event()
+    waits, event = Waits(120.0), asyncio.Event()
     waiting = asyncio.create_task(wait(waits, event))
     await asyncio.sleep(0)
     waits.end(ServerError("HTTP 503", status_code=503))
@@ -56,13 +56,13 @@ async def test_cancellation_is_raised_also_when_the_server_is_given_up() -> None
 async def test_timeout_inside_a_wait_is_raised() -> None:
     """A TimeoutError of the block's own is raised unchanged."""
     with pytest.raises(TimeoutError, match="its own"):
-        async with Waits().wait():
+        async with Waits(120.0).wait():
             raise TimeoutError("its own")
 
 
 async def test_wait_that_begins_later_is_not_ended() -> None:
     """A wait that begins after the server was given up is as usual."""
-    waits, event = Waits(), asyncio.Event()
+    waits, event = Waits(120.0), asyncio.Event()
     waits.end(ServerError("HTTP 503", status_code=503))
     event.set()
     await wait(waits, event)

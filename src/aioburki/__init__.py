@@ -25,6 +25,7 @@ from ._errors import (
     UnorderedListError,
     UnprocessableError,
 )
+from ._estimate import PullEstimate
 from ._events import (
     Event,
     PageFetched,
@@ -71,6 +72,7 @@ __all__ = [
     "PauseReason",
     "PauseStarted",
     "PermissionDeniedError",
+    "PullEstimate",
     "PullFinished",
     "PullOutcome",
     "PullReport",

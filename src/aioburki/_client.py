@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable
-from contextlib import AsyncExitStack
 from functools import cached_property
 from types import TracebackType
-from typing import Any, NoReturn, Self, SupportsIndex
+from typing import NoReturn, Self, SupportsIndex
 
 import httpx
 
 from ._contacts import Contacts
 from ._contacts_query import contacts_of
-from ._errors import ClientClosedError
 from ._events import Event, event_handler
 from ._http import redact_http_logs
 from ._list_contacts import MAX_PER_PAGE
 from ._models import ContactStatus, StatusText
-from ._network import check_network, check_parts, sender_of
-from ._paging import Prefetch
+from ._network import check_network, check_parts
+from ._options import UNCHANGED, UnchangedType, ViewOptions
 from ._range import ContactRange
-from ._requests import AttemptRunner, Fetcher, Sender, Traffic
+from ._requests import Fetcher
+from ._session import Session
 from ._settings import DEFAULT_MAX_BODY, Secret, client_settings
 
 
@@ -84,6 +83,8 @@ class BurkiClient:
         on_event: called with each event as it happens (`PageFetched`, `RetryScheduled`,
             `PauseStarted`), in the event loop. An exception that it raises is logged and
             otherwise ignored. It must not be asynchronous: it is called, not awaited.
+        user_agent_suffix: added to the User-Agent header, such as ``"my-app/1.2"``: products and
+            comments (RFC 9110), at most 200 characters.
 
     Raises:
         ConfigurationError: an argument or a variable cannot be used; the text says which.
@@ -106,6 +107,7 @@ class BurkiClient:
         http_client: httpx.AsyncClient | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
         on_event: Callable[[Event], object] | None = None,
+        user_agent_suffix: str | None = None,
     ) -> None:
         secret = None if api_key is None else Secret(api_key)
         del api_key  # before anything can raise: tracebacks may show local variables
@@ -122,14 +124,13 @@ class BurkiClient:
             pause_gc=pause_gc,
             verify=verify,
             trust_env=trust_env,
+            user_agent_suffix=user_agent_suffix,
         )
         check_network(self._settings, http_client, transport)
         redact_http_logs()
-        self._http_client = http_client
-        self._transport = transport
-        self._on_event = event_handler(on_event)
-        self._running: set[Prefetch[Any]] = set()
-        self._is_closed = False
+        self._options = ViewOptions(self._settings, event_handler(on_event))
+        self._session = Session(self._settings, http_client, transport)
+        self._running = self._session.running
 
     def contacts(
         self,
@@ -172,15 +173,47 @@ class BurkiClient:
         self._fetcher.check_open()
         return contacts
 
-    # Both are made at first use: the first anyio lock of a process takes 10 ms to make.
-    @cached_property
-    def _sender(self) -> Sender:
-        return sender_of(self._settings, self._http_client, self._transport)
+    def with_options(
+        self,
+        *,
+        timeout: float | UnchangedType = UNCHANGED,
+        attempts: SupportsIndex | UnchangedType = UNCHANGED,
+        max_wait: float | UnchangedType = UNCHANGED,
+        on_event: Callable[[Event], object] | UnchangedType | None = UNCHANGED,
+    ) -> Self:
+        """Return a view of this client: the same client, but for the options that are given.
 
+        It shares the connections, ``concurrency``, ``rate``, the limits that were measured and the
+        state of the server. Its requests give the server up by its own ``attempts`` and
+        ``max_wait``; those of the client and of other views go on. Closing the client or any view
+        of it, also by ``async with``, closes all of them. A view costs next to nothing, and needs
+        not be closed.
+
+        Args:
+            timeout: as that of `BurkiClient`; so are the others.
+            attempts: maximum number of attempts for one page.
+            max_wait: the longest wait in seconds that the server may cause. If the server has asked
+                the client for a longer one, `RateLimitError` is raised at once.
+            on_event: called with each event of the view; None switches its events off.
+
+        Raises:
+            ConfigurationError: an argument cannot be used.
+            ClientClosedError: the client is closed.
+        """
+        options = self._options.evolve(
+            timeout=timeout, attempts=attempts, max_wait=max_wait, on_event=on_event
+        )
+        self._session.check_open()
+        view = object.__new__(type(self))
+        view.__dict__.update(self.__dict__)
+        view.__dict__.pop("_fetcher", None)
+        view._options = options
+        return view
+
+    # Made at first use: the first anyio lock of a process takes 10 ms to make.
     @cached_property
     def _fetcher(self) -> Fetcher:
-        attempt_runner = AttemptRunner(self._settings, self._sender)
-        return Fetcher(self._settings, attempt_runner, Traffic(self._settings), self._on_event)
+        return self._session.fetcher(self._options.settings, self._options.on_event)
 
     async def aclose(self) -> None:
         """Stop all pulls with `ClientClosedError` and close the connections.
@@ -188,16 +221,7 @@ class BurkiClient:
         A second call does nothing. If it is cancelled, CancelledError is raised when all is closed.
         ``transport`` is closed too, ``http_client`` is not.
         """
-        self._is_closed = True
-        self._fetcher.close()
-        running = list(self._running)
-        for prefetch in running:
-            prefetch.fail(ClientClosedError("this BurkiClient was closed during the pull"))
-        async with AsyncExitStack() as stack:
-            if self._http_client is None:
-                stack.push_async_callback(self._sender.aclose)
-            for prefetch in running:
-                stack.push_async_callback(prefetch.aclose)
+        await self._session.aclose()
 
     async def __aenter__(self) -> Self:
         self._fetcher.check_open()
@@ -220,8 +244,9 @@ class BurkiClient:
     def __repr__(self) -> str:
         if not hasattr(self, "_settings"):
             return "BurkiClient(refused)"  # in the traceback of a ConfigurationError
-        settings = self._settings
+        settings, options = self._settings, str(self._options)
         return (
             f"BurkiClient(base_url={settings.base_url!r}, concurrency={settings.concurrency}, "
-            f"rate={settings.rate}{', closed' if self._is_closed else ''})"
+            f"rate={settings.rate}{', closed' if self._session.is_closed else ''})"
+            f"{options and f'.with_options({options})'}"
         )

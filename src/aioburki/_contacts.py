@@ -13,6 +13,7 @@ from ._contact_list import ContactList
 from ._contact_row import ContactRow
 from ._endpoint import ListQuery
 from ._errors import ConfigurationError
+from ._estimate import PullEstimate, estimate_of
 from ._extras import require_in_thread
 from ._list_contacts import CONTACT_ROWS
 from ._list_reader import ListReader
@@ -250,6 +251,13 @@ class Contacts:
         self._check_whole("page()")
         return contact_page(await self._list.page(whole_number("page", number, low=1)))
 
+    async def estimate(self) -> PullEstimate:
+        """Return how many requests a pull would send, and how long it would take.
+
+        Sends one request, of the page with which it would begin; `BurkiError` if that fails.
+        """
+        return await estimate_of(self._list)
+
     async def split(self, n: SupportsIndex) -> list[ContactRange]:
         """Return at most *n* ranges that together are the list, to be read by other workers.
 
@@ -269,10 +277,7 @@ class Contacts:
         if not self._list.is_complete:
             raise ConfigurationError("split() needs complete=True")
         order, places = await self._list.boundaries(parts)
-        whole = attrs.evolve(self._range, order=order)
-        if not places:
-            return [self._range]
-        return divided(whole, places)
+        return divided(attrs.evolve(self._range, order=order), places) if places else [self._range]
 
     def _check_whole(self, what: str) -> None:
         if self._is_range:

@@ -135,6 +135,11 @@ class ListReader(Generic[T]):
         warn_of_unread(f"campaign {self.query.campaign_id}", unread)
         return page
 
+    async def page_at(self, window: PageWindow, stats: RequestStats) -> Page[T] | None:
+        """Return the page at *window*, or None if there is none; one request."""
+        [page] = await self._fetch_all([window], partial(self._fetch_or_none, stats))
+        return page
+
     async def boundaries(self, parts: int) -> tuple[str, list[tuple[Key, int]]]:
         """Return an order of the list, and keys that divide it into *parts* of about equal size.
 
@@ -146,9 +151,8 @@ class ListReader(Generic[T]):
             UnorderedListError: the list has no usable order.
         """
         bounds = Bounds() if self.bounds is None else self.bounds
-        fetch = partial(self._fetch_or_none, RequestStats())
         window = window_near(bounds.offset, self.per_page, 1)
-        [first] = await self._fetch_all([window], fetch)
+        first = await self.page_at(window, RequestStats())
         items = () if first is None else first.items
         if self.bounds is None and first is not None and first.pagination.total_items <= len(items):
             return "", []  # one page is complete in any order
@@ -159,7 +163,7 @@ class ListReader(Generic[T]):
             size = pagination.per_page if pagination.per_page < window.per_page else self.per_page
             offsets = _offsets(bounds, pagination.total_items, size, parts)
         windows = [PageWindow(page=offset, per_page=1) for offset in offsets]
-        pages = await self._fetch_all(windows, fetch)
+        pages = await self._fetch_all(windows, partial(self._fetch_or_none, RequestStats()))
         found = [
             (page.items[0], offset)
             for page, offset in zip(pages, offsets, strict=True)

@@ -11,6 +11,7 @@ import attrs
 import httpx
 
 from ._errors import ConfigurationError
+from ._user_agent import user_agent_suffix as usable_suffix
 from ._validation import flag, requests_per_second, seconds, shown, whole_number
 
 DEFAULT_BASE_URL = "https://api.burki.dev"
@@ -60,6 +61,7 @@ class Settings:
     pause_gc: bool
     verify: ssl.SSLContext | None
     trust_env: bool
+    user_agent_suffix: str | None = None
 
 
 def client_settings(
@@ -75,6 +77,7 @@ def client_settings(
     pause_gc: bool,
     verify: ssl.SSLContext | None,
     trust_env: bool,
+    user_agent_suffix: str | None,
 ) -> Settings:
     """Return the settings for these arguments of `BurkiClient` and the environment variables.
 
@@ -86,14 +89,30 @@ def client_settings(
         base_url=_usable_url(base_url),
         concurrency=whole_number("concurrency", concurrency, low=1, high=MAX_CONCURRENCY),
         rate=requests_per_second("rate", rate),
-        attempts=whole_number("attempts", attempts, low=1, high=100),
-        timeout=seconds("timeout", timeout, low=0.001, high=SECONDS_PER_DAY),
-        max_wait=seconds("max_wait", max_wait, low=0, high=SECONDS_PER_DAY),
+        attempts=usable_attempts(attempts),
+        timeout=usable_timeout(timeout),
+        max_wait=usable_max_wait(max_wait),
         max_body=whole_number("max_body", max_body, low=MIN_BODY, high=MAX_BODY),
         pause_gc=flag("pause_gc", pause_gc),
         verify=_usable_context(verify),
         trust_env=flag("trust_env", trust_env),
+        user_agent_suffix=usable_suffix(user_agent_suffix),
     )
+
+
+def usable_attempts(attempts: SupportsIndex) -> int:
+    """Return *attempts*, or raise `ConfigurationError`."""
+    return whole_number("attempts", attempts, low=1, high=100)
+
+
+def usable_timeout(timeout: float) -> float:
+    """Return *timeout*, or raise `ConfigurationError`."""
+    return seconds("timeout", timeout, low=0.001, high=SECONDS_PER_DAY)
+
+
+def usable_max_wait(max_wait: float) -> float:
+    """Return *max_wait*, or raise `ConfigurationError`."""
+    return seconds("max_wait", max_wait, low=0, high=SECONDS_PER_DAY)
 
 
 def _usable_context(context: ssl.SSLContext | None) -> ssl.SSLContext | None:

@@ -43,6 +43,8 @@ async def pull(burki: BurkiClient) -> None:
     burki.contacts(42, status=ContactStatus.FAILED)
     status: str = "of a variable"
     burki.contacts(42, status=status)
+    assert_type(burki.with_options(timeout=3, attempts=2, max_wait=0, on_event=None), BurkiClient)
+    assert_type(burki.with_options(on_event=listen).contacts(42), Contacts)
     everyone = await contacts
     assert_type(everyone, ContactList)
     assert_type(everyone.report, PullReport)

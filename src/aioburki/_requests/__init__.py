@@ -4,13 +4,14 @@
 request and decodes its response, `sender` builds the request. `failures` maps a failed attempt,
 such as a 429, to an error; `response_headers` reads its Retry-After and the quota headers,
 `redaction` its detail. `route` says how the server is reached, `tls_failures` why it cannot be.
-`stats` counts requests. `traffic` is what all requests of a client share; its `waits` end together
-when the server is given up.
+`stats` counts requests. `traffic` is what all requests of a client share, `capacity` what it allows
+now. `waits` end together when the server is given up.
 """
 
 from __future__ import annotations
 
 from .attempt import AttemptRunner
+from .capacity import Capacity
 from .fetcher import Fetcher
 from .route import Route
 from .sender import Sender
@@ -19,6 +20,7 @@ from .traffic import Traffic
 
 __all__ = [
     "AttemptRunner",
+    "Capacity",
     "Fetcher",
     "RequestStats",
     "Route",

@@ -60,7 +60,7 @@ class AttemptRunner:
     """Send requests concurrently; decode their responses one at a time.
 
     Args:
-        settings: base URL, timeout, maximum size of a body.
+        settings: API key, maximum size of a body, whether the collector may be paused.
         sender: sends the requests.
     """
 
@@ -77,22 +77,23 @@ class AttemptRunner:
         return self._sender.is_closed
 
     async def run(
-        self, query: ListQuery[T], window: PageWindow, observer: SendObserver
+        self, query: ListQuery[T], window: PageWindow, observer: SendObserver, seconds: float
     ) -> AttemptOutcome[T]:
         """Send one request for *window* and return its outcome; failures are returned, not raised.
 
-        The attempt's deadline begins when the request is sent. *observer* learns when that is.
+        The attempt's deadline, *seconds*, begins when the request is sent. *observer*
+        learns when that is.
 
         Raises:
             Exception: what the user's transport or client raises and httpx does not, unchanged.
         """
         with RedactedHttpLog():
             if self._sender.survives_cancellation:
-                return await self._run(query, window, observer)
-            return await self._run_in_child_task(query, window, observer)
+                return await self._run(query, window, observer, seconds)
+            return await self._run_in_child_task(query, window, observer, seconds)
 
     async def _run_in_child_task(
-        self, query: ListQuery[T], window: PageWindow, observer: SendObserver
+        self, query: ListQuery[T], window: PageWindow, observer: SendObserver, seconds: float
     ) -> AttemptOutcome[T]:
         """Run in a child task, so that a cancellation reaches it as that of an anyio cancel scope.
 
@@ -103,7 +104,7 @@ class AttemptRunner:
 
         async def run() -> None:
             try:
-                outcome.append(await self._run(query, window, observer))
+                outcome.append(await self._run(query, window, observer, seconds))
             except Exception as error:  # noqa: BLE001 - passed on below, out of the group
                 outcome.append(error)
 
@@ -116,16 +117,15 @@ class AttemptRunner:
         return outcome[0]
 
     async def _run(
-        self, query: ListQuery[T], window: PageWindow, observer: SendObserver
+        self, query: ListQuery[T], window: PageWindow, observer: SendObserver, seconds: float
     ) -> AttemptOutcome[T]:
         response: httpx.Response | None = None
         body: bytes | BodyProblem = b""
-        seconds = self._settings.timeout
         try:
             async with self._deadline(seconds) as deadline:
                 if isinstance(deadline, asyncio.Timeout):
                     observer = _AttemptObserver(deadline, seconds, observer)
-                response = await self._sender.send(query, window, observer)
+                response = await self._sender.send(query, window, observer, seconds)
                 try:
                     is_page = response.status_code == 200
                     largest = self._settings.max_body if is_page else MAX_ERROR_BODY

@@ -24,8 +24,9 @@ from .._event_sender import EventSender
 from .._events import Event
 from .._page import Page, PageWindow
 from .._settings import Settings
-from .._throttle import Circuit, Refusal, ServerWait
+from .._throttle import Circuit, Refusal, ServerWait, WaitTerms
 from .attempt import AttemptOutcome, AttemptRunner
+from .capacity import Capacity
 from .decisions import Decision, GiveUp, Pause, Retry
 from .failures import Failure
 from .page_request import PageRequest
@@ -62,22 +63,25 @@ class Fetcher:
         self._attempts = attempt_runner
         self.events = EventSender(on_event)
         self._reporter = RequestReporter(self.events)
+        self._timeout = settings.timeout
         self._policy = RetryPolicy(settings.attempts, settings.max_wait)
+        self._terms = WaitTerms(settings.max_wait, self._policy.wait_for_quota)
         self._traffic = traffic
         self._pacer = traffic.pacer
         self._breaker = traffic.breaker
         self._busy_signs = traffic.busy_signs
         self._queue = traffic.queue
-        self._waits = traffic.waits
+        self._waits = traffic.new_waits(settings.max_wait)
 
     @property
     def concurrency(self) -> int:
         """Return the maximum number of requests in flight."""
         return self._concurrency
 
-    def close(self) -> None:
-        """Refuse every further request with `ClientClosedError`."""
-        self._traffic.is_closed = True
+    @property
+    def capacity(self) -> Capacity:
+        """Return how many requests may be sent now, as far as that is known."""
+        return self._traffic.capacity(self._policy.spread)
 
     def check_open(self) -> None:
         """Raise `ClientClosedError` if no request can be sent any more.
@@ -104,6 +108,7 @@ class Fetcher:
         self.check_open()
         request = PageRequest(query, window, stats, started=loop_time())
         try:
+            self._traffic.check_wait(self._waits)
             return await self._fetch(request)
         except ServerGivenUpError as given_up:
             error = given_up.error
@@ -145,7 +150,7 @@ class Fetcher:
                     if request.is_trial:
                         stack.callback(self._breaker.release)
                     before_wait = partial(self._before_wait, request)
-                    request.number = await self._pacer.acquire(before_wait)
+                    request.number = await self._pacer.acquire(before_wait, self._terms)
                     request.sent, request.in_flight = loop_time(), self._pacer.in_flight
                     stack.callback(lambda: self._pacer.release(request.sent))
                 finally:
@@ -169,7 +174,9 @@ class Fetcher:
         request.status_code = None
         request.record_sent()
         try:
-            outcome = await self._attempts.run(request.query, request.window, request)
+            outcome = await self._attempts.run(
+                request.query, request.window, request, self._timeout
+            )
         except asyncio.CancelledError:
             self._reporter.report_request(request, "cancelled")
             raise
@@ -185,6 +192,8 @@ class Fetcher:
         if isinstance(decision, GiveUp):
             raise request.located(decision.error)
         retry_after = wait.seconds if wait.is_quota else None
+        if wait.is_quota:
+            self._traffic.record_wait(self._waits, wait.seconds)
         self._reporter.report_pause(request, decision, retry_after, of_all=decision.pause_all)
 
     def _decide(self, request: PageRequest[Any], failure: Failure) -> Decision:
@@ -224,6 +233,8 @@ class Fetcher:
         if isinstance(decision, GiveUp) and decision.explanation is not None:
             decision.error.message += f"; {decision.explanation}"
         self._record(request, state, decision)
+        if isinstance(decision, Retry) and failure.retry_after and circuit is not None:
+            self._traffic.record_wait(self._waits, circuit.delay(state.now))
         return decision
 
     def _refusal(self, request: PageRequest[Any]) -> Refusal:
@@ -249,22 +260,29 @@ class Fetcher:
             case Pause():
                 self._queue.end_slow_start()
                 self._pacer.record_refusal(request.sent, decision.pause_all)
+                self._traffic.record_wait(self._waits, decision.pause_all)
             case Retry() if state.circuit is not None:
                 self._breaker.record_failure(state.circuit)
             case Retry():  # a response, such as a 408 or an incomplete page: the server is not down
                 self._breaker.record_answer()
             case GiveUp(is_unavailable=True) if state.refusal is not None:
                 self._pacer.record_refusal(request.sent, decision.pause_all)
-                self._pacer.reset_refusals()
+                self._traffic.record_wait(self._waits, decision.pause_all)
+                if not self._traffic.others_wait(self._waits):
+                    self._pacer.reset_refusals()
                 if state.refusal.is_repeated:
                     self._waits.end(decision.error)
             case GiveUp(is_unavailable=True):
-                self._breaker.record_answer()
+                if state.circuit is not None and self._traffic.others_wait(self._waits):
+                    self._breaker.record_failure(state.circuit)
+                else:
+                    self._breaker.record_answer()
                 self._waits.end(decision.error)
             case _:
                 pass  # the error concerns this page alone
 
     def _succeed(self, request: PageRequest[T], page: Page[T]) -> None:
+        request.stats.page_seconds = loop_time() - request.sent
         if request.page > 1:
             self._queue.record_success()
         self._busy_signs.record_success()

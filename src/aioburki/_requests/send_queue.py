@@ -61,6 +61,11 @@ class SendQueue:
         self._waiting = 0
         self._heaps: dict[object, list[_Entry]] = {}  # by pull; the pull that is next comes first
 
+    @property
+    def allowed(self) -> int:
+        """Return how many requests the slow start allows in flight, without first pages."""
+        return self._allowed
+
     def has_slot(self, *, is_first: bool = False) -> bool:
         """Return whether fewer requests than allowed are in flight or wait for their turn."""
         return self._waiting < self._free(is_first=is_first)

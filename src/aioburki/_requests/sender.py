@@ -18,7 +18,7 @@ from .route import Route
 # A new attempt retries a lost SYN packet sooner than TCP does.
 CONNECT_SECONDS = 10.0
 
-USER_AGENT = f"aioburki/{__version__} Python/{'.'.join(map(str, sys.version_info[:3]))}"
+PRODUCT = f"aioburki/{__version__} Python/{'.'.join(map(str, sys.version_info[:3]))}"
 
 _NO_BODY = httpx.ByteStream(b"")
 
@@ -27,7 +27,7 @@ class Sender:
     """Send requests over one `httpx.AsyncClient`, without redirects and without its `auth`.
 
     Args:
-        settings: server, API key and timeouts.
+        settings: server, API key and what is added to the User-Agent.
         http: sends the requests.
         route: how they reach the server.
         merges_defaults: whether the headers, parameters and cookies of *http* are added to each
@@ -50,12 +50,11 @@ class Sender:
         self._base_url = settings.base_url
         self._http = http
         self._merges_defaults = merges_defaults
-        self._timeout = httpx.Timeout(None, connect=min(CONNECT_SECONDS, settings.timeout))
         self._headers = httpx.Headers(
             {
                 "Accept": "application/json",
                 "Accept-Encoding": "gzip",
-                "User-Agent": USER_AGENT,
+                "User-Agent": _user_agent(settings.user_agent_suffix),
                 # The one place where the key is put on a request.
                 "Authorization": f"Bearer {settings.api_key.value}",
             }
@@ -71,27 +70,27 @@ class Sender:
         return self._http.is_closed
 
     async def send(
-        self, query: ListQuery[Any], window: PageWindow, observer: SendObserver
+        self, query: ListQuery[Any], window: PageWindow, observer: SendObserver, seconds: float
     ) -> httpx.Response:
         """Send the request and return the response, its body unread; it must be closed.
 
-        *observer* learns when the request is sent, if the transport tells that.
+        *observer* learns when the request is sent, if the transport tells that. *seconds* is the
+        longest time for a connection, `CONNECT_SECONDS` at most.
 
         Raises:
             httpx.HTTPError: there is no response.
             RuntimeError: the client is closed, or is in use on another event loop.
         """
         # `auth=None`, or a user's client would replace the key by its own credentials.
-        return await self._http.send(
-            self._request(query, window, observer), stream=True, auth=None, follow_redirects=False
-        )
+        request = self._request(query, window, observer, min(CONNECT_SECONDS, seconds))
+        return await self._http.send(request, stream=True, auth=None, follow_redirects=False)
 
     async def aclose(self) -> None:
         """Close the client, its transport and their connections."""
         await self._http.aclose()
 
     def _request(
-        self, query: ListQuery[Any], window: PageWindow, observer: SendObserver
+        self, query: ListQuery[Any], window: PageWindow, observer: SendObserver, connect: float
     ) -> httpx.Request:
         if self._merges_defaults:
             return self._http.build_request(
@@ -99,7 +98,7 @@ class Sender:
                 self._base_url + query.path,
                 params=query.parameters(window),
                 headers=self._headers,
-                timeout=self._timeout,
+                timeout=httpx.Timeout(None, connect=connect),
             )
         # The same as `build_request` makes if there is nothing to merge, in a third of the time,
         # since that parses the URL twice. httpx copies the headers: tools add to them.
@@ -109,10 +108,14 @@ class Sender:
             headers=self._all_headers,
             stream=_NO_BODY,
             extensions={
-                "timeout": self._timeout.as_dict(),
+                "timeout": httpx.Timeout(None, connect=connect).as_dict(),
                 ECHO: window,
                 SEND_OBSERVER: observer,
             },
         )
         request.read()
         return request
+
+
+def _user_agent(suffix: str | None) -> str:
+    return PRODUCT if suffix is None else f"{PRODUCT} {suffix}"

@@ -18,6 +18,7 @@ class RequestStats:
         waited: seconds spent in back-off, pauses and pacing, summed over requests that waited
             at the same time.
         waiting: pages that wait now until they are requested again.
+        page_seconds: time from the last request that succeeded to its page.
         on_wait: called when a page begins to wait, so that another may be requested meanwhile.
         pull_id: identifies the pull; None for requests that are part of no pull.
     """
@@ -27,5 +28,6 @@ class RequestStats:
     rate_limited: int = 0
     waited: float = 0.0
     waiting: int = 0
+    page_seconds: float = 0.0
     on_wait: Callable[[], None] = lambda: None
     pull_id: str | None = None

@@ -1,4 +1,4 @@
-"""Waits: the waits of all requests of a client, which end together when the server is given up."""
+"""Waits: those of all requests with the same options; they end when the server is given up."""
 
 from __future__ import annotations
 
@@ -28,14 +28,23 @@ class Waits:
     Otherwise each page that waits would find out by trial requests of its own, one page after the
     other, that the server is down. A wait that begins later is not concerned.
 
+    Args:
+        max_wait: seconds, the longest wait that the server may cause.
+
     Attributes:
         given_up: how often the server has been given up.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, max_wait: float) -> None:
+        self.max_wait = max_wait
         self.given_up = 0
         self._running: set[asyncio.Timeout] = set()
         self._error: BurkiError | None = None
+
+    @property
+    def are_running(self) -> bool:
+        """Return whether any request waits."""
+        return bool(self._running)
 
     @asynccontextmanager
     async def wait(self) -> AsyncGenerator[None]:

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from .busy_signs import BusySigns
 from .circuit_breaker import Circuit, CircuitBreaker
-from .pacer import Pacer, Refusal, ServerWait
+from .pacer import Pacer, Refusal
 from .server_quota import QuotaHeaders, QuotaState
+from .server_wait import ServerWait, WaitTerms
 
 __all__ = [
     "BusySigns",
@@ -22,4 +23,5 @@ __all__ = [
     "QuotaState",
     "Refusal",
     "ServerWait",
+    "WaitTerms",
 ]

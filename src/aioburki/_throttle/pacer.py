@@ -14,20 +14,7 @@ from .concurrency_estimator import ConcurrencyEstimator
 from .pacer_config import PacerConfig
 from .rate_estimator import RateEstimator
 from .server_quota import QuotaHeaders, QuotaState, ServerQuota
-
-
-@attrs.frozen
-class ServerWait:
-    """A wait of all requests that the server causes without a 429 at that moment.
-
-    Attributes:
-        seconds: its length, from now.
-        is_quota: whether the server's headers state the quota that is waited for; otherwise the
-            wait is the interval between requests at the measured limit.
-    """
-
-    seconds: float
-    is_quota: bool
+from .server_wait import ServerWait, WaitTerms
 
 
 def _no_quota_wait(_state: QuotaState) -> float:
@@ -92,8 +79,7 @@ class Pacer:
         self._concurrency = ConcurrencyEstimator()
         self._config = config or PacerConfig()
         self._draw = draw
-        self._min_rate = 1 / max(max_wait, 1.0)
-        self._quota_wait = quota_wait
+        self._terms = self._own_terms = WaitTerms(max_wait, quota_wait)  # of the head of the queue
         self._quota = ServerQuota()
         self._last = -math.inf  # when the last request was sent, or was due if it was sent late
         self._paused_until = -math.inf
@@ -103,7 +89,9 @@ class Pacer:
         self._in_flight = 0
         self._queue = anyio.Lock()
 
-    async def acquire(self, on_wait: Callable[[ServerWait], None] = _ignore) -> int:
+    async def acquire(
+        self, on_wait: Callable[[ServerWait], None] = _ignore, terms: WaitTerms | None = None
+    ) -> int:
         """Wait until a request may be sent; return its number, from 1.
 
         Every request that was let through must end in `release`. A wait that is cancelled counts as
@@ -112,14 +100,18 @@ class Pacer:
         Args:
             on_wait: called once with each wait that the server causes, before it begins. An
                 exception that it raises ends the wait, and is raised.
+            terms: how long this request waits; None: as the pacer was made.
         """
         while True:
             await self._wait_for_end_of_pause()
-            if self._delay() <= 0 and not self._queue.locked():
-                break
+            if not self._queue.locked():
+                self._terms = terms or self._own_terms
+                if self._delay() <= 0:
+                    break
             # Only the head of the queue waits for its time: were times assigned in advance, a pause
             # or another rate would take effect as late as the queue is long.
             async with self._queue:
+                self._terms = terms or self._own_terms
                 await self._wait_for_turn(on_wait)
                 if not self.pause_left():
                     break
@@ -204,6 +196,16 @@ class Pacer:
         return is_rate or self.max_in_flight is not None
 
     @property
+    def requests_per_second(self) -> float:
+        """Return how many requests per second may be sent; infinity if no limit is known."""
+        return self._present_rate(loop_time())
+
+    @property
+    def quota(self) -> QuotaState | None:
+        """Return what is left of the server's quota by its headers, or None if that is unknown."""
+        return self._quota.state(loop_time())
+
+    @property
     def in_flight(self) -> int:
         """Return how many requests were let through and have not ended."""
         return self._in_flight
@@ -238,7 +240,11 @@ class Pacer:
         self._estimator.record_refusal(now, sent)
 
     def _interval(self, now: float) -> float:
-        return 1 / min(self._rate, max(self._estimator.rate(now), self._min_rate))
+        return 1 / self._present_rate(now)
+
+    def _present_rate(self, now: float) -> float:
+        min_rate = 1 / max(self._terms.max_wait, 1.0)
+        return min(self._rate, max(self._estimator.rate(now), min_rate))
 
     def _delay(self) -> float:
         now = loop_time()
@@ -249,7 +255,7 @@ class Pacer:
 
     def _wait_for_quota(self, now: float) -> float:
         state = self._quota.state(now)
-        return 0.0 if state is None else self._quota_wait(state)
+        return 0.0 if state is None else self._terms.quota_wait(state)
 
     async def _wait_for_turn(self, on_wait: Callable[[ServerWait], None]) -> None:
         """Wait until a request may be sent, or until a pause begins."""

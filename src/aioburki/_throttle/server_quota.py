@@ -33,12 +33,15 @@ class QuotaState:
         left: requests left in it, those in flight subtracted; below zero if more were sent.
         rest: seconds until it ends, more than 0.
         idle: seconds since the last request was sent.
+        period: seconds, the longest rest of a period that the server has stated: at most its
+            length.
     """
 
     limit: int
     left: int
     rest: float
     idle: float
+    period: float = 0.0
 
 
 class ServerQuota:
@@ -52,6 +55,7 @@ class ServerQuota:
         self._last_sent = 0.0
         self._period_end: float | None = None
         self._limit = 0
+        self._period = 0.0
         self._last_number = 0  # of the last request for which the period has room
 
     def record_request(self, now: float) -> int:
@@ -71,6 +75,7 @@ class ServerQuota:
         if self._period_end is not None and now < self._period_end:
             last_number, end = min(last_number, self._last_number), min(end, self._period_end)
         self._last_number, self._period_end = last_number, end
+        self._period = max(self._period, quota.reset)
         self._limit = quota.limit or max(quota.remaining + 1, self._limit)
 
     def state(self, now: float) -> QuotaState | None:
@@ -82,6 +87,7 @@ class ServerQuota:
             left=self._last_number - self._sent,
             rest=self._period_end - now,
             idle=now - self._last_sent,
+            period=self._period,
         )
 
     def has_ended(self, now: float) -> bool:
