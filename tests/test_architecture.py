@@ -50,6 +50,7 @@ ROOMS = [
     "__init__",
     "export",
     "sandbox",
+    "redis",
     "cli",
     "__main__",
 ]

@@ -23,6 +23,7 @@ from ._paging import Prefetch
 from ._range import ContactRange
 from ._requests import AttemptRunner, Fetcher, Sender
 from ._settings import DEFAULT_MAX_BODY, Secret, client_settings
+from ._throttle import Limiter, check_limiter
 
 
 class BurkiClient:
@@ -81,6 +82,11 @@ class BurkiClient:
             requests that queue for them are cancelled.
         transport: an asynchronous httpx transport instead of the network, such as
             ``Sandbox().transport`` or `httpx.MockTransport`. Closed with the client.
+        limiter: a limit that this client shares with other processes, such as
+            ``aioburki.redis.RedisLimiter(url, name="burki", rate=50)``; with *rate* as well, both
+            hold. What 429s say of the limit then concerns all these processes. Not closed with the
+            client. If it cannot be reached, requests wait for up to *max_wait* seconds, then
+            `LimiterError`.
         on_event: called with each event as it happens (`PageFetched`, `RetryScheduled`,
             `PauseStarted`), in the event loop. An exception that it raises is logged and
             otherwise ignored. It must not be asynchronous: it is called, not awaited.
@@ -105,11 +111,13 @@ class BurkiClient:
         trust_env: bool = False,
         http_client: httpx.AsyncClient | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
+        limiter: Limiter | None = None,
         on_event: Callable[[Event], object] | None = None,
     ) -> None:
         secret = None if api_key is None else Secret(api_key)
         del api_key  # before anything can raise: tracebacks may show local variables
         check_parts(http_client, transport)
+        check_limiter(limiter)
         self._settings = client_settings(
             secret,
             base_url=base_url,
@@ -127,6 +135,7 @@ class BurkiClient:
         redact_http_logs()
         self._http_client = http_client
         self._transport = transport
+        self._limiter = limiter
         self._on_event = event_handler(on_event)
         self._running: set[Prefetch[Any]] = set()
         self._is_closed = False
@@ -180,7 +189,7 @@ class BurkiClient:
     @cached_property
     def _fetcher(self) -> Fetcher:
         attempt_runner = AttemptRunner(self._settings, self._sender)
-        return Fetcher(self._settings, attempt_runner, self._on_event)
+        return Fetcher(self._settings, attempt_runner, self._on_event, self._limiter)
 
     async def aclose(self) -> None:
         """Stop all pulls with `ClientClosedError` and close the connections.

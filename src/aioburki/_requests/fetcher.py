@@ -18,11 +18,11 @@ import anyio
 
 from .._clock import check_asyncio, loop_time
 from .._endpoint import ListQuery
-from .._errors import BurkiError, ClientClosedError
+from .._errors import BurkiError, ClientClosedError, LimiterError
 from .._events import Event
 from .._page import Page, PageWindow
 from .._settings import Settings
-from .._throttle import BusySigns, Circuit, CircuitBreaker, Pacer, Refusal, ServerWait
+from .._throttle import BusySigns, Circuit, CircuitBreaker, Limiter, Pacer, Refusal, ServerWait
 from .attempt import AttemptRunner
 from .failures import Failure
 from .page_request import PageRequest
@@ -42,6 +42,7 @@ class Fetcher:
         settings: the client's settings.
         attempt_runner: sends one request and returns its outcome.
         on_event: called with each event, or None.
+        limiter: shares a limit among processes, or None.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Fetcher:
         settings: Settings,
         attempt_runner: AttemptRunner,
         on_event: Callable[[Event], object] | None,
+        limiter: Limiter | None = None,
     ) -> None:
         self._concurrency = settings.concurrency
         self._attempts = attempt_runner
@@ -58,6 +60,7 @@ class Fetcher:
             settings.rate,
             max_wait=settings.max_wait,
             quota_wait=self._policy.wait_for_quota,
+            limiter=limiter,
         )
         self._breaker = CircuitBreaker()
         self._busy_signs = BusySigns(self._pacer)
@@ -106,6 +109,9 @@ class Fetcher:
             return await self._fetch(request)
         except ServerGivenUpError as given_up:
             error = given_up.error
+        except LimiterError as limiter_error:
+            error = limiter_error
+            self._waits.end(error)  # the other requests would wait as long, one after the other
         raise _located(request, error)
 
     async def _fetch(self, request: PageRequest[T]) -> Page[T]:
@@ -117,6 +123,7 @@ class Fetcher:
                 return outcome
             decision = self._decide(request, outcome)
             self._report(request, outcome, decision)
+            await self._pacer.send_refusal()
             if isinstance(decision, GiveUp):
                 raise _located(request, decision.error)
             stats.waiting += 1

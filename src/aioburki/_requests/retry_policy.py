@@ -212,12 +212,10 @@ class RetryPolicy:
     def decide_wait(self, wait: ServerWait) -> Pause | GiveUp:
         """Return what follows from a wait that the server causes before a request is sent."""
         if wait.seconds <= self._max_wait or not wait.is_quota:
-            reason = "the server's quota" if wait.is_quota else "the server's limit"
-            return Pause(delay=wait.seconds, pause_all=wait.seconds, is_new=True, reason=reason)
-        error = RateLimitError(
-            f"the server's quota is used up, by its headers, and is reset in {wait.seconds:,.0f} s",
-            status_code=429,
-        )
+            return Pause(
+                delay=wait.seconds, pause_all=wait.seconds, is_new=True, reason=wait.reason
+            )
+        error = RateLimitError(wait.refusal, status_code=429)
         error.retry_after = wait.seconds
         return GiveUp(error=error)
 
