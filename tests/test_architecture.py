@@ -56,6 +56,7 @@ ROOMS = [
     "__init__",
     "export",
     "sandbox",
+    "redis",
     "cli",
     "__main__",
 ]

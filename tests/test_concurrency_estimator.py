@@ -13,7 +13,8 @@ from pages import KEY, page
 from aioburki import BurkiClient, Event, PauseStarted, RateLimitError
 from aioburki._requests.retry_policy import pause_for_all
 from aioburki._throttle.concurrency_estimator import ConcurrencyEstimator
-from aioburki._throttle.pacer import Pacer, Refusal
+from aioburki._throttle.pacer import Pacer
+from aioburki._throttle.refusals import Refusal
 
 PAGE = 0.1
 SECONDS = 60.0

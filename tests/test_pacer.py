@@ -9,8 +9,9 @@ from bisect import bisect_left
 import pytest
 
 from aioburki._requests.retry_policy import pause_for_all
-from aioburki._throttle.pacer import Pacer, Refusal
+from aioburki._throttle.pacer import Pacer
 from aioburki._throttle.pacer_config import PacerConfig
+from aioburki._throttle.refusals import Refusal
 from aioburki._throttle.server_quota import QuotaHeaders
 
 JITTER = PacerConfig().pause_jitter

@@ -22,6 +22,7 @@ from ._range import ContactRange
 from ._requests import Fetcher
 from ._session import Session
 from ._settings import DEFAULT_MAX_BODY, Secret, client_settings
+from ._throttle import Limiter, check_limiter
 
 
 class BurkiClient:
@@ -80,6 +81,11 @@ class BurkiClient:
             requests that queue for them are cancelled.
         transport: an asynchronous httpx transport instead of the network, such as
             ``Sandbox().transport`` or `httpx.MockTransport`. Closed with the client.
+        limiter: a limit that this client shares with other processes, such as
+            ``aioburki.redis.RedisLimiter(url, name="burki", rate=50)``; with *rate* as well, both
+            hold. What 429s say of the limit then concerns all these processes. Not closed with the
+            client. If it cannot be reached, requests wait for up to *max_wait* seconds, then
+            `LimiterError`.
         on_event: called with each event as it happens (`PageFetched`, `RetryScheduled`,
             `PauseStarted`), in the event loop. An exception that it raises is logged and
             otherwise ignored. It must not be asynchronous: it is called, not awaited.
@@ -106,12 +112,14 @@ class BurkiClient:
         trust_env: bool = False,
         http_client: httpx.AsyncClient | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
+        limiter: Limiter | None = None,
         on_event: Callable[[Event], object] | None = None,
         user_agent_suffix: str | None = None,
     ) -> None:
         secret = None if api_key is None else Secret(api_key)
         del api_key  # before anything can raise: tracebacks may show local variables
         check_parts(http_client, transport)
+        check_limiter(limiter)
         self._settings = client_settings(
             secret,
             base_url=base_url,
@@ -129,7 +137,7 @@ class BurkiClient:
         check_network(self._settings, http_client, transport)
         redact_http_logs()
         self._options = ViewOptions(self._settings, event_handler(on_event))
-        self._session = Session(self._settings, http_client, transport)
+        self._session = Session(self._settings, http_client, transport, limiter)
         self._running = self._session.running
 
     def contacts(

@@ -7,6 +7,7 @@ BurkiError
 ├── ClientClosedError
 ├── IncompletePullError
 ├── UnorderedListError
+├── LimiterError
 ├── TransportError
 │   ├── ConnectionFailedError
 │   └── RequestTimeoutError (also TimeoutError)
@@ -130,6 +131,20 @@ class UnorderedListError(BurkiError):
     """
 
     advice = "Read it in one pull, without a range."
+
+
+class LimiterError(BurkiError):
+    """The limiter of the client, which shares a limit with other processes, cannot be used.
+
+    Raised when it was not reached for ``max_wait`` seconds; at once if waiting cannot help, such as
+    after a wrong password. No request is sent without it.
+
+    Attributes:
+        transient: whether the limiter may be reached later.
+    """
+
+    advice = "Check the limiter's URL, and whether its server runs and can be reached from here."
+    transient: bool = False
 
 
 class TransportError(BurkiError):

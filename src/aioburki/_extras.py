@@ -8,6 +8,7 @@ from importlib import import_module
 
 _INSTALL = {
     "pyarrow": "tables need pyarrow: pip install 'aioburki[arrow]'",
+    "redis": "RedisLimiter needs redis: pip install 'aioburki[redis]'",
     "tqdm": "progress=True needs tqdm: pip install 'aioburki[cli]'",
     "pandas": "to_pandas() needs pandas: pip install pandas",
     "polars": "to_polars() needs polars: pip install polars",

@@ -15,6 +15,7 @@ from ._network import sender_of
 from ._paging import Prefetch
 from ._requests import AttemptRunner, Fetcher, Sender, Traffic
 from ._settings import Settings
+from ._throttle import Limiter
 
 
 class Session:
@@ -24,6 +25,7 @@ class Session:
         settings: those of the client.
         http_client: the user's client, or None.
         transport: the user's transport, or None.
+        limiter: shares a limit among processes, or None.
 
     Attributes:
         running: the pulls that are running.
@@ -35,10 +37,12 @@ class Session:
         settings: Settings,
         http_client: httpx.AsyncClient | None,
         transport: httpx.AsyncBaseTransport | None,
+        limiter: Limiter | None,
     ) -> None:
         self._settings = settings
         self._http_client = http_client
         self._transport = transport
+        self._limiter = limiter
         self.running: set[Prefetch[Any]] = set()
         self.is_closed = False
 
@@ -54,7 +58,7 @@ class Session:
 
     @cached_property
     def _traffic(self) -> Traffic:
-        return Traffic(self._settings)
+        return Traffic(self._settings, self._limiter)
 
     def fetcher(self, settings: Settings, on_event: Callable[[Event], object] | None) -> Fetcher:
         """Return a fetcher with the settings and the events of a view."""

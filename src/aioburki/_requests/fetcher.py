@@ -19,7 +19,7 @@ import anyio
 
 from .._clock import check_asyncio, loop_time
 from .._endpoint import ListQuery
-from .._errors import ClientClosedError
+from .._errors import ClientClosedError, LimiterError
 from .._event_sender import EventSender
 from .._events import Event
 from .._page import Page, PageWindow
@@ -112,6 +112,9 @@ class Fetcher:
             return await self._fetch(request)
         except ServerGivenUpError as given_up:
             error = given_up.error
+        except LimiterError as limiter_error:
+            error = limiter_error
+            self._waits.end(error)  # the other requests would wait as long, one after the other
         raise request.located(error)
 
     async def _fetch(self, request: PageRequest[T]) -> Page[T]:
@@ -124,6 +127,7 @@ class Fetcher:
             decision = self._decide(request, outcome)
             pause_left = self._pacer.pause_left()
             self._reporter.report_failure(request, outcome, decision, pause_left=pause_left)
+            await self._pacer.send_refusal()
             if isinstance(decision, GiveUp):
                 raise request.located(decision.error)
             stats.waiting += 1
@@ -194,7 +198,9 @@ class Fetcher:
         retry_after = wait.seconds if wait.is_quota else None
         if wait.is_quota:
             self._traffic.record_wait(self._waits, wait.seconds)
-        self._reporter.report_pause(request, decision, retry_after, of_all=decision.pause_all)
+        self._reporter.report_pause(
+            request, decision, retry_after, of_all=decision.pause_all, detail=wait.limiter
+        )
 
     def _decide(self, request: PageRequest[Any], failure: Failure) -> Decision:
         """Count *failure*, ask the policy what follows, and record that for all requests.

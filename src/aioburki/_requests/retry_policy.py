@@ -123,12 +123,10 @@ class RetryPolicy:
     def decide_wait(self, wait: ServerWait) -> Pause | GiveUp:
         """Return what follows from a wait that the server causes before a request is sent."""
         if wait.seconds <= self._max_wait or not wait.is_quota:
-            reason: PauseReason = "quota" if wait.is_quota else "measured_limit"
-            return Pause(delay=wait.seconds, pause_all=wait.seconds, is_new=True, reason=reason)
-        error = RateLimitError(
-            f"the server's quota is used up, by its headers, and is reset in {wait.seconds:,.0f} s",
-            status_code=429,
-        )
+            return Pause(
+                delay=wait.seconds, pause_all=wait.seconds, is_new=True, reason=_reason(wait)
+            )
+        error = RateLimitError(wait.refusal, status_code=429)
         error.retry_after = wait.seconds
         return GiveUp(error=error)
 
@@ -209,3 +207,9 @@ def wait_of_refused(
 def _outage(circuit: Circuit, now: float) -> str:
     failed = f"{circuit.failures} requests failed in {now - circuit.since:.0f} s"
     return f"the server is down: {failed}, none passed"
+
+
+def _reason(wait: ServerWait) -> PauseReason:
+    if wait.limiter:
+        return "rate_limited" if wait.is_quota else "limiter"
+    return "quota" if wait.is_quota else "measured_limit"

@@ -9,7 +9,7 @@ from weakref import WeakSet
 from .._clock import loop_time
 from .._errors import RateLimitError
 from .._settings import Settings
-from .._throttle import BusySigns, CircuitBreaker, Pacer, QuotaState
+from .._throttle import BusySigns, CircuitBreaker, Limiter, Pacer, QuotaState
 from .capacity import Capacity
 from .send_queue import SendQueue
 from .waits import ServerGivenUpError, Waits
@@ -24,6 +24,7 @@ class Traffic:
 
     Args:
         settings: the client's settings.
+        limiter: shares a limit among processes, or None.
 
     Attributes:
         pacer: when the next request may be sent.
@@ -33,8 +34,8 @@ class Traffic:
         is_closed: whether no request may be sent any more.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        self.pacer = Pacer(settings.rate)
+    def __init__(self, settings: Settings, limiter: Limiter | None = None) -> None:
+        self.pacer = Pacer(settings.rate, max_wait=settings.max_wait, limiter=limiter)
         self.breaker = CircuitBreaker()
         self.busy_signs = BusySigns(self.pacer)
         self.queue = SendQueue(

@@ -7,14 +7,16 @@ import random
 from collections.abc import Callable
 
 import anyio
-import attrs
 
 from .._clock import loop_time
 from .concurrency_estimator import ConcurrencyEstimator
+from .limiter import Limiter
 from .pacer_config import PacerConfig
 from .rate_estimator import RateEstimator
+from .refusals import Refusal, RefusalRow
 from .server_quota import QuotaHeaders, QuotaState, ServerQuota
 from .server_wait import ServerWait, WaitTerms
+from .shared_turns import SharedTurns
 
 
 def _no_quota_wait(_state: QuotaState) -> float:
@@ -25,40 +27,20 @@ def _ignore(_wait: ServerWait) -> None:
     """Report nothing."""
 
 
-@attrs.frozen(kw_only=True)
-class Refusal:
-    """What a 429 means, given the 429s before it.
-
-    Attributes:
-        is_new: whether its request was sent after the last new 429 came. Requests in flight
-            together are refused together: fifty 429s of one instant are one signal.
-        is_repeated: whether no request has passed since the last 429.
-        number: new 429s since a request passed, this one included.
-        seconds: seconds since the first of them, 0 if this is the first.
-        pause_left: seconds that all requests are paused already.
-        is_surplus: whether more requests were in flight than the server allows.
-    """
-
-    is_new: bool
-    is_repeated: bool
-    number: int
-    seconds: float
-    pause_left: float
-    is_surplus: bool = False
-
-
 class Pacer:
     """Let at most *rate* requests per second be sent, fewer if the server allows fewer.
 
     What the server allows is estimated from its 429s (`RateEstimator`) and read from its headers
-    (`ServerQuota`), and is kept for the next pull. Holds numbers only: a cancelled wait leaves
-    nothing behind, and what was learned is valid on another event loop too. The clock is the
-    running loop's.
+    (`ServerQuota`), and is kept for the next pull. With a *limiter*, which shares a limit among
+    processes, a request waits for its turn there as well, and what 429s say of the rate is the
+    limiter's to estimate. Holds numbers only: a cancelled wait leaves nothing behind, and what was
+    learned is valid on another event loop too. The clock is the running loop's.
 
     Args:
         rate: requests per second, or None for no bound of the client's own.
         max_wait: seconds, the longest interval between requests that 429s may lead to, from 1.
         quota_wait: returns how long to wait for what is left of the server's quota, in seconds.
+        limiter: shares a limit among processes, or None.
         estimator: estimates the server's limit.
         config: the constants.
         draw: returns random numbers in [0, 1), for the jitter.
@@ -70,6 +52,7 @@ class Pacer:
         *,
         max_wait: float = 120.0,
         quota_wait: Callable[[QuotaState], float] = _no_quota_wait,
+        limiter: Limiter | None = None,
         estimator: RateEstimator | None = None,
         config: PacerConfig | None = None,
         draw: Callable[[], float] = random.random,
@@ -80,12 +63,13 @@ class Pacer:
         self._config = config or PacerConfig()
         self._draw = draw
         self._terms = self._own_terms = WaitTerms(max_wait, quota_wait)  # of the head of the queue
+        self._shared: SharedTurns | None = None
+        if limiter is not None:
+            self._shared = SharedTurns(limiter, max_wait=max_wait, draw=draw)
         self._quota = ServerQuota()
         self._last = -math.inf  # when the last request was sent, or was due if it was sent late
         self._paused_until = -math.inf
-        self._last_refusal = -math.inf
-        self._refusals = 0
-        self._refused_since: float | None = None
+        self._row = RefusalRow(self._config.max_refusal_gap)
         self._in_flight = 0
         self._queue = anyio.Lock()
 
@@ -98,13 +82,16 @@ class Pacer:
         no request.
 
         Args:
-            on_wait: called once with each wait that the server causes, before it begins. An
-                exception that it raises ends the wait, and is raised.
+            on_wait: called once with each wait that the server or the limiter causes, before it
+                begins. An exception that it raises ends the wait, and is raised.
             terms: how long this request waits; None: as the pacer was made.
+
+        Raises:
+            LimiterError: the limiter cannot be used, or was not reached for *max_wait* seconds.
         """
         while True:
             await self._wait_for_end_of_pause()
-            if not self._queue.locked():
+            if self._shared is None and not self._queue.locked():
                 self._terms = terms or self._own_terms
                 if self._delay() <= 0:
                     break
@@ -113,6 +100,8 @@ class Pacer:
             async with self._queue:
                 self._terms = terms or self._own_terms
                 await self._wait_for_turn(on_wait)
+                if self._shared is not None:
+                    await self._shared.wait(self.pause_left, on_wait)
                 if not self.pause_left():
                     break
         return self._record_request(loop_time())
@@ -132,8 +121,10 @@ class Pacer:
         the request was sent.
         """
         self._concurrency.record_success(sent, in_flight)
-        if self._refused_since is not None and self._refusals > 1:
-            self._estimator.record_reopening(sent, self._last_refusal - self._refused_since)
+        if self._shared is not None:
+            self._shared.record_success()
+        elif (shut := self._row.shut) is not None:
+            self._estimator.record_reopening(sent, shut)
         self._estimator.record_success(loop_time(), sent)
 
     def record_quota(self, quota: QuotaHeaders, number: int) -> None:
@@ -150,7 +141,7 @@ class Pacer:
         is_surplus = self._concurrency.record_refusal(now, sent, in_flight)
         if is_surplus:
             self._estimator.doubt()
-        elif known is not None:
+        elif known is not None and self._shared is None:
             self._estimator.search_behind(now, known)
         return is_surplus
 
@@ -161,16 +152,7 @@ class Pacer:
             sent: when the request was sent.
             is_surplus: what `record_surplus` returned.
         """
-        since = None if is_surplus or self._is_new_row(sent) else self._refused_since
-        is_new = sent >= self._last_refusal or is_surplus
-        return Refusal(
-            is_new=is_new,
-            is_repeated=since is not None,
-            number=(0 if since is None else self._refusals) + is_new,
-            seconds=0.0 if since is None else loop_time() - since,
-            pause_left=self.pause_left(),
-            is_surplus=is_surplus,
-        )
+        return self._row.refusal(loop_time(), sent, self._paused_until, is_surplus=is_surplus)
 
     def record_refusal(self, sent: float, pause: float) -> None:
         """Record a 429 to a request sent at *sent*, and pause all requests for *pause* seconds.
@@ -178,20 +160,29 @@ class Pacer:
         A pause of 0 pauses none. A longer pause that is running already stays as it is.
         """
         now, refusal = loop_time(), self.refusal(sent)
-        if not refusal.is_repeated:
-            self._refused_since = now
-        self._refusals = refusal.number
-        if refusal.is_new:
-            self._last_refusal = now
-            if not refusal.is_repeated:
-                self._record_limit(now, sent)
+        self._row.record(now, refusal)
+        is_limit = refusal.is_new and not refusal.is_repeated
+        if self._shared is not None:
+            self._shared.record_refusal(sent if is_limit else None, pause)
+        elif is_limit:
+            self._record_limit(now, sent)
         if now + pause > self._paused_until and pause:
             self._estimator.record_pause(now + pause - max(now, self._paused_until))
             self._paused_until = now + pause
 
+    async def send_refusal(self) -> None:
+        """Send a 429 that was recorded to the limiter, if there is one: it concerns all processes.
+
+        A limiter that fails is not reported here, but by the next `acquire`.
+        """
+        if self._shared is not None:
+            await self._shared.send_refusal()
+
     @property
     def is_limited(self) -> bool:
         """Return whether a limit of the server was measured, or is being searched for."""
+        if self._shared is not None:
+            return self._shared.is_lowered or self.max_in_flight is not None
         is_rate = self._estimator.rate(loop_time()) < math.inf
         return is_rate or self.max_in_flight is not None
 
@@ -221,17 +212,12 @@ class Pacer:
 
     def reset_refusals(self) -> None:
         """End the row of refusals: a page has come, or the pull was given up."""
-        self._refused_since = None
-        self._refusals = 0
+        self._row.end()
 
     def forget_limit(self) -> None:
         """Forget the limit that was measured: its refusals were faults of the server."""
         self._estimator.forget_limit()
         self._concurrency.forget()
-
-    def _is_new_row(self, sent: float) -> bool:
-        end = max(self._paused_until, self._last_refusal)
-        return sent > end + self._config.max_refusal_gap
 
     def _record_limit(self, now: float, sent: float) -> None:
         if self._estimator.rate(now) == math.inf:
@@ -288,6 +274,8 @@ class Pacer:
         is_caught_up = interval <= config.max_caught_up and due >= now - config.slack
         self._last = max(due, now - slack) if is_caught_up else now
         self._in_flight += 1
+        if self._shared is not None:
+            self._shared.use()
         self._estimator.record_sent(now)
         return self._quota.record_request(now)
 
