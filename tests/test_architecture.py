@@ -52,6 +52,7 @@ ROOMS = [
     "__init__",
     "export",
     "sandbox",
+    "telemetry",
     "cli",
     "__main__",
 ]

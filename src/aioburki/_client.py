@@ -81,9 +81,10 @@ class BurkiClient:
             requests that queue for them are cancelled.
         transport: an asynchronous httpx transport instead of the network, such as
             ``Sandbox().transport`` or `httpx.MockTransport`. Closed with the client.
-        on_event: called with each event as it happens (`PageFetched`, `RetryScheduled`,
-            `PauseStarted`), in the event loop. An exception that it raises is logged and
-            otherwise ignored. It must not be asynchronous: it is called, not awaited.
+        on_event: called with each event as it happens, in the event loop: `PullStarted`,
+            `RequestFinished`, `PageFetched`, `RetryScheduled`, `PauseStarted`, `PullFinished`.
+            An exception that it raises is logged and otherwise ignored. It must not be
+            asynchronous: it is called, not awaited.
 
     Raises:
         ConfigurationError: an argument or a variable cannot be used; the text says which.

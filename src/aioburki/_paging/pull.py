@@ -164,7 +164,7 @@ class Pull(Generic[T]):
         """End the pull: warn if the list moved or fields are unread; await the end of all tasks."""
         self.progress.end()
         self._warn()
-        warn_of_unread(self._options.name, self.progress.unread)
+        warn_of_unread(self._options.name, self.progress.unread, self._options.log_fields)
         try:
             await self._prefetch.aclose()
         finally:  # all tasks have ended, even if this call was cancelled meanwhile
@@ -234,20 +234,22 @@ class Pull(Generic[T]):
 
     def _warn(self) -> None:
         name, progress = self._options.name, self.progress
+        extra = self._options.log_fields
         changes = "; ".join(progress.changes())
         is_proved = progress.proof in ("single page", "coverage")
         is_read = self._reading.is_done and not self._ready
         if not self._options.orders or not is_read or is_proved:
             if changes:
-                logger.warning("%s moved while it was read: %s", name, changes)
+                logger.warning("%s moved while it was read: %s", name, changes, extra=extra)
             return
         unproved = "it is not proved that nothing was missed"
         if progress.missing:
             unproved += f": the server counts {progress.missing:,} more"
         if changes:
-            logger.warning("%s moved while it was read, and %s: %s", name, unproved, changes)
+            text = "%s moved while it was read, and %s: %s"
+            logger.warning(text, name, unproved, changes, extra=extra)
         else:
-            logger.warning("%s was read, but %s", name, unproved)
+            logger.warning("%s was read, but %s", name, unproved, extra=extra)
 
 
 def _reading(options: PullOptions[T], drift: DriftDetector) -> Reading[T]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
 import attrs
@@ -55,6 +55,7 @@ class PullOptions(Generic[T]):
             pull, which proves nothing.
         bounds: the part of the list to read; None for all of it.
         matches: returns whether an item passes the filter that was requested; None for no filter.
+        log_fields: what log records of the pull have as ``extra``.
         observer: called at the start, with each page, and at the end; None for nothing.
     """
 
@@ -69,4 +70,5 @@ class PullOptions(Generic[T]):
     orders: Sequence[SortOrder[T]] = ()
     bounds: Bounds | None = None
     matches: Callable[[T], bool] | None = None
+    log_fields: Mapping[str, object] = attrs.field(factory=dict)
     observer: PullObserver | None = None
