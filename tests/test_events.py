@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import pickle
+import socket
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any, get_args
@@ -18,6 +19,7 @@ from aioburki import (
     BurkiClient,
     BurkiError,
     ClientClosedError,
+    ConnectionFailedError,
     Contacts,
     Event,
     PauseReason,
@@ -283,6 +285,23 @@ async def test_callback_that_always_raises_harms_nothing(
         assert len(await burki.contacts(42, per_page=10)) == 30
     assert {"PullStarted", "RequestFinished", "PageFetched", "PullFinished"} <= set(seen)
     assert caplog.text.count("on_event failed for") == len(seen)
+
+
+@pytest.mark.parametrize("count", [False, True])
+async def test_request_that_finds_no_connection_is_none(count: bool) -> None:
+    """Where no connection can be opened nothing is sent: a retry is told, and no request."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        events: list[Any] = []
+        async with BurkiClient(KEY, base_url=url, attempts=2, on_event=events.append) as burki:
+            with pytest.raises(ConnectionFailedError):
+                await (burki.contacts(42).count() if count else burki.contacts(42))
+    kinds = [type(event).__name__ for event in events]
+    assert kinds == (
+        ["RetryScheduled"] if count else ["PullStarted", "RetryScheduled", "PullFinished"]
+    )
+    assert problems(events) == []
 
 
 async def test_broken_transport_fails_its_request(caplog: pytest.LogCaptureFixture) -> None:

@@ -286,6 +286,26 @@ async def test_metrics_are_the_sums_of_the_reports(sink: Sink) -> None:
 
 
 @virtual
+async def test_wait_that_no_request_follows_is_counted(sink: Sink) -> None:
+    """A back-off after which the pull is cancelled is in the report and in the metric."""
+    reports = []
+
+    def on_event(event: Event) -> None:
+        sink.telemetry(event)
+        if isinstance(event, PullFinished):
+            reports.append(event.report)
+
+    transport = httpx.MockTransport(lambda _: httpx.Response(502))
+    async with BurkiClient(KEY, transport=transport, on_event=on_event, rate=0.1) as burki:
+        task = asyncio.create_task(burki.contacts(42).to_list())
+        await asyncio.sleep(5)  # the back-off is over, and the second request waits for its turn
+        task.cancel()
+        await asyncio.wait((task,))
+    assert reports[0].waited > 0
+    assert sink.total("wait.time") == pytest.approx(reports[0].waited)
+
+
+@virtual
 async def test_attributes_of_metrics_are_bounded(sink: Sink) -> None:
     """Many campaigns and pulls make no more series than one."""
     server = ListServer(range(1, 31))

@@ -116,8 +116,7 @@ class Pull(Generic[T]):
         if not self.progress.has_started:
             self.progress.start()
             self._prefetch.context = copy_context()
-            if self._options.observer is not None:
-                self._prefetch.context.run(self._options.observer.start)
+            self._prefetch.context.run(self._options.observer.start)
             self._running.add(self._prefetch)
             self._prefetch.top_up()
         while not self._ready:
@@ -148,8 +147,7 @@ class Pull(Generic[T]):
         self.progress.items += len(page.items)
         self.progress.unread.deliver(page)
         self._update_progress()
-        if self._options.observer is not None:
-            self._options.observer.deliver(page)
+        self._options.observer.deliver(page)
         return page
 
     def request_more(self) -> None:
@@ -199,14 +197,14 @@ class Pull(Generic[T]):
         return order.name, attrs.evolve(bounds, after=key, offset=offset)
 
     def _end_observer(self) -> None:
-        observer, context = self._options.observer, self._prefetch.context
-        if observer is not None and context is not None:
+        context, end = self._prefetch.context, self._options.observer.end
+        if context is not None:  # started, and not ended before
             self._prefetch.context = None
             limit = self._options.limit
             is_enough = limit is not None and self.progress.items >= limit
             is_delivered = (self._reading.is_done and not self._ready) or is_enough
             is_finished = self._is_exhausted or (is_delivered and self._error is None)
-            context.run(partial(observer.end, is_finished=is_finished, error=self._error))
+            context.run(partial(end, is_finished=is_finished, error=self._error))
 
     def _record(self, window: PageWindow, page: Page[T] | None) -> None:
         reading, progress = self._reading, self.progress
