@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import pickle
-import socket
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any, get_args
@@ -19,7 +18,6 @@ from aioburki import (
     BurkiClient,
     BurkiError,
     ClientClosedError,
-    ConnectionFailedError,
     Contacts,
     Event,
     PauseReason,
@@ -287,20 +285,15 @@ async def test_callback_that_always_raises_harms_nothing(
     assert caplog.text.count("on_event failed for") == len(seen)
 
 
-@pytest.mark.parametrize("count", [False, True])
-async def test_request_that_finds_no_connection_is_none(count: bool) -> None:
-    """Where no connection can be opened nothing is sent: a retry is told, and no request."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
-        events: list[Any] = []
-        async with BurkiClient(KEY, base_url=url, attempts=2, on_event=events.append) as burki:
-            with pytest.raises(ConnectionFailedError):
-                await (burki.contacts(42).count() if count else burki.contacts(42))
-    kinds = [type(event).__name__ for event in events]
-    assert kinds == (
-        ["RetryScheduled"] if count else ["PullStarted", "RetryScheduled", "PullFinished"]
-    )
+async def test_pull_that_is_closed_twice_ends_once() -> None:
+    """A block that is left again, by hand, sends no further event."""
+    events: list[Any] = []
+    server = ListServer(range(1, 31))
+    async with BurkiClient(KEY, transport=server.transport, on_event=events.append) as burki:
+        async with burki.contacts(42, per_page=10).stream() as stream:
+            pass
+        await stream.__aexit__(None, None, None)
+    assert [event.outcome for event in events if isinstance(event, PullFinished)] == ["stopped"]
     assert problems(events) == []
 
 
