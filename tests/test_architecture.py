@@ -57,6 +57,7 @@ ROOMS = [
     "export",
     "sandbox",
     "redis",
+    "telemetry",
     "cli",
     "__main__",
 ]

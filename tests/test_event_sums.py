@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import socket
 from collections.abc import Callable
 from contextlib import aclosing
 from typing import Any, get_args
@@ -16,7 +17,15 @@ from hypothesis import strategies as st
 from pages import KEY
 from virtual_clock import VirtualLoop
 
-from aioburki import BurkiClient, BurkiError, Contacts, Event, RetryReason, RetryScheduled
+from aioburki import (
+    BurkiClient,
+    BurkiError,
+    ConnectionFailedError,
+    Contacts,
+    Event,
+    RetryReason,
+    RetryScheduled,
+)
 from aioburki.sandbox import Sandbox
 
 
@@ -158,3 +167,22 @@ def test_sums_hold_with_every_known_fault(complete: bool) -> None:
             if isinstance(event, RetryScheduled):
                 assert event.reason in get_args(RetryReason)
                 assert event.detail
+
+
+@pytest.mark.asyncio
+@pytest.mark.usefixtures("nothing_left")
+@pytest.mark.parametrize("count", [False, True])
+async def test_request_that_finds_no_connection_is_none(count: bool) -> None:
+    """Where no connection can be opened nothing is sent: a retry is told, and no request."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        events: list[Any] = []
+        async with BurkiClient(KEY, base_url=url, attempts=2, on_event=events.append) as burki:
+            with pytest.raises(ConnectionFailedError):
+                await (burki.contacts(42).count() if count else burki.contacts(42))
+    kinds = [type(event).__name__ for event in events]
+    assert kinds == (
+        ["RetryScheduled"] if count else ["PullStarted", "RetryScheduled", "PullFinished"]
+    )
+    assert problems(events) == []

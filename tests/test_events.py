@@ -46,9 +46,9 @@ async def read_list(contacts: Contacts) -> None:
 
 async def pulled(
     answer: Callable[[int], httpx.Response], read: Any = read_list, **options: Any
-) -> tuple[list[Event], list[Any]]:
+) -> tuple[list[Any], list[Any]]:
     """Return the events of a pull of one page, and the errors; *answer* gets request numbers."""
-    events: list[Event] = []
+    events: list[Any] = []
     errors: list[Any] = []
     numbers = iter(range(1, 10_000))
 
@@ -66,6 +66,10 @@ async def pulled(
 
 
 PAGE = page(1, 1000, [1, 2, 3])
+
+
+def fails(response: httpx.Response) -> Callable[[int], httpx.Response]:
+    return lambda _: response
 
 
 def fails_once(failure: httpx.Response | Exception) -> Callable[[int], httpx.Response]:
@@ -194,7 +198,8 @@ async def test_count_page_and_split_are_no_pulls() -> None:
 
 async def test_events_of_a_pull_say_what_it_is() -> None:
     """The first event has the query, all have one id, and the ids of two pulls differ."""
-    events, other = [], []
+    events: list[Event] = []
+    other: list[Event] = []
     server = ListServer(range(1, 31))
     for seen in (events, other):
         async with BurkiClient(KEY, transport=server.transport, on_event=seen.append) as burki:
@@ -280,21 +285,34 @@ async def test_callback_that_always_raises_harms_nothing(
     assert caplog.text.count("on_event failed for") == len(seen)
 
 
-async def test_broken_transport_fails_its_request() -> None:
-    """What a transport of the user's raises is the pull's error, unchanged, and its request's."""
+async def test_pull_that_is_closed_twice_ends_once() -> None:
+    """A block that is left again, by hand, sends no further event."""
+    events: list[Any] = []
+    server = ListServer(range(1, 31))
+    async with BurkiClient(KEY, transport=server.transport, on_event=events.append) as burki:
+        async with burki.contacts(42, per_page=10).stream() as stream:
+            pass
+        await stream.__aexit__(None, None, None)
+    assert [event.outcome for event in events if isinstance(event, PullFinished)] == ["stopped"]
+    assert problems(events) == []
 
-    def answer(number: int) -> httpx.Response:
+
+async def test_broken_transport_fails_its_request(caplog: pytest.LogCaptureFixture) -> None:
+    """What a user's transport raises is the error of the pull; its text is shown nowhere."""
+
+    def fail(request: httpx.Request) -> httpx.Response:
         raise LookupError("mine")
 
     events: list[Any] = []
-    async with BurkiClient(
-        KEY, transport=httpx.MockTransport(lambda _: answer(1)), on_event=events.append
-    ) as burki:
+    transport = httpx.MockTransport(fail)
+    async with BurkiClient(KEY, transport=transport, on_event=events.append) as burki:
         with pytest.raises(LookupError):
             await burki.contacts(42)
     assert [event.outcome for event in events if isinstance(event, RequestFinished)] == ["failed"]
     assert isinstance(events[-1].error, LookupError)
     assert problems(events) == []
+    shown = [repr(events[-1]), str(to_dict(events[-1])), str(caplog.records[-1].__dict__)]
+    assert all("LookupError" in text and "mine" not in text for text in shown)
 
 
 async def test_log_records_carry_the_events(caplog: pytest.LogCaptureFixture) -> None:
@@ -327,6 +345,16 @@ async def test_error_of_a_pull_is_text_in_the_log_and_plain_data(
     assert last["report"]["requests"] == 1
     with pytest.raises(TypeError):
         from_dict(PullFinished, last)
+
+
+async def test_warnings_have_the_pull(caplog: pytest.LogCaptureFixture) -> None:
+    """The warnings at the end of a pull say of which pull they are."""
+    broken = page(1, 1000, [1, 2, 3])
+    broken["contacts"][0]["created_at"] = "never"
+    events, _ = await pulled(lambda _: httpx.Response(200, json=broken))
+    (warning,) = (record for record in caplog.records if record.levelno == logging.WARNING)
+    fields = warning.__dict__
+    assert (fields["pull_id"], fields["campaign_id"]) == (events[0].pull_id, 42)
 
 
 async def test_sets_of_reasons_are_exported() -> None:
@@ -394,9 +422,8 @@ async def test_events_run_in_the_context_of_the_pull() -> None:
 async def test_errors_carry_the_request_id(headers: dict[str, str], request_id: str | None) -> None:
     """It is in the text, survives pickling, and is masked and cut like all of the server's."""
     for status in (404, 200):
-        _, (error,) = await pulled(
-            lambda _, status=status: httpx.Response(status, headers=headers, json={})
-        )
+        response = httpx.Response(status, headers=headers, json={})
+        _, (error,) = await pulled(fails(response))
         assert error.request_id == request_id
         assert pickle.loads(pickle.dumps(error)).request_id == request_id
         assert (f", request {request_id})" in str(error)) == (request_id is not None)

@@ -363,10 +363,10 @@ async def test_retries_pauses_and_pages_are_logged(caplog: pytest.LogCaptureFixt
     pause, retry = [line for level, line in lines if level == logging.INFO]
     assert pause.startswith("campaign 42 page 1: HTTP 429, all requests wait 3.00 s")
     assert retry.startswith("campaign 42 page 1 attempt 2: HTTP 502; again in ")
-    lines = [line for level, line in lines if level == logging.DEBUG]
-    assert lines[0] == "campaign 42: pull started"
-    assert "campaign 42 page 1: 3 contacts, 3 attempts" in lines[-2]
-    assert lines[-1].startswith("campaign 42: pull done, 3 contacts, 3 requests")
+    details = [line for level, line in lines if level == logging.DEBUG]
+    assert details[0] == "campaign 42: pull started"
+    assert "campaign 42 page 1: 3 contacts, 3 attempts" in details[-2]
+    assert details[-1].startswith("campaign 42: pull done, 3 contacts, 3 requests")
 
 
 async def test_status_counts_although_the_body_is_incomplete() -> None:

@@ -23,6 +23,12 @@ OUTPUT = {
         "Contact(id=101, phone_number='…09',",
         "{'name': '",
     ],
+    "prometheus_metrics": [
+        'aioburki_client_requests_total{aioburki_outcome="ok",aioburki_status_class="2xx",',
+        "aioburki_client_wait_time_seconds_total{",
+        "aioburki_client_contacts_total{",
+        "aioburki_client_pull_duration_seconds_bucket{",
+    ],
     "progress_events": [
         "page 10 of 10, attempts: 1",
         "page 2: HTTP 503: The sandbox was asked to fail here, again in 0.",

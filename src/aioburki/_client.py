@@ -86,9 +86,10 @@ class BurkiClient:
             hold. What 429s say of the limit then concerns all these processes. Not closed with the
             client. If it cannot be reached, requests wait for up to *max_wait* seconds, then
             `LimiterError`.
-        on_event: called with each event as it happens (`PageFetched`, `RetryScheduled`,
-            `PauseStarted`), in the event loop. An exception that it raises is logged and
-            otherwise ignored. It must not be asynchronous: it is called, not awaited.
+        on_event: called with each event as it happens, in the event loop: `PullStarted`,
+            `RequestFinished`, `PageFetched`, `RetryScheduled`, `PauseStarted`, `PullFinished`.
+            An exception that it raises is logged and otherwise ignored. It must not be
+            asynchronous: it is called, not awaited.
         user_agent_suffix: added to the User-Agent header, such as ``"my-app/1.2"``: products and
             comments (RFC 9110), at most 200 characters.
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import attrs
 
-from ._events import Event, PullFinished
+from ._events import Event, PullFinished, error_text
 
 logger = logging.getLogger("aioburki")
 
@@ -50,5 +50,5 @@ def log_fields(event: Event) -> dict[str, Any]:
     fields = attrs.asdict(event, recurse=False)
     if isinstance(event, PullFinished):
         fields |= attrs.asdict(fields.pop("report"))
-        fields["error"] = None if event.error is None else str(event.error)
+        fields["error"] = None if event.error is None else error_text(event.error)
     return fields | {"event_type": type(event).__name__}

@@ -17,7 +17,7 @@ from typing import Literal
 
 import attrs
 
-from ._errors import ConfigurationError
+from ._errors import BurkiError, ConfigurationError
 from ._report import PullReport
 
 logger = logging.getLogger("aioburki")
@@ -178,6 +178,15 @@ class PauseStarted:
     detail: str = ""
 
 
+def error_text(error: Exception) -> str:
+    """Return what *error* says; its class alone if it is not of this package."""
+    return str(error) if isinstance(error, BurkiError) else type(error).__name__
+
+
+def _shown(error: Exception | None) -> str:
+    return repr(error) if error is None or isinstance(error, BurkiError) else error_text(error)
+
+
 @attrs.frozen(kw_only=True)
 class PullFinished:
     """A pull has ended, and with it all its requests; once for each `PullStarted`.
@@ -189,14 +198,15 @@ class PullFinished:
             raised; ``"stopped"``, the caller ended it: by ``break``, an exception of its own, a
             cancellation or a deadline.
         report: the report of the pull.
-        error: what the pull raised; None if it raised nothing of its own.
+        error: what the pull raised; None if it raised nothing of its own. Of an exception of your
+            transport or client `repr` and log records show the class alone.
     """
 
     pull_id: str | None = None
     campaign_id: int
     outcome: PullOutcome
     report: PullReport
-    error: Exception | None
+    error: Exception | None = attrs.field(repr=_shown)
 
 
 Event = PullStarted | RequestFinished | PageFetched | RetryScheduled | PauseStarted | PullFinished

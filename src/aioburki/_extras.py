@@ -10,6 +10,7 @@ _INSTALL = {
     "pyarrow": "tables need pyarrow: pip install 'aioburki[arrow]'",
     "redis": "RedisLimiter needs redis: pip install 'aioburki[redis]'",
     "tqdm": "progress=True needs tqdm: pip install 'aioburki[cli]'",
+    "opentelemetry": "aioburki.telemetry needs its API: pip install 'aioburki[otel]'",
     "pandas": "to_pandas() needs pandas: pip install pandas",
     "polars": "to_polars() needs polars: pip install polars",
 }
@@ -17,7 +18,7 @@ _INSTALL = {
 
 def named(error: ModuleNotFoundError) -> ModuleNotFoundError:
     """Return *error*, saying what to install if it is an optional package that is missing."""
-    message = _INSTALL.get(error.name or "")
+    message = _INSTALL.get((error.name or "").partition(".")[0])
     return error if message is None else ModuleNotFoundError(message, name=error.name)
 
 

@@ -100,6 +100,7 @@ class ListReader(Generic[T]):
             orders=self.orders if self.is_complete else (),
             bounds=self.bounds,
             matches=self.matches,
+            log_fields={"pull_id": stats.pull_id, "campaign_id": self.query.campaign_id},
             observer=events,
         )
         # A page past the end of a list that shrinks may be 404, or the last page.
@@ -132,7 +133,8 @@ class ListReader(Generic[T]):
         unread = UnreadFields(self.query.endpoint.noun, self.query.endpoint.key)
         unread.record(page)
         unread.deliver(page)
-        warn_of_unread(f"campaign {self.query.campaign_id}", unread)
+        campaign_id = self.query.campaign_id
+        warn_of_unread(f"campaign {campaign_id}", unread, {"campaign_id": campaign_id})
         return page
 
     async def page_at(self, window: PageWindow, stats: RequestStats) -> Page[T] | None:

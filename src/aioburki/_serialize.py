@@ -10,6 +10,7 @@ import attrs
 import cattrs
 from cattrs.gen import make_dict_unstructure_fn, override
 
+from ._events import error_text
 from ._models import ContactData, ContactStatus
 from ._report import PullReport
 
@@ -59,7 +60,7 @@ def _iso(moment: datetime) -> str:
 
 
 def _error(error: Exception) -> dict[str, str]:
-    return {"type": type(error).__name__, "message": str(error)}
+    return {"type": type(error).__name__, "message": error_text(error)}
 
 
 @cache

@@ -1,13 +1,20 @@
 """Show the progress of a pull with ``on_event``.
 
 Run it with ``python tests/recipes/progress_events.py``. The sandbox answers two requests with a 503
-and one with a 429, so that all three kinds of events occur. The function is called on the event
+and one with a 429, so that all these kinds of events occur. The function is called on the event
 loop and should return quickly; an exception that it raises is logged and does not stop the pull.
 """
 
 import asyncio
 
-from aioburki import BurkiClient, Event, PageFetched, PauseStarted, RetryScheduled
+from aioburki import (
+    BurkiClient,
+    Event,
+    PageFetched,
+    PauseStarted,
+    PullFinished,
+    RetryScheduled,
+)
 from aioburki.sandbox import Sandbox
 
 
@@ -16,10 +23,12 @@ def show(event: Event) -> None:
     match event:
         case PageFetched(page=page, total_pages=total, attempts=attempts):
             print(f"page {page} of {total}, attempts: {attempts}")
-        case RetryScheduled(page=page, reason=reason, delay=delay):
-            print(f"page {page}: {reason}, again in {delay:.1f} s")
+        case RetryScheduled(page=page, detail=detail, delay=delay):
+            print(f"page {page}: {detail}, again in {delay:.1f} s")
         case PauseStarted(page=page, seconds=seconds):
             print(f"page {page}: HTTP 429, waiting for {seconds:.1f} s")
+        case PullFinished(outcome=outcome, report=report):
+            print(f"{outcome}: {report.requests} requests, {report.waited:.1f} s waited")
 
 
 async def main() -> None:

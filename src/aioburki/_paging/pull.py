@@ -116,8 +116,7 @@ class Pull(Generic[T]):
         if not self.progress.has_started:
             self.progress.start()
             self._prefetch.context = copy_context()
-            if self._options.observer is not None:
-                self._prefetch.context.run(self._options.observer.start)
+            self._prefetch.context.run(self._options.observer.start)
             self._running.add(self._prefetch)
             self._prefetch.top_up()
         while not self._ready:
@@ -148,8 +147,7 @@ class Pull(Generic[T]):
         self.progress.items += len(page.items)
         self.progress.unread.deliver(page)
         self._update_progress()
-        if self._options.observer is not None:
-            self._options.observer.deliver(page)
+        self._options.observer.deliver(page)
         return page
 
     def request_more(self) -> None:
@@ -164,7 +162,7 @@ class Pull(Generic[T]):
         """End the pull: warn if the list moved or fields are unread; await the end of all tasks."""
         self.progress.end()
         self._warn()
-        warn_of_unread(self._options.name, self.progress.unread)
+        warn_of_unread(self._options.name, self.progress.unread, self._options.log_fields)
         try:
             await self._prefetch.aclose()
         finally:  # all tasks have ended, even if this call was cancelled meanwhile
@@ -199,14 +197,14 @@ class Pull(Generic[T]):
         return order.name, attrs.evolve(bounds, after=key, offset=offset)
 
     def _end_observer(self) -> None:
-        observer, context = self._options.observer, self._prefetch.context
-        if observer is not None and context is not None:
+        context, end = self._prefetch.context, self._options.observer.end
+        if context is not None:  # started, and not ended before
             self._prefetch.context = None
             limit = self._options.limit
             is_enough = limit is not None and self.progress.items >= limit
             is_delivered = (self._reading.is_done and not self._ready) or is_enough
             is_finished = self._is_exhausted or (is_delivered and self._error is None)
-            context.run(partial(observer.end, is_finished=is_finished, error=self._error))
+            context.run(partial(end, is_finished=is_finished, error=self._error))
 
     def _record(self, window: PageWindow, page: Page[T] | None) -> None:
         reading, progress = self._reading, self.progress
@@ -234,20 +232,22 @@ class Pull(Generic[T]):
 
     def _warn(self) -> None:
         name, progress = self._options.name, self.progress
+        extra = self._options.log_fields
         changes = "; ".join(progress.changes())
         is_proved = progress.proof in ("single page", "coverage")
         is_read = self._reading.is_done and not self._ready
         if not self._options.orders or not is_read or is_proved:
             if changes:
-                logger.warning("%s moved while it was read: %s", name, changes)
+                logger.warning("%s moved while it was read: %s", name, changes, extra=extra)
             return
         unproved = "it is not proved that nothing was missed"
         if progress.missing:
             unproved += f": the server counts {progress.missing:,} more"
         if changes:
-            logger.warning("%s moved while it was read, and %s: %s", name, unproved, changes)
+            text = "%s moved while it was read, and %s: %s"
+            logger.warning(text, name, unproved, changes, extra=extra)
         else:
-            logger.warning("%s was read, but %s", name, unproved)
+            logger.warning("%s was read, but %s", name, unproved, extra=extra)
 
 
 def _reading(options: PullOptions[T], drift: DriftDetector) -> Reading[T]:

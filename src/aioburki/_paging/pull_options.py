@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
 import attrs
@@ -51,11 +51,12 @@ class PullOptions(Generic[T]):
         ahead: maximum number of pages that are requested or waiting to be delivered.
         requested: maximum number of pages that are requested.
         waiting: returns how many of these wait until they are requested again.
+        observer: called at the start, with each page, and at the end.
         orders: the orders that the list may have, the preferred one first; empty for a plain
             pull, which proves nothing.
         bounds: the part of the list to read; None for all of it.
         matches: returns whether an item passes the filter that was requested; None for no filter.
-        observer: called at the start, with each page, and at the end; None for nothing.
+        log_fields: what log records of the pull have as ``extra``.
     """
 
     name: str
@@ -66,7 +67,8 @@ class PullOptions(Generic[T]):
     ahead: int
     requested: int
     waiting: Callable[[], int]
+    observer: PullObserver
     orders: Sequence[SortOrder[T]] = ()
     bounds: Bounds | None = None
     matches: Callable[[T], bool] | None = None
-    observer: PullObserver | None = None
+    log_fields: Mapping[str, object] = attrs.field(factory=dict)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeVar
 
 from .._page import Page
@@ -61,8 +61,11 @@ class UnreadFields(Generic[T]):
         self._counted.add(keys)
 
 
-def warn_of_unread(name: str, unread: UnreadFields[Any]) -> None:
-    """Log a warning if fields of the list *name* were not read; it names the first."""
+def warn_of_unread(name: str, unread: UnreadFields[Any], extra: Mapping[str, object]) -> None:
+    """Log a warning if fields of the list *name* were not read; it names the first.
+
+    The log record has *extra* as attributes.
+    """
     if unread.count:
         logger.warning(
             "%s: %s could not be read and %s: %s",
@@ -70,4 +73,5 @@ def warn_of_unread(name: str, unread: UnreadFields[Any]) -> None:
             "1 optional field" if unread.count == 1 else f"{unread.count:,} optional fields",
             "has its default" if unread.count == 1 else "have their default, the first",
             unread.named[0],
+            extra=extra,
         )
