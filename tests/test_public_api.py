@@ -60,7 +60,8 @@ def test_core_needs_no_extra() -> None:
     code = (
         "import sys, aioburki, aioburki.sandbox, aioburki.export;"
         "print(*sorted({name.split('.')[0] for name in sys.modules}"
-        " & {'cyclopts', 'tqdm', 'uvicorn', 'starlette', 'pyarrow', 'numpy', 'pandas', 'polars', 'redis'}))"
+        " & {'cyclopts', 'tqdm', 'uvicorn', 'starlette', 'pyarrow', 'numpy', 'pandas', 'polars',"
+        " 'redis'}))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
