@@ -201,7 +201,9 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--quick", action="store_true", help="two seconds each, at 50/s")
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args(arguments)
-    rates, seconds = ((50.0,), 2.0) if options.quick else ((50.0, 10.0), 60.0)
+    if not options.out.is_dir():
+        parser.error(f"no such folder: {options.out}")
+    rates, seconds = ((50.0,), 2.0) if options.quick else ((50.0, 10.0), 40.0)
     rows = table(rates, seconds)
     head = HEAD.format(workers=WORKERS, latency=LATENCY * 1000, seconds=seconds)
     (options.out / "fleet.md").write_text(head + "\n".join(rows) + "\n", encoding="utf-8")

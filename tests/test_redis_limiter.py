@@ -347,7 +347,7 @@ async def test_a_limiter_cannot_be_pickled() -> None:
 async def _set_password(path: Path, user: str, password: str) -> None:
     async with redis.asyncio.Redis(unix_socket_path=str(path)) as server:
         rules = ("reset", "on", f">{password}", "~aioburki:*", "+@all")
-        await server.execute_command("ACL", "SETUSER", user, *rules)
+        await server.execute_command("ACL", "SETUSER", user, *rules)  # type: ignore[no-untyped-call]
 
 
 @pytest.mark.parametrize("user", ["", "alice"])

@@ -12,7 +12,7 @@ from .._errors import LimiterError
 # Answers that say that the server will work later: their first words, and redis's classes for
 # those of which it removes the word.
 _LATER_WORDS = ("MISCONF", "NOREPLICAS", "BUSY", "OOM")
-_LATER = {
+_LATER: dict[type[BaseException], str] = {
     exceptions.BusyLoadingError: "LOADING",
     exceptions.ReadOnlyError: "READONLY",
     exceptions.MasterDownError: "MASTERDOWN",
