@@ -50,6 +50,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take the variables away that the package reads."""
     monkeypatch.delenv("BURKI_API_KEY", raising=False)
     monkeypatch.delenv("BURKI_BASE_URL", raising=False)
+    monkeypatch.delenv("BURKI_REDIS_URL", raising=False)
 
 
 @pytest.fixture(autouse=True)

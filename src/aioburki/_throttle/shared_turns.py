@@ -32,6 +32,9 @@ class SharedTurnsConfig:
             Judgement: the first failure is often a connection that the server had closed.
         back_off_growth: factor by which the range grows. Judgement: the usual doubling.
         max_back_off: seconds, the largest range. Judgement: a limiter that is back is found soon.
+        min_shared: seconds, the longest pause of this client that concerns no other. Judgement: as
+            `RetryPolicyConfig.max_single_wait`. A limit that all keep refuses one of them twice in
+            a row every now and then, and the others need not stop for that.
         poll: seconds between two looks whether a pause has begun. As in `PacerConfig`.
         min_told: seconds, the shortest wait for a turn that is told. As in `PacerConfig`.
     """
@@ -41,6 +44,7 @@ class SharedTurnsConfig:
     min_back_off: float = 0.1
     back_off_growth: float = 2.0
     max_back_off: float = 5.0
+    min_shared: float = 1.0
     poll: float = 0.05
     min_told: float = 1.0
 
@@ -98,15 +102,15 @@ class SharedTurns:
         """
         if loop_time() > self._due + self._config.max_late:
             self._grant = None
-        is_confirmed = self._grant is None
+        is_confirmed = False
         while not pause_left():
-            if self._grant is None or not is_confirmed:
+            if self._grant is not None and (delay := self._due - loop_time()) > 0:
+                await anyio.sleep(min(delay, self._config.poll))
+            elif self._grant is not None and is_confirmed:
+                return
+            else:
                 await self._reserve(on_wait)
                 is_confirmed = self._due - loop_time() < self._config.min_confirmed
-            elif (delay := self._due - loop_time()) > 0:
-                await anyio.sleep(min(delay, self._config.poll))
-            else:
-                return
 
     def use(self) -> None:
         """Record that a request is sent with the reservation."""
@@ -121,9 +125,12 @@ class SharedTurns:
 
         Args:
             sent: when its request was sent; None if it says nothing of the rate.
-            pause: seconds from now that all processes wait.
+            pause: seconds from now that all requests of this client wait. All processes do if it is
+                a long one.
         """
-        self._keep(_Refused(sent, loop_time() + pause))
+        is_shared = pause > self._config.min_shared
+        if sent is not None or is_shared:
+            self._keep(_Refused(sent, loop_time() + pause if is_shared else -math.inf))
 
     async def send_refusal(self) -> None:
         """Send a recorded 429 to the limiter at once: other processes may have to wait.

@@ -53,6 +53,10 @@ class _Credentials(CredentialProvider):
         user, password = self._user.value, self._password.value
         return (user, password) if user else (password,)
 
+    async def get_credentials_async(self) -> tuple[str] | tuple[str, str]:
+        # The method that this one overrides logs a warning.
+        return self.get_credentials()
+
 
 @attrs.frozen
 class Address:

@@ -9,21 +9,23 @@ from redis import exceptions
 
 from .._errors import LimiterError
 
-# Of answers that begin with a word that says that the server will work later.
-_TRANSIENT_ANSWERS = ("MISCONF", "NOREPLICAS", "BUSY", "OOM", "LOADING", "READONLY", "CLUSTERDOWN")
+# Answers that say that the server will work later: their first words, and redis's classes for
+# those of which it removes the word.
+_LATER_WORDS = ("MISCONF", "NOREPLICAS", "BUSY", "OOM")
+_LATER: dict[type[BaseException], str] = {
+    exceptions.BusyLoadingError: "LOADING",
+    exceptions.ReadOnlyError: "READONLY",
+    exceptions.MasterDownError: "MASTERDOWN",
+    exceptions.ClusterDownError: "CLUSTERDOWN",
+    exceptions.TryAgainError: "TRYAGAIN",
+    exceptions.OutOfMemoryError: "OOM",
+}
 
 _DENIED = (
     exceptions.AuthenticationError,
     exceptions.AuthorizationError,
     exceptions.NoPermissionError,
     exceptions.AuthenticationWrongNumberOfArgsError,
-)
-_LATER = (
-    exceptions.BusyLoadingError,
-    exceptions.ReadOnlyError,
-    exceptions.TryAgainError,
-    exceptions.ClusterDownError,
-    exceptions.OutOfMemoryError,
 )
 
 
@@ -44,8 +46,8 @@ def limiter_error(error: Exception, limiter: str, *, was_reached: bool) -> Limit
 
 def _problem(error: Exception) -> tuple[str, bool | None]:
     """Return what happened and whether it is transient; None: it is if the server was reached."""
-    causes = _causes(error)
-    if isinstance(error, _DENIED):
+    causes = _causes(error)  # redis wraps what the server answers while a connection is made
+    if any(isinstance(cause, _DENIED) for cause in causes):
         return "refuses this user or password, or does not permit what a limiter needs", False
     if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
         return "has a certificate that is not trusted", None
@@ -53,8 +55,9 @@ def _problem(error: Exception) -> tuple[str, bool | None]:
         return "cannot be reached: its host name cannot be resolved", None
     if any(isinstance(cause, exceptions.TimeoutError | TimeoutError) for cause in causes):
         return "did not answer in time", True
-    if isinstance(error, exceptions.ResponseError | exceptions.BusyLoadingError):
-        return _answer(error)
+    for cause in causes:
+        if isinstance(cause, exceptions.ResponseError | exceptions.BusyLoadingError):
+            return _answer(cause)
     return f"cannot be reached: {_cause(causes)}", True
 
 
@@ -66,14 +69,12 @@ def _answer(error: exceptions.RedisError) -> tuple[str, bool]:
             False,
         )
     word = str(error).partition(" ")[0]
-    if isinstance(error, _LATER) or word in _TRANSIENT_ANSWERS:
-        return f"cannot be used at present: {_kind(error, word)}", True
-    return f"answered with an error: {_kind(error, word)}", False
-
-
-def _kind(error: exceptions.RedisError, word: str) -> str:
-    """Return the server's own word for its error, or the name of the class."""
-    return word if word.isupper() and word.isalpha() else type(error).__name__
+    later = _LATER.get(type(error)) or (word if word in _LATER_WORDS else None)
+    if later is not None:
+        return f"cannot be used at present: {later}", True
+    # The first word is the server's name for its error; what follows may quote anything.
+    kind = word if word.isupper() and word.isalpha() else type(error).__name__
+    return f"answered with an error: {kind}", False
 
 
 def _cause(causes: list[BaseException]) -> str:

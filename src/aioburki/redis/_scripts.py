@@ -70,7 +70,8 @@ if earlier == 0 or earlier < state.paused then
   moment = state.next
   if late > SLACK or (late > 0 and interval > MAX_CAUGHT_UP) then
     moment = math.max(state.next, now - (tonumber(ARGV[3]) - 1) * interval)
-    if late > math.max(1e6, 2 * interval) then state.still = state.still + late end
+    local is_idle = state.next > 0 and late > math.max(1e6, 2 * interval)
+    if is_idle then state.still = state.still + late end
   end
   state.next = moment + interval
 end
@@ -91,20 +92,30 @@ REFUSE = (
     + """
 local age, pause = tonumber(ARGV[3]), tonumber(ARGV[4])
 
+local function bounded(doubt)
+  return math.max(MIN_DOUBT, math.min(MAX_DOUBT, doubt))
+end
+
+-- Returns the limit that a span ends with, and its doubt. If the rate was too low at first, tokens
+-- may have overflowed, so that the limit is between what passed and the rate at the end.
+local function measured(passed, span)
+  local rate, limit = allowed(), passed / span * 1e6
+  local saved = passed * (1 - state.found * (1 - state.doubt) / limit) / 2
+  if saved > BURST and rate > OVERSHOOT * state.found * (1 + state.doubt) then
+    return (limit + rate) / 2, bounded((rate - limit) / (rate + limit))
+  end
+  if state.still > span / 10 then return limit, MAX_DOUBT end
+  return limit, bounded(COUNTING_ERROR / passed)
+end
+
 local function lower(sent)
-  local span, rate, first = sent - state.since, allowed(), state.since == 0
-  if not first and (span < MIN_SPAN or state.passed == 0) then return end
-  local measured = first and 0 or state.passed / span * 1e6
-  state.doubt = MAX_DOUBT
-  if first or state.still > span / 2 or state.passed < MIN_MEASURED then
-    state.found = math.max(CUT * rate, measured)
-  elseif rate > OVERSHOOT * measured and state.found * (1 - MAX_DOUBT) < measured then
-    state.found = (measured + rate) / 2
+  local span, passed, first = sent - state.since, state.passed, state.since == 0
+  if not first and (span < MIN_SPAN or passed == 0) then return end
+  if first or state.still > span / 2 or passed < MIN_MEASURED then
+    local proven = first and 0 or passed / span * 1e6
+    state.found, state.doubt = math.max(CUT * allowed(), proven), MAX_DOUBT
   else
-    state.found = measured
-    if state.still < span / 10 then
-      state.doubt = math.max(MIN_DOUBT, math.min(MAX_DOUBT, COUNTING_ERROR / state.passed))
-    end
+    state.found, state.doubt = measured(passed, span)
   end
   state.found = math.max(math.min(state.found, state.rate), math.min(state.rate, MIN_RATE))
   state.since, state.passed, state.still = sent, 0, 0
