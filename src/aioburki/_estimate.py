@@ -31,7 +31,9 @@ class PullEstimate:
         contacts: contacts that the pull would deliver, by the server's count and ``limit``; of a
             range, by the places where it began and ended when it was made.
         pages: pages that hold them.
-        requests: requests without retries; of a complete pull with those that close seams.
+        requests: requests without retries; of a complete pull with those that close seams, whose
+            number depends on the list: 8 % more than pages where ids are missing, twice as many or
+            more where the contacts show no usable order.
         seconds: time from the first request to the last page: the longest of what
             ``concurrency`` and `page_seconds`, the known rate, and the known quota allow.
         page_seconds: time that the server took for the page that was requested for the estimate.

@@ -24,6 +24,7 @@ from aioburki import (
     Event,
     IncompletePullError,
     Pagination,
+    PullEstimate,
     PullReport,
     RateLimitError,
     from_dict,
@@ -59,6 +60,7 @@ async def pull(burki: BurkiClient) -> None:
         assert_type(stream.rest, ContactRange | None)
     assert_type(contacts.stream(progress=True), ContactStream)
     assert_type(await contacts.count(), int)
+    assert_type(await contacts.estimate(), PullEstimate)
     assert_type(await contacts.page(3), ContactPage)
     assert_type(await contacts.first(), Contact | None)
     assert_type(asyncio.create_task(contacts.to_list()), asyncio.Task[ContactList])
