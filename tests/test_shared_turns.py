@@ -280,7 +280,7 @@ async def test_a_limiter_that_fails_is_asked_again() -> None:
     assert [wait.seconds for wait in told[:7]] == pytest.approx(
         [0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 2.5]
     )
-    assert {wait.reason for wait in told} == {"the limiter is gone"}
+    assert {wait.limiter for wait in told} == {"the limiter is gone"}
     assert shared.failed[0] == start
     assert now() - start < 20 + CONFIG.max_back_off
 
@@ -308,6 +308,10 @@ class Server:
             **settings,
         )
 
+    @property
+    def pauses(self) -> list[PauseStarted]:
+        return [event for event in self.events if isinstance(event, PauseStarted)]
+
 
 async def test_a_limiter_that_stays_away_ends_all_pulls() -> None:
     """After max_wait seconds all pulls fail at once; no request was sent, and it was told."""
@@ -322,7 +326,7 @@ async def test_a_limiter_that_stays_away_ends_all_pulls() -> None:
     assert str(errors[0]).startswith("the limiter is gone, for ")
     assert "Check the limiter's URL" in str(errors[0])
     assert server.requests == 0
-    assert {type(event) for event in server.events} == {PauseStarted}
+    assert {pause.reason for pause in server.pauses} == {"limiter"}
 
 
 async def test_waiting_that_cannot_help_is_not_begun() -> None:
@@ -335,7 +339,7 @@ async def test_waiting_that_cannot_help_is_not_begun() -> None:
                 await burki.contacts(42)
             assert now() == start
         assert str(caught.value).startswith("the limiter is gone (campaign 42, page 1). Check")
-        assert server.events == []
+        assert server.pauses == []
 
 
 async def test_a_retry_after_is_sent_to_the_limiter_at_once() -> None:
