@@ -329,6 +329,16 @@ async def test_a_limiter_that_stays_away_ends_all_pulls() -> None:
     assert {pause.reason for pause in server.pauses} == {"limiter"}
 
 
+async def test_a_view_waits_for_the_limiter_by_its_own_max_wait() -> None:
+    """`with_options(max_wait=…)` bounds the time for which the limiter is asked again."""
+    server, shared = Server(), Shared(failing=outage())
+    async with server.client(shared, max_wait=300) as burki:
+        start = now()
+        with pytest.raises(LimiterError):
+            await burki.with_options(max_wait=10).contacts(42)
+        assert 5 < now() - start <= 10
+
+
 async def test_waiting_that_cannot_help_is_not_begun() -> None:
     """An error that is not transient is raised at once, and so is any with max_wait=0."""
     for failing, max_wait in ((outage(transient=False), 120), (outage(), 0)):

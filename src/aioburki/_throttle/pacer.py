@@ -63,9 +63,7 @@ class Pacer:
         self._config = config or PacerConfig()
         self._draw = draw
         self._terms = self._own_terms = WaitTerms(max_wait, quota_wait)  # of the head of the queue
-        self._shared: SharedTurns | None = None
-        if limiter is not None:
-            self._shared = SharedTurns(limiter, max_wait=max_wait, draw=draw)
+        self._shared = None if limiter is None else SharedTurns(limiter, draw=draw)
         self._quota = ServerQuota()
         self._last = -math.inf  # when the last request was sent, or was due if it was sent late
         self._paused_until = -math.inf
@@ -101,7 +99,7 @@ class Pacer:
                 self._terms = terms or self._own_terms
                 await self._wait_for_turn(on_wait)
                 if self._shared is not None:
-                    await self._shared.wait(self.pause_left, on_wait)
+                    await self._shared.wait(self.pause_left, on_wait, self._terms.max_wait)
                 if not self.pause_left():
                     break
         return self._record_request(loop_time())

@@ -66,8 +66,6 @@ class SharedTurns:
 
     Args:
         limiter: reserves the moments.
-        max_wait: seconds, the longest time for which a limiter that cannot be reached is asked
-            again.
         draw: returns random numbers in [0, 1), for the jitter.
         config: the constants.
     """
@@ -76,12 +74,10 @@ class SharedTurns:
         self,
         limiter: Limiter,
         *,
-        max_wait: float,
         draw: Callable[[], float],
         config: SharedTurnsConfig | None = None,
     ) -> None:
         self._limiter = limiter
-        self._max_wait = max_wait
         self._draw = draw
         self._config = config or SharedTurnsConfig()
         self._grant: Grant | None = None
@@ -91,7 +87,10 @@ class SharedTurns:
         self.is_lowered = False
 
     async def wait(
-        self, pause_left: Callable[[], float], on_wait: Callable[[ServerWait], None]
+        self,
+        pause_left: Callable[[], float],
+        on_wait: Callable[[ServerWait], None],
+        max_wait: float,
     ) -> None:
         """Wait until a request may be sent, or until a pause of this client begins.
 
@@ -109,7 +108,7 @@ class SharedTurns:
             elif self._grant is not None and is_confirmed:
                 return
             else:
-                await self._reserve(on_wait)
+                await self._reserve(on_wait, max_wait)
                 is_confirmed = self._due - loop_time() < self._config.min_confirmed
 
     def use(self) -> None:
@@ -158,16 +157,16 @@ class SharedTurns:
             self._keep(refused)
             raise
 
-    async def _reserve(self, on_wait: Callable[[ServerWait], None]) -> None:
+    async def _reserve(self, on_wait: Callable[[ServerWait], None], max_wait: float) -> None:
         """Ask for a grant, or for a confirmation of the one that is there, until it comes."""
         since, failures = loop_time(), 0
         while (error := await self._try_to_reserve()) is not None:
             failures += 1
             delay = self._back_off(failures)
             failing = loop_time() - since
-            if error.transient and failing + delay > self._max_wait and failures > 1:
+            if error.transient and failing + delay > max_wait and failures > 1:
                 error.message += f", for {failing:.0f} s"
-            if not error.transient or failing + delay > self._max_wait:
+            if not error.transient or failing + delay > max_wait:
                 raise error
             on_wait(ServerWait(delay, is_quota=False, limiter=error.message))
             await anyio.sleep(delay)
