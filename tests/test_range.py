@@ -309,6 +309,7 @@ def test_rest_after_a_cancellation() -> None:
     run_virtually(main)
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("drift", sorted(DRIFTS))
 def test_rest_between_pages(drift: str) -> None:
     """The pages of a stream and the contacts of its rest are the list, however it moves."""
@@ -468,6 +469,7 @@ def test_range_whose_end_is_not_proved_has_a_rest() -> None:
     run_virtually(main)
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("gaps", [False, True])
 @pytest.mark.parametrize("order", ["id", "-id"])
 def test_starting_costs_little(order: str, gaps: bool) -> None:

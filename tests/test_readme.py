@@ -28,6 +28,7 @@ MAX_LINES, MAX_LINE = 300, 120
 COMMANDS = [line for code in SHELL for line in code.splitlines() if line.startswith("aioburki")]
 
 
+@pytest.mark.no_cover
 @pytest.mark.asyncio
 async def test_python_blocks_run(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

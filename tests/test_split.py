@@ -39,6 +39,7 @@ async def ids_of(burki: BurkiClient, part: ContactRange, **arguments: Any) -> li
     return [each.id for each in contacts]
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("gaps", [False, True])
 @pytest.mark.parametrize("order", ["id", "-id"])
 @pytest.mark.parametrize("parts", [1, 2, 7, 50])
