@@ -41,6 +41,7 @@ ROOMS = [
     "_deserialize",
     "_endpoint",
     "_requests",
+    "_loop_binding",
     "_network",
     "_session",
     "_list_contacts",

@@ -293,8 +293,6 @@ def pull_in_a_new_loop(burki: BurkiClient, closing: bool = False) -> int:
         return runner.run(pull())
 
 
-@pytest.mark.filterwarnings("ignore::ResourceWarning")
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 async def test_second_event_loop_after_the_first() -> None:
     """A client works in several `asyncio.run`, one after another."""
     burki = BurkiClient(KEY)
@@ -306,8 +304,6 @@ async def test_second_event_loop_after_the_first() -> None:
     gc.collect()
 
 
-@pytest.mark.filterwarnings("ignore::ResourceWarning")
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 async def test_client_can_be_closed_after_its_loop() -> None:
     """A client used in one `asyncio.run` can be closed in the next."""
     burki = BurkiClient(KEY)

@@ -166,7 +166,7 @@ async def test_requests_that_are_cancelled_lose_no_connection_of_httpx(
                     async with asyncio.timeout(0.02):
                         await burki.contacts(42, per_page=2)
             assert not burki._session.sender.survives_cancellation
-            pool = burki._session.sender._http._transport._pool  # type: ignore[attr-defined]
+            pool = burki._session.sender.http._transport._pool  # type: ignore[attr-defined]
             assert all(connection.is_idle() for connection in pool.connections)
 
 

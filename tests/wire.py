@@ -22,7 +22,7 @@ from aioburki._http import ConnectionPool, PoolTransport
 
 def connection_pool_of(burki: BurkiClient) -> ConnectionPool:
     """Return the connection pool of a default client."""
-    transport = burki._session.sender._http._transport
+    transport = burki._session.sender.http._transport
     assert isinstance(transport, PoolTransport)
     pool: object = transport._pool
     assert isinstance(pool, ConnectionPool)

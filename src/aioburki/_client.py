@@ -29,8 +29,10 @@ class BurkiClient:
     """Pull the contacts of Burki campaigns.
 
     Making a client does no I/O and needs no event loop. Use it with ``async with``, or call
-    `aclose` when done; it may be opened in one task and closed in another. Use one client for
-    each event loop: all its pulls share its connections, its ``concurrency`` and its ``rate``.
+    `aclose` when done; it may be opened in one task and closed in another. All its pulls share its
+    connections, its ``concurrency`` and its ``rate``. It is used on one event loop at a time: use
+    one client for each loop that runs at the same time (RuntimeError otherwise). Successive
+    `asyncio.run` may share one, but with ``http_client`` only if that keeps no connections.
 
     It cannot be pickled or copied: that raises TypeError, and the API key stays out of the
     pickle.

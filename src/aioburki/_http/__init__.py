@@ -14,7 +14,7 @@ from .client import OwnClient
 from .connection_pool import ConnectionPool
 from .echo import ECHO, distrust_connection
 from .environment import environment_client, proxy_variable
-from .internals import PoolTransport
+from .internals import PoolTransport, holds_connections, standard_transports
 from .redacted_log import RedactedHttpLog, redact_http_logs
 from .send_observer import SEND_OBSERVER, SendObserver
 
@@ -31,7 +31,9 @@ __all__ = [
     "body_if_read",
     "distrust_connection",
     "environment_client",
+    "holds_connections",
     "proxy_variable",
     "read_body",
     "redact_http_logs",
+    "standard_transports",
 ]

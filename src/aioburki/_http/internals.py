@@ -1,4 +1,4 @@
-"""Internals: every private attribute of httpx and httpcore that this package sets.
+"""Internals: every private attribute of httpx and httpcore that this package uses.
 
 No other module sets or reads one. `tests/test_internals.py` has a test for each, which fails when
 a release renames the attribute or stops using it.
@@ -63,3 +63,21 @@ def set_inner_connection(
     # Only one request at a time uses the connection. Taking httpcore's lock, although it is free,
     # suspends the task for one iteration of the event loop. httpcore types it as its own class.
     connection._request_lock = nullcontext()  # type: ignore[assignment] # noqa: SLF001 # see above
+
+
+def standard_transports(client: httpx.AsyncClient) -> list[httpx.AsyncHTTPTransport]:
+    """Return the transports of *client* that are httpx's own, or `PoolTransport`."""
+    mounts = client._mounts.values()  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+    transports = {id(each): each for each in (client._transport, *mounts)}  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+    return [each for each in transports.values() if isinstance(each, httpx.AsyncHTTPTransport)]
+
+
+def holds_connections(client: httpx.AsyncClient) -> bool:
+    """Return whether a pool of httpcore that *client* uses has connections, idle or not.
+
+    Such a connection belongs to the event loop on which it was opened. A request over it on another
+    loop waits for a response that nobody reads.
+    """
+    pools = [each._pool for each in standard_transports(client)]  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+    own = [pool for pool in pools if isinstance(pool, httpcore.AsyncConnectionPool)]
+    return any(pool.connections for pool in own)

@@ -60,6 +60,11 @@ class Prefetch(Generic[T]):
         self._first_place = 0
         self._next_place = 0
 
+    @property
+    def is_left_over(self) -> bool:
+        """Return whether its event loop was closed before its tasks had ended."""
+        return any(not task.done() and task.get_loop().is_closed() for task in self._tasks)
+
     def top_up(self) -> None:
         """Start fetching until *ahead* pages are requested or waiting to be delivered."""
         while (

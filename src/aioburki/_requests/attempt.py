@@ -71,6 +71,10 @@ class AttemptRunner:
         self._reading = Lock(fast_acquire=True)
         self._echoes = EchoCheck()
 
+    def leave_loop(self) -> None:
+        """Forget what runs on another event loop, which has ended."""
+        self._reading = Lock(fast_acquire=True)
+
     @property
     def is_closed(self) -> bool:
         """Return whether the client that sends is closed."""

@@ -47,6 +47,7 @@ class Fetcher:
         attempt_runner: sends one request and returns its outcome.
         traffic: the pace, the slots and the circuit breaker that all requests share.
         on_event: called with each event, or None.
+        enter_loop: called before each page.
 
     Attributes:
         events: logs and sends the events of this client.
@@ -58,6 +59,7 @@ class Fetcher:
         attempt_runner: AttemptRunner,
         traffic: Traffic,
         on_event: Callable[[Event], object] | None,
+        enter_loop: Callable[[], None],
     ) -> None:
         self._concurrency = settings.concurrency
         self._attempts = attempt_runner
@@ -67,11 +69,15 @@ class Fetcher:
         self._policy = RetryPolicy(settings.attempts, settings.max_wait)
         self._terms = WaitTerms(settings.max_wait, self._policy.wait_for_quota)
         self._traffic = traffic
-        self._pacer = traffic.pacer
-        self._breaker = traffic.breaker
-        self._busy_signs = traffic.busy_signs
-        self._queue = traffic.queue
+        self._enter_loop = enter_loop
+        self._use_traffic()
         self._waits = traffic.new_waits(settings.max_wait)
+
+    def _use_traffic(self) -> None:
+        self._pacer = self._traffic.pacer
+        self._breaker = self._traffic.breaker
+        self._busy_signs = self._traffic.busy_signs
+        self._queue = self._traffic.queue
 
     @property
     def concurrency(self) -> int:
@@ -106,6 +112,8 @@ class Fetcher:
             ClientClosedError: the client was closed before the page was received.
         """
         self.check_open()
+        self._enter_loop()
+        self._use_traffic()
         request = PageRequest(query, window, stats, started=loop_time())
         try:
             self._traffic.check_wait(self._waits)
@@ -143,11 +151,12 @@ class Fetcher:
         """Send one request and return its result; the slot is released before any back-off."""
         self._reporter.report_outage(request, self._breaker.wait_left())
         is_first = request.page == 1
+        queue = self._queue
         async with AsyncExitStack() as stack:
             async with self._waits.wait():
-                asked = loop_time() if self._queue.has_slot(is_first=is_first) else None
-                await self._queue.acquire(request.stats, request.window.place, is_first=is_first)
-                stack.callback(self._queue.release, is_first=is_first)
+                asked = loop_time() if queue.has_slot(is_first=is_first) else None
+                await queue.acquire(request.stats, request.window.place, is_first=is_first)
+                stack.callback(queue.release, is_first=is_first)
                 asked = loop_time() if asked is None else asked
                 try:
                     request.is_trial = await self._breaker.acquire()
@@ -158,7 +167,7 @@ class Fetcher:
                     request.sent, request.in_flight = loop_time(), self._pacer.in_flight
                     stack.callback(lambda: self._pacer.release(request.sent))
                 finally:
-                    self._queue.end_turn()
+                    queue.end_turn()
             request.given_up = self._waits.given_up
             request.record_wait_time(loop_time() - asked)
             self.check_open()

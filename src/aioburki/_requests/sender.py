@@ -28,7 +28,7 @@ class Sender:
 
     Args:
         settings: server, API key and what is added to the User-Agent.
-        http: sends the requests.
+        http: sends the requests; an attribute too.
         route: how they reach the server.
         merges_defaults: whether the headers, parameters and cookies of *http* are added to each
             request: True for a client of the user's.
@@ -48,7 +48,7 @@ class Sender:
         self.route = route
         self.survives_cancellation = survives_cancellation
         self._base_url = settings.base_url
-        self._http = http
+        self.http = http
         self._merges_defaults = merges_defaults
         self._headers = httpx.Headers(
             {
@@ -67,7 +67,7 @@ class Sender:
     @property
     def is_closed(self) -> bool:
         """Return whether the client is closed."""
-        return self._http.is_closed
+        return self.http.is_closed
 
     async def send(
         self, query: ListQuery[Any], window: PageWindow, observer: SendObserver, seconds: float
@@ -83,17 +83,17 @@ class Sender:
         """
         # `auth=None`, or a user's client would replace the key by its own credentials.
         request = self._request(query, window, observer, min(CONNECT_SECONDS, seconds))
-        return await self._http.send(request, stream=True, auth=None, follow_redirects=False)
+        return await self.http.send(request, stream=True, auth=None, follow_redirects=False)
 
     async def aclose(self) -> None:
         """Close the client, its transport and their connections."""
-        await self._http.aclose()
+        await self.http.aclose()
 
     def _request(
         self, query: ListQuery[Any], window: PageWindow, observer: SendObserver, connect: float
     ) -> httpx.Request:
         if self._merges_defaults:
-            return self._http.build_request(
+            return self.http.build_request(
                 "GET",
                 self._base_url + query.path,
                 params=query.parameters(window),

@@ -35,19 +35,42 @@ class Traffic:
     """
 
     def __init__(self, settings: Settings, limiter: Limiter | None = None) -> None:
-        self.pacer = Pacer(settings.rate, max_wait=settings.max_wait, limiter=limiter)
+        self._settings = settings
+        self._limiter = limiter
+        self._concurrency = settings.concurrency
+        self.is_closed = False
+        self._begin()
+        self._waits: WeakSet[Waits] = WeakSet()
+
+    def _begin(self) -> None:
+        settings = self._settings
+        self.pacer = Pacer(settings.rate, max_wait=settings.max_wait, limiter=self._limiter)
         self.breaker = CircuitBreaker()
         self.busy_signs = BusySigns(self.pacer)
+        self._asked_by: Waits | None = None
+        self._asked_until = -math.inf
+        self._begin_queue()
+
+    def _begin_queue(self) -> None:
         self.queue = SendQueue(
-            settings.concurrency,
+            self._concurrency,
             is_open=lambda: self.breaker.is_open,
             max_in_flight=lambda: self.pacer.max_in_flight,
         )
-        self.is_closed = False
-        self._concurrency = settings.concurrency
-        self._waits: WeakSet[Waits] = WeakSet()
-        self._asked_by: Waits | None = None
-        self._asked_until = -math.inf
+
+    def leave_loop(self, *, is_clock_continued: bool) -> None:
+        """Forget what runs on another event loop, which has ended.
+
+        What was learned of the server is kept if the running loop's clock continues that loop's.
+        """
+        for waits in self._waits:
+            waits.forget()
+        if not is_clock_continued:
+            self._begin()
+            return
+        self.pacer.leave_loop()
+        self.breaker.leave_loop()
+        self._begin_queue()
 
     def capacity(self, spread: Callable[[QuotaState], int]) -> Capacity:
         """Return how many requests may be sent now; *spread* as that of `RetryPolicy`."""

@@ -41,6 +41,10 @@ class Waits:
         self._running: set[asyncio.Timeout] = set()
         self._error: BurkiError | None = None
 
+    def forget(self) -> None:
+        """Forget waits on another event loop, which has ended."""
+        self._running = set()
+
     @property
     def are_running(self) -> bool:
         """Return whether any request waits."""

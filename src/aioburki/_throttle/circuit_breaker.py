@@ -162,6 +162,11 @@ class CircuitBreaker:
                     return True
         return False
 
+    def leave_loop(self) -> None:
+        """Forget the trial request that ran on another event loop, which has ended."""
+        self._queue = anyio.Lock()
+        self._is_trial_in_flight = False
+
     def release(self) -> None:
         """Record that the trial request has ended, by whatever outcome or by cancellation."""
         self._is_trial_in_flight = False

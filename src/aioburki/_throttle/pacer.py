@@ -15,12 +15,8 @@ from .pacer_config import PacerConfig
 from .rate_estimator import RateEstimator
 from .refusals import Refusal, RefusalRow
 from .server_quota import QuotaHeaders, QuotaState, ServerQuota
-from .server_wait import ServerWait, WaitTerms
+from .server_wait import ServerWait, WaitTerms, no_quota_wait
 from .shared_turns import SharedTurns
-
-
-def _no_quota_wait(_state: QuotaState) -> float:
-    return 0.0
 
 
 def _ignore(_wait: ServerWait) -> None:
@@ -51,7 +47,7 @@ class Pacer:
         rate: float | None,
         *,
         max_wait: float = 120.0,
-        quota_wait: Callable[[QuotaState], float] = _no_quota_wait,
+        quota_wait: Callable[[QuotaState], float] = no_quota_wait,
         limiter: Limiter | None = None,
         estimator: RateEstimator | None = None,
         config: PacerConfig | None = None,
@@ -103,6 +99,12 @@ class Pacer:
                 if not self.pause_left():
                     break
         return self._record_request(loop_time())
+
+    def leave_loop(self) -> None:
+        """Forget the requests that ran on another event loop, which has ended."""
+        self._queue = anyio.Lock()
+        while self._in_flight:
+            self.release()
 
     def release(self, sent: float = math.inf) -> None:
         """Record that a request has ended, by whatever outcome or by cancellation.

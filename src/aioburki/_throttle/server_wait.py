@@ -46,3 +46,8 @@ class WaitTerms:
 
     max_wait: float
     quota_wait: Callable[[QuotaState], float]
+
+
+def no_quota_wait(_state: QuotaState) -> float:
+    """Return 0: no quota is waited for."""
+    return 0.0
