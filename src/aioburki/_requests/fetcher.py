@@ -1,15 +1,14 @@
 """Fetcher: one page, by as many attempts as the retry policy allows.
 
 What happens on a 429 or any other failure: `Fetcher.fetch` gets the failure of an attempt,
-`Fetcher._decide` asks `RetryPolicy.decide` what follows and records it with the pacer and the
-circuit breaker, and the reporter logs it and calls `on_event`. Then `fetch` sleeps and tries
+`FailureRecorder.decide` asks `RetryPolicy.decide` what follows and records it with the pacer and
+the circuit breaker, and the reporter logs it and calls `on_event`. Then `fetch` sleeps and tries
 again, or raises.
 """
 
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from functools import partial
@@ -24,14 +23,15 @@ from .._event_sender import EventSender
 from .._events import Event
 from .._page import Page, PageWindow
 from .._settings import Settings
-from .._throttle import Circuit, Refusal, ServerWait, WaitTerms
+from .._throttle import ServerWait, WaitTerms
 from .attempt import AttemptOutcome, AttemptRunner
 from .capacity import Capacity
-from .decisions import Decision, GiveUp, Pause, Retry
+from .decisions import Decision, GiveUp
+from .failure_recorder import FailureRecorder
 from .failures import Failure
 from .page_request import PageRequest
 from .request_reporter import RequestReporter
-from .retry_policy import RetryPolicy, RetryState
+from .retry_policy import RetryPolicy
 from .stats import RequestStats
 from .traffic import Traffic
 from .waits import ServerGivenUpError
@@ -72,11 +72,11 @@ class Fetcher:
         self._enter_loop = enter_loop
         self._use_traffic()
         self._waits = traffic.new_waits(settings.max_wait)
+        self._failures = FailureRecorder(self._policy, traffic, self._waits)
 
     def _use_traffic(self) -> None:
         self._pacer = self._traffic.pacer
         self._breaker = self._traffic.breaker
-        self._busy_signs = self._traffic.busy_signs
         self._queue = self._traffic.queue
 
     @property
@@ -212,7 +212,7 @@ class Fetcher:
         )
 
     def _decide(self, request: PageRequest[Any], failure: Failure) -> Decision:
-        """Count *failure*, ask the policy what follows, and record that for all requests.
+        """Return what follows *failure*.
 
         Raises:
             ServerGivenUpError: the server was given up after the request was sent, and this
@@ -221,86 +221,13 @@ class Fetcher:
         if (failure.is_outage or failure.is_refusal) and self._waits.given_up != request.given_up:
             self._reporter.report_failure(request, failure, None)
             self._waits.check(request.given_up)
-        circuit = self._circuit_after(request, failure)
-        if failure.is_refusal:
-            request.refusals += 1
-            self._breaker.record_answer()
-        elif (
-            circuit is not None
-            and failure.is_busy
-            and self._busy_signs.record_busy(request.sent, request.in_flight, circuit)
-        ):
-            request.busy += 1
-        else:
-            request.failures += 1
-            if failure.is_answered:
-                self._pacer.record_success(request.sent, request.in_flight)
-        state = RetryState(
-            now=loop_time(),
-            failures=request.failures,
-            busy=request.busy,
-            refusals=request.refusals,
-            refusal=self._refusal(request) if failure.is_refusal else None,
-            circuit=circuit,
-            failing_since=request.failing_since,
-        )
-        decision = self._policy.decide(failure, state, random.random)
-        if isinstance(decision, GiveUp) and decision.explanation is not None:
-            decision.error.message += f"; {decision.explanation}"
-        self._record(request, state, decision)
-        if isinstance(decision, Retry) and failure.retry_after and circuit is not None:
-            self._traffic.record_wait(self._waits, circuit.delay(state.now))
-        return decision
-
-    def _refusal(self, request: PageRequest[Any]) -> Refusal:
-        return self._pacer.refusal(request.sent, is_surplus=request.is_surplus)
-
-    def _circuit_after(self, request: PageRequest[Any], failure: Failure) -> Circuit | None:
-        """Return the circuit after *failure*, or None if that is no sign of an outage."""
-        if not failure.is_outage:
-            return None
-        retry_after = failure.retry_after or 0.0
-        circuit = self._breaker.after_failure(
-            request, is_trial=request.is_trial, retry_after=retry_after
-        )
-        if request.failing_since is None:  # not before the circuit's own time
-            request.failing_since = loop_time()
-        return circuit
-
-    def _record(self, request: PageRequest[Any], state: RetryState, decision: Decision) -> None:
-        """Record a failure with the pacer or the breaker, unless it concerns this page alone."""
-        match decision:
-            case Pause() if request.is_surplus:
-                self._queue.end_slow_start()
-            case Pause():
-                self._queue.end_slow_start()
-                self._pacer.record_refusal(request.sent, decision.pause_all)
-                self._traffic.record_wait(self._waits, decision.pause_all)
-            case Retry() if state.circuit is not None:
-                self._breaker.record_failure(state.circuit)
-            case Retry():  # a response, such as a 408 or an incomplete page: the server is not down
-                self._breaker.record_answer()
-            case GiveUp(is_unavailable=True) if state.refusal is not None:
-                self._pacer.record_refusal(request.sent, decision.pause_all)
-                self._traffic.record_wait(self._waits, decision.pause_all)
-                if not self._traffic.others_wait(self._waits):
-                    self._pacer.reset_refusals()
-                if state.refusal.is_repeated:
-                    self._waits.end(decision.error)
-            case GiveUp(is_unavailable=True):
-                if state.circuit is not None and self._traffic.others_wait(self._waits):
-                    self._breaker.record_failure(state.circuit)
-                else:
-                    self._breaker.record_answer()
-                self._waits.end(decision.error)
-            case _:
-                pass  # the error concerns this page alone
+        return self._failures.decide(request, failure)
 
     def _succeed(self, request: PageRequest[T], page: Page[T]) -> None:
         request.stats.page_seconds = loop_time() - request.sent
         if request.page > 1:
             self._queue.record_success()
-        self._busy_signs.record_success()
+        self._traffic.busy_signs.record_success()
         self._pacer.record_success(request.sent, request.in_flight)
         self._pacer.reset_refusals()
         self._breaker.record_answer()
