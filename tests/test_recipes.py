@@ -14,8 +14,12 @@ ROOT = Path(__file__).parent.parent
 RECIPES = sorted((ROOT / "tests" / "recipes").glob("*.py"))
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
+ALL = ["all lasting contacts: True", "each once: True"]
+
 OUTPUT = {
-    "divide_among_processes": ["8 ranges, each proved complete", "all lasting contacts: True"],
+    "arq_worker": ["some have failed: True", "8 ranges, each proved complete", *ALL],
+    "celery_tasks": ["4 tasks, each proved complete", *ALL],
+    "divide_among_processes": ["8 ranges, each proved complete", *ALL],
     "export_to_csv": ["794 rows with the columns id, phone_number, status,"],
     "mock_with_respx": ["1 contact, 1 request", "HTTP 401: Invalid key (campaign 42, page 1,"],
     "notebook_cells": [
@@ -61,7 +65,17 @@ def command(recipe: Path) -> list[str] | None:
     return [sys.executable, "-W", "error", *found[1].split()] if found else None
 
 
-@pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.stem)
+# Queues start workers, which takes seconds, and do not depend on the wheel.
+QUEUES = {"arq_worker", "celery_tasks"}
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        pytest.param(each, id=each.stem, marks=pytest.mark.long if each.stem in QUEUES else ())
+        for each in RECIPES
+    ],
+)
 def test_recipe_runs(recipe: Path) -> None:
     """The command in the docstring runs without a warning and prints what it should."""
     run = command(recipe)
