@@ -230,7 +230,18 @@ def test_tables_are_measured(tmp_path: Path) -> None:
     assert "above the idle client | ≤ 150 MiB |" in text
 
 
-@pytest.mark.parametrize("script", ["pulls.py", "moving.py", "tables.py"])
+@pytest.mark.no_cover
+def test_dask_is_measured(tmp_path: Path) -> None:
+    """The command writes the table, here with a hundredth of the contacts."""
+    command = [sys.executable, str(HERE / "dask_workers.py"), "--quick", "--out", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    text = (tmp_path / "dask.md").read_text(encoding="utf-8")
+    assert "not a result" in text
+    assert "| Dask, two workers | " in text
+
+
+@pytest.mark.parametrize("script", ["dask_workers.py", "pulls.py", "moving.py", "tables.py"])
 def test_quick_figures_do_not_replace_results(script: str) -> None:
     """`--quick` is refused without `--out`, because it would overwrite the results."""
     command = [sys.executable, str(HERE / script), "--quick"]
