@@ -11,7 +11,8 @@ from .._errors import LimiterError
 
 # Answers that say that the server will work later: their first words, and redis's classes for
 # those of which it removes the word.
-_LATER_WORDS = ("MISCONF", "NOREPLICAS", "BUSY", "OOM")
+_LATER_WORDS = ("MISCONF", "NOREPLICAS", "BUSY", "OOM", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN")
+_CLUSTER_WORDS = ("ASK", "CROSSSLOT", "MOVED")
 _LATER: dict[type[BaseException], str] = {
     exceptions.BusyLoadingError: "LOADING",
     exceptions.ReadOnlyError: "READONLY",
@@ -63,12 +64,12 @@ def _problem(error: Exception) -> tuple[str, bool | None]:
 
 def _answer(error: exceptions.RedisError) -> tuple[str, bool]:
     """Return what an error that the server has answered means."""
-    if isinstance(error, exceptions.AskError):
+    word = str(error).partition(" ")[0]
+    if isinstance(error, exceptions.AskError) or word in _CLUSTER_WORDS:
         return (
             "is a node of a cluster, which is not supported: give the URL of a single server",
             False,
         )
-    word = str(error).partition(" ")[0]
     later = _LATER.get(type(error)) or (word if word in _LATER_WORDS else None)
     if later is not None:
         return f"cannot be used at present: {later}", True

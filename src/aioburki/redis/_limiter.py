@@ -106,7 +106,8 @@ class RedisLimiter:
         redis, self._redis = self._redis, None
         if redis is not None and self._loop is asyncio.get_running_loop():
             await redis.aclose()
-            await redis.connection_pool.disconnect()
+            pool: Any = redis.connection_pool  # whose types differ from version to version
+            await pool.disconnect()
 
     async def __aenter__(self) -> Self:
         return self
@@ -185,11 +186,12 @@ class RedisLimiter:
 
 async def _evaluate(redis: Redis, script: str, key: str, values: list[str]) -> Any:
     """Run *script*, by its digest if the server has it already."""
-    registered = redis.register_script(script)
+    server: Any = redis  # as above
+    digest = server.register_script(script).sha
     try:
-        return await redis.evalsha(registered.sha, 1, key, *values)
+        return await server.evalsha(digest, 1, key, *values)
     except NoScriptError:
-        return await redis.eval(script, 1, key, *values)
+        return await server.eval(script, 1, key, *values)
 
 
 def _usable_rate(rate: float) -> float:
