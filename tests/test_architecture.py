@@ -59,6 +59,7 @@ ROOMS = [
     "sandbox",
     "redis",
     "telemetry",
+    "dask",
     "cli",
     "__main__",
 ]

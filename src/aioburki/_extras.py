@@ -11,6 +11,7 @@ _INSTALL = {
     "redis": "RedisLimiter needs redis: pip install 'aioburki[redis]'",
     "tqdm": "progress=True needs tqdm: pip install 'aioburki[cli]'",
     "opentelemetry": "aioburki.telemetry needs its API: pip install 'aioburki[otel]'",
+    "dask": "aioburki.dask needs dask: pip install 'aioburki[dask]'",
     "pandas": "to_pandas() needs pandas: pip install pandas",
     "polars": "to_polars() needs polars: pip install polars",
 }

@@ -14,17 +14,19 @@ from __future__ import annotations
 from .._extras import named
 
 try:
-    from .batch import contact_batch, contact_schema
-    from .flat import FlatSchema, flat_batch
+    from .batch import FREE_FORM, contact_batch, contact_schema
+    from .flat import ColumnType, FlatSchema, flat_batch
     from .frames import pandas_frame, polars_frame
     from .parquet import write_flat_parquet, write_parquet
-    from .pull import pulled_batches, pulled_pandas, pulled_polars, pulled_table
+    from .pull import pulled_batches, pulled_columns, pulled_pandas, pulled_polars, pulled_table
     from .table import ROWS_PER_BATCH, table_of
 except ModuleNotFoundError as error:
     raise named(error) from None
 
 __all__ = [
+    "FREE_FORM",
     "ROWS_PER_BATCH",
+    "ColumnType",
     "FlatSchema",
     "contact_batch",
     "contact_schema",
@@ -32,6 +34,7 @@ __all__ = [
     "pandas_frame",
     "polars_frame",
     "pulled_batches",
+    "pulled_columns",
     "pulled_pandas",
     "pulled_polars",
     "pulled_table",

@@ -10,7 +10,7 @@ were divided into batches.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal, Self
 
 import pyarrow as pa
 
@@ -40,6 +40,18 @@ _INT64 = 2**63
 Kinds = frozenset[str]
 """What a column's values are: bool, int (exact as double), long, float, text, json."""
 
+ColumnType = Literal["bool", "int64", "double", "string", "json"]
+"""The type of a flat column; json is text that holds any JSON value."""
+
+# What a column of a type that is known beforehand can hold.
+_HELD: dict[ColumnType, Kinds] = {
+    "string": frozenset({"text"}),  # the first, because it is the type of a column of nulls
+    "bool": frozenset({"bool"}),
+    "int64": frozenset({"int", "long"}),
+    "double": _NUMBERS,
+    "json": frozenset({"bool", "int", "long", "float", "text", "json"}),
+}
+
 
 class FlatSchema:
     """The schema of all batches that were added, and how to conform them to it."""
@@ -48,16 +60,48 @@ class FlatSchema:
         # By free-form field, so that its columns are together; in order of first occurrence.
         self._kinds: dict[str, dict[str, Kinds]] = {name: {} for name in FREE_FORM}
         self._schema: pa.Schema | None = None
+        self._is_fixed = False
+
+    @classmethod
+    def fixed(cls, columns: Mapping[str, ColumnType]) -> Self:
+        """Return a schema with these flat columns, to which no batch can add any."""
+        schema = cls()
+        schema._record({name: _HELD[kind] for name, kind in columns.items()})
+        schema._is_fixed = True
+        return schema
 
     def add(self, schema: pa.Schema) -> None:
         """Record the columns of a flat batch.
 
         Raises:
+            ResponseDecodeError: there are more than `MAX_COLUMNS`; or this schema is `fixed` and
+                cannot hold all values of the batch.
+        """
+        kinds = {field.name: _kinds_of(field) for field in list(schema)[len(PLAIN) :]}
+        del schema  # error reporters show local variables, and it shows keys
+        if self._is_fixed:
+            error = self._misfit(kinds)
+            del kinds
+            if error is not None:
+                raise error
+            return
+        self._record(kinds)
+        del kinds
+        _check_number(sum(map(len, self._kinds.values())))
+
+    def merge(self, other: FlatSchema) -> None:
+        """Record the columns of another schema, which was made of other batches.
+
+        Raises:
             ResponseDecodeError: there are more than `MAX_COLUMNS`.
         """
-        self._record(schema)
-        del schema  # error reporters show local variables, and it shows keys
+        self._record(dict(other._columns()))
         _check_number(sum(map(len, self._kinds.values())))
+
+    @property
+    def columns(self) -> dict[str, ColumnType]:
+        """The flat columns and their types, as `fixed` takes them."""
+        return {name: _column_type(seen) for name, seen in self._columns()}
 
     @property
     def schema(self) -> pa.Schema:
@@ -79,11 +123,25 @@ class FlatSchema:
                 columns.append(_nulls(batch.num_rows, _type(seen)))
         return pa.RecordBatch.from_arrays(columns, schema=self.schema)
 
-    def _record(self, schema: pa.Schema) -> None:
+    def _record(self, columns: Mapping[str, Kinds]) -> None:
         self._schema = None
-        for field in list(schema)[len(PLAIN) :]:
-            kinds = self._kinds[field.name.partition(".")[0]]
-            kinds[field.name] = kinds.get(field.name, Kinds()) | _kinds_of(field)
+        for name, seen in columns.items():
+            kinds = self._kinds[name.partition(".")[0]]
+            kinds[name] = kinds.get(name, Kinds()) | seen
+
+    def _misfit(self, columns: Mapping[str, Kinds]) -> TableError | None:
+        """Return an error if there is no column for these values; no key that is new is shown."""
+        own = dict(self._columns())
+        unknown = sum(name not in own for name in columns)
+        if unknown:
+            return TableError(f"contacts have keys without a column, {unknown:,} at least")
+        wrong = [name for name, seen in columns.items() if not seen <= own[name]]
+        if not wrong:
+            return None
+        return TableError(
+            f"contacts have values that {wrong[0]!r}, a column of type "
+            f"{_column_type(own[wrong[0]])}, cannot hold"
+        )
 
     def _columns(self) -> list[tuple[str, Kinds]]:
         return [item for columns in self._kinds.values() for item in columns.items()]
@@ -133,6 +191,11 @@ def _kind(value: Any) -> str:
     if isinstance(value, float):
         return "float"
     return "text" if isinstance(value, str) else "json"
+
+
+def _column_type(kinds: Kinds) -> ColumnType:
+    """Return the type of a column that can hold values of these kinds."""
+    return next(kind for kind, held in _HELD.items() if kinds <= held)
 
 
 def _type(kinds: Kinds) -> pa.DataType:

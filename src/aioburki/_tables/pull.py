@@ -12,6 +12,7 @@ import pyarrow as pa
 from .._contact_row import ContactRow
 from .._started_pull import StartedPull
 from .batch import contact_batch
+from .flat import FlatSchema, flat_batch
 from .frames import pandas_frame, polars_frame
 from .table import ROWS_PER_BATCH, MakeBatch, TableBuilder
 
@@ -42,9 +43,11 @@ async def pulled_batches(
             yield make(rows)
 
 
-async def pulled_table(started: StartedPull[ContactRow], *, flatten: bool) -> pa.Table:
-    """Return all rows of a pull, which ends then, as a table."""
-    builder = await _pulled(started, flatten=flatten)
+async def pulled_table(
+    started: StartedPull[ContactRow], *, flatten: bool, flat: FlatSchema | None = None
+) -> pa.Table:
+    """Return all rows of a pull, which ends then, as a table; of these *flat* columns, if given."""
+    builder = await _pulled(started, flatten=flatten, flat=flat)
     return builder.table()
 
 
@@ -61,8 +64,20 @@ async def pulled_polars(started: StartedPull[ContactRow], *, flatten: bool) -> p
     return await asyncio.to_thread(lambda: polars_frame(builder.table()))
 
 
-async def _pulled(started: StartedPull[ContactRow], *, flatten: bool) -> TableBuilder:
-    builder = TableBuilder(flatten=flatten)
+async def pulled_columns(started: StartedPull[ContactRow]) -> FlatSchema:
+    """Return the flat columns of all rows of a pull, which ends then; no row is kept."""
+    flat = FlatSchema()
+    async with aclosing(pulled_batches(started, flat_batch)) as batches:
+        async for batch in batches:
+            flat.add(batch.schema)
+            del batch  # error reporters show local variables
+    return flat
+
+
+async def _pulled(
+    started: StartedPull[ContactRow], *, flatten: bool, flat: FlatSchema | None = None
+) -> TableBuilder:
+    builder = TableBuilder(flatten=flatten, flat=flat)
     async with aclosing(pulled_batches(started, builder.make)) as batches:
         with suppress(StopAsyncIteration):
             while True:  # no batch is in a local variable: see `TableBuilder`

@@ -23,16 +23,16 @@ class TableBuilder:
     `repr` of a batch shows its values.
     """
 
-    def __init__(self, *, flatten: bool) -> None:
+    def __init__(self, *, flatten: bool, flat: FlatSchema | None = None) -> None:
         self.make: MakeBatch = flat_batch if flatten else contact_batch
-        self._flat = FlatSchema() if flatten else None
+        self._flat = (flat or FlatSchema()) if flatten else None
         self._batches: list[pa.RecordBatch] = []
 
     def add(self, batch: pa.RecordBatch) -> None:
         """Append *batch*, which `make` has made.
 
         Raises:
-            ResponseDecodeError: there are too many flat columns.
+            ResponseDecodeError: there are too many flat columns, or columns that were not given.
         """
         self._batches.append(batch)
         del batch
