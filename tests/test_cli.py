@@ -146,6 +146,16 @@ def test_pauses_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
     assert "page 1/4, 1 pauses" in capsys.readouterr().err
 
 
+def test_pauses_have_their_reason(capsys: pytest.CaptureFixture[str]) -> None:
+    """A pause that is not for a 429 is not called one."""
+    pause = PauseStarted(
+        campaign_id=42, page=3, seconds=2.0, retry_after=None, reason="measured_limit"
+    )
+    with Progress(True, None) as bar:
+        bar.show(pause)
+    assert "paused for 2.0 s, measured limit" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -160,6 +160,27 @@ async def test_quota_and_measured_limit_are_reasons() -> None:
     assert problems(events) == []
 
 
+async def test_pull_that_begins_in_a_pause_tells_its_wait() -> None:
+    """The pause that another pull's 429 has begun is told once more, with the new pull's id."""
+
+    async def both(contacts: Contacts) -> None:
+        first = asyncio.ensure_future(contacts.to_list())
+        await asyncio.sleep(5)
+        await asyncio.gather(first, contacts.to_list())
+
+    def answer(number: int) -> httpx.Response:
+        if number == 1:
+            return httpx.Response(429, headers={"retry-after": "20"})
+        return httpx.Response(200, json=PAGE)
+
+    events, _ = await pulled(answer, both, max_wait=60)
+    pauses = [event for event in events if isinstance(event, PauseStarted)]
+    assert [pause.seconds for pause in pauses] == pytest.approx([20, 15], abs=0.01)
+    assert len({pause.pull_id for pause in pauses}) == 2
+    assert {pause.reason for pause in pauses} == {"rate_limited"}
+    assert problems(events) == []
+
+
 async def test_pull_that_begins_in_an_outage_tells_its_wait() -> None:
     """A request that waits for a server that is down since before reports a pause of its own."""
     events: list[Event] = []

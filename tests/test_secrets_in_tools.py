@@ -449,7 +449,7 @@ async def test_logged_fault_of_on_event_shows_no_secret() -> None:
             await burki.contacts(42)
     finally:
         logging.getLogger("aioburki").removeHandler(handler)
-    assert len(texts) == len(REPORTERS)
+    assert len(texts) == 4 * len(REPORTERS)  # of each event: start, request, page, end
     assert traces("\n".join(texts)) == set()
 
 

@@ -152,7 +152,8 @@ class PauseStarted:
     It answered 429; or its rate limit headers leave no request in the present quota period, or so
     few that the rest are spread over it; or the limit that was measured from its 429s allows less
     than a request per second; or it is down. Several 429s for requests that were in flight
-    together make one event. No wait is longer than `max_wait` seconds.
+    together make one event. A pull that begins in a wait of all requests has an event of its own.
+    No wait is longer than `max_wait` seconds.
 
     Attributes:
         pull_id: identifies the pull whose request was refused, or waits; None for `count`, `page`
@@ -164,7 +165,7 @@ class PauseStarted:
         reason: ``"rate_limited"``, HTTP 429; ``"quota"``, what the rate limit headers leave;
             ``"measured_limit"``, the interval between requests at the limit that was measured;
             ``"limiter"``, a limiter that is shared with other processes cannot be reached;
-            ``"outage"``, a request that has not failed itself waits for a server that is down.
+            ``"outage"``, a pull begins while the server is down.
         detail: the words of the server, such as ``"HTTP 429: slow down"``, masked like those of
             `RetryScheduled`; empty if there are none.
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from datetime import datetime
-from typing import Any, Literal, assert_type
+from typing import Any, Literal, assert_never, assert_type
 
 import pandas as pd
 import polars as pl
@@ -23,18 +23,43 @@ from aioburki import (
     ContactStream,
     Event,
     IncompletePullError,
+    PageFetched,
     Pagination,
+    PauseReason,
+    PauseStarted,
     PullEstimate,
+    PullFinished,
     PullReport,
+    PullStarted,
     RateLimitError,
+    RequestFinished,
+    RequestOutcome,
+    RetryReason,
+    RetryScheduled,
     from_dict,
     to_dict,
 )
 from aioburki.sandbox import Sandbox, parse_drift
+from aioburki.telemetry import OpenTelemetry
 
 
 def listen(event: Event) -> None:
     """Take any event."""
+    assert_type(event.pull_id, str | None)
+    match event:
+        case RequestFinished():
+            assert_type(event.outcome, RequestOutcome)
+        case RetryScheduled():
+            assert_type(event.reason, RetryReason)
+        case PauseStarted():
+            assert_type(event.reason, PauseReason)
+        case PullFinished():
+            assert_type(event.report, PullReport)
+            assert_type(event.error, Exception | None)
+        case PullStarted() | PageFetched():
+            pass
+        case _:
+            assert_never(event)
 
 
 async def pull(burki: BurkiClient) -> None:
@@ -128,6 +153,7 @@ def make() -> None:
         max_wait=120,
         on_event=listen,
     )
+    BurkiClient("key", on_event=OpenTelemetry())
     BurkiClient("key", concurrency="8")  # type: ignore[arg-type]
     Sandbox(100, order="touched", id_gaps=True, drift={"leave": 4, "delete": 0.5})
     Sandbox(100, order="-id", drift=parse_drift("leave=4"))

@@ -149,7 +149,8 @@ class Fetcher:
 
     async def _attempt(self, request: PageRequest[T]) -> Page[T] | Failure:
         """Send one request and return its result; the slot is released before any back-off."""
-        self._reporter.report_outage(request, self._breaker.wait_left())
+        outage_left, pause_left = self._breaker.wait_left(), self._pacer.pause_left()
+        self._reporter.report_waits(request, outage_left=outage_left, pause_left=pause_left)
         is_first = request.page == 1
         queue = self._queue
         async with AsyncExitStack() as stack:

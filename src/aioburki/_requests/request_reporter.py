@@ -20,7 +20,7 @@ from .decisions import Decision, GiveUp, Pause, Retry
 from .failures import Failure
 from .page_request import PageRequest
 
-# Seconds. A shorter wait for a server that is down is not reported; as `PacerConfig.min_told`.
+# Seconds. A shorter wait in which a pull begins is not reported; as `PacerConfig.min_told`.
 MIN_TOLD = 1.0
 
 # What a log line says of a pause.
@@ -119,11 +119,22 @@ class RequestReporter:
             wait, detail = failure.retry_after, failure.error.message
             self.report_pause(request, decision, wait, of_all=of_all, detail=detail)
 
-    def report_outage(self, request: PageRequest[Any], seconds: float) -> None:
-        """Report that *request* waits for a server that is down, unless its own failure said so."""
-        if seconds >= MIN_TOLD and request.failing_since is None:
-            pause = Pause(delay=seconds, pause_all=seconds, is_new=True, reason="outage")
-            self.report_pause(request, pause, None, of_all=seconds)
+    def report_waits(
+        self, request: PageRequest[Any], *, outage_left: float, pause_left: float
+    ) -> None:
+        """Report that a pull begins while requests wait; later its own failures say so.
+
+        Args:
+            request: the next request.
+            outage_left: seconds until a server that is down is tried again; 0 if it is not.
+            pause_left: seconds that all requests of the client are paused after a 429.
+        """
+        seconds = max(outage_left, pause_left)
+        if seconds < MIN_TOLD or request.stats.requests or request.failing_since is not None:
+            return
+        reason: PauseReason = "outage" if outage_left >= pause_left else "rate_limited"
+        pause = Pause(delay=seconds, pause_all=seconds, is_new=True, reason=reason)
+        self.report_pause(request, pause, None, of_all=seconds)
 
     def report_pause(
         self,

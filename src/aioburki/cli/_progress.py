@@ -12,6 +12,9 @@ from .._progress_bar import BestEffortStream
 from ..export import Spool
 from ._printing import print_if_possible
 
+# The other reasons are words already.
+_CAUSES = {"rate_limited": "HTTP 429"}
+
 
 class Progress:
     """A progress bar fed by the events of a pull: contacts, rate, time left, pages, pauses.
@@ -67,7 +70,8 @@ class Progress:
             self._bar.set_postfix_str(self._summary(event.total_pages), refresh=False)
         elif isinstance(event, PauseStarted):
             self._pauses += 1
-            self._bar.set_postfix_str(f"paused for {event.seconds:.1f} s, HTTP 429")
+            cause = _CAUSES.get(event.reason, event.reason.replace("_", " "))
+            self._bar.set_postfix_str(f"paused for {event.seconds:.1f} s, {cause}")
 
     def _summary(self, total_pages: int) -> str:
         pauses = f", {self._pauses} pauses" if self._pauses else ""
