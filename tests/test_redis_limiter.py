@@ -369,7 +369,8 @@ async def test_a_wrong_password_is_no_outage(login: str) -> None:
     with redis_server() as path:
         await _set_password(path, "default", "right")
         async with RedisLimiter(f"unix://{login}{path}", name="a", rate=1) as one:
-            async with BurkiClient(KEY, transport=Sandbox(1).transport, limiter=one) as burki:
+            transport = Sandbox(1).transport
+            async with BurkiClient(KEY, transport=transport, limiter=one, max_wait=3) as burki:
                 with pytest.raises(LimiterError, match="refuses this user or password") as caught:
                     await burki.contacts(42)
     assert caught.value.__cause__ is caught.value.__context__ is None
