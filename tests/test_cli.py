@@ -131,7 +131,8 @@ def test_progress_is_shown_on_a_terminal(
     assert capsys.readouterr().err == ""
 
 
-def test_pauses_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.asyncio
+async def test_pauses_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
     """A pause for a 429 is shown while it lasts and counted afterwards."""
     with Progress(True, None) as bar:
         bar.show(PauseStarted(campaign_id=42, page=3, seconds=2.0, retry_after=2.0))

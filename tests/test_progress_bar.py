@@ -8,11 +8,13 @@ import subprocess
 import sys
 from typing import Any
 
+import httpx
 import pytest
 import tqdm.auto
 from pages import KEY
 
 from aioburki import BurkiClient, ConfigurationError, Contacts
+from aioburki._progress_bar import LiveBar
 from aioburki.sandbox import Sandbox
 
 pytestmark = [
@@ -123,6 +125,76 @@ async def test_interrupted_bar_is_closed_where_it_is(bars: list[Any]) -> None:
                 await contacts.to_arrow(progress=True)
         assert bars[-1].n < 1_000
         assert not bars[-1].is_open
+
+
+def seconds_left(bar: Any) -> float:
+    shown = bar.format_dict
+    return float((bar.total - bar.n) / shown["rate"])
+
+
+async def test_time_left_in_a_pause(bars: list[Any]) -> None:
+    """In a pause the bar is drawn each second, and its time left holds the rest of the pause."""
+    inner = Sandbox(1_000, latency=0.1).transport
+    number = 0
+
+    class Pausing(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            nonlocal number
+            number += 1
+            if number == 60:
+                return httpx.Response(429, headers={"Retry-After": "60"})
+            return await inner.handle_async_request(request)
+
+    drawn: list[tuple[float, float]] = []
+    loop = asyncio.get_running_loop()
+    async with BurkiClient(KEY, transport=Pausing(), concurrency=2) as burki:
+        begin = loop.time()
+        pull = asyncio.create_task(take(burki.contacts(42, per_page=10), 1_000))
+        await asyncio.sleep(5)
+        refresh = bars[0].refresh
+
+        def draw(*args: Any, **options: Any) -> None:
+            drawn.append((loop.time() - begin, seconds_left(bars[0])))
+            refresh(*args, **options)
+
+        bars[0].refresh = draw
+        await asyncio.sleep(50)
+        del bars[0].refresh
+        await pull
+        took = loop.time() - begin
+    assert len(drawn) >= 49
+    assert all(passed + left == pytest.approx(took, rel=0.1) for passed, left in drawn)
+
+
+async def test_time_left_for_a_quota(bars: list[Any]) -> None:
+    """A quota that is used up is waited for in the time left."""
+    inner = Sandbox(1_000, latency=0.1).transport
+    begin = asyncio.get_running_loop().time()
+
+    class Limited(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            response = await inner.handle_async_request(request)
+            passed = asyncio.get_running_loop().time() - begin
+            self.left = getattr(self, "left", 50) - 1
+            if passed < 90:
+                response.headers["X-RateLimit-Remaining"] = str(self.left)
+                response.headers["X-RateLimit-Reset"] = str(90 - int(passed))
+            return response
+
+    async with BurkiClient(KEY, transport=Limited(), concurrency=2) as burki:
+        pull = asyncio.create_task(take(burki.contacts(42, per_page=10), 1_000))
+        await asyncio.sleep(30)
+        assert seconds_left(bars[0]) == pytest.approx(62, rel=0.1)
+        await pull
+
+
+async def test_bar_that_is_not_shown_needs_no_timer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without standard error nothing is drawn, and no timer is set."""
+    monkeypatch.setattr(sys, "stderr", None)
+    live = LiveBar(tqdm.auto.tqdm, lambda: 0.0, disable=True)
+    live.record(10)
+    assert live._timer is None
+    live.close()
 
 
 @pytest.mark.parametrize("method", ["stream", "to_arrow"])

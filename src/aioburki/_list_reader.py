@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 
 import attrs
 
+from ._boundaries import in_order, is_mostly_rising, offsets_of
 from ._clock import check_asyncio
 from ._endpoint import ListQuery
 from ._errors import NotFoundError, ResponseDecodeError, UnorderedListError
@@ -85,7 +86,7 @@ class ListReader(Generic[T]):
         check_asyncio()
         name, endpoint = f"campaign {self.query.campaign_id}", self.query.endpoint
         stats = RequestStats(pull_id=new_pull_id())
-        bar = ProgressBar(name, self.limit, self.bounds) if progress else None
+        bar = self._bar(name) if progress else None
         events = PullEvents(self.fetcher.events, self._announcement(stats), stats, bar)
         slots, ahead = self.fetcher.concurrency, PAGES_AHEAD_PER_SLOT * self.fetcher.concurrency
         options = PullOptions(
@@ -163,7 +164,7 @@ class ListReader(Generic[T]):
             pagination = first.pagination
             # The server may allow only smaller pages.
             size = pagination.per_page if pagination.per_page < window.per_page else self.per_page
-            offsets = _offsets(bounds, pagination.total_items, size, parts)
+            offsets = offsets_of(bounds, pagination.total_items, size, parts)
         windows = [PageWindow(page=offset, per_page=1) for offset in offsets]
         pages = await self._fetch_all(windows, partial(self._fetch_or_none, RequestStats()))
         found = [
@@ -177,14 +178,17 @@ class ListReader(Generic[T]):
             if keys is None or places is None or not order.is_sorted(keys):
                 continue
             # A range has its order already; it may be shorter than the list moves between reads.
-            if self.bounds is not None or _is_mostly_rising(order, [*keys[:1], *places]):
+            if self.bounds is not None or is_mostly_rising(order, [*keys[:1], *places]):
                 places_at = [(key, at) for key, (_, at) in zip(places, found, strict=True)]
-                return order.name, _in_order(order, places_at, bounds)
+                return order.name, in_order(order, places_at, bounds)
         raise UnorderedListError(
             f"the list of campaign {self.query.campaign_id} is in no order that its "
             f"{self.query.endpoint.noun}s show",
             campaign_id=self.query.campaign_id,
         )
+
+    def _bar(self, name: str) -> ProgressBar:
+        return ProgressBar(name, self.limit, self.bounds, self.fetcher.wait_left)
 
     async def _fetch(self, stats: RequestStats, window: PageWindow) -> Page[T]:
         return await self.fetcher.fetch(self.query, window, stats=stats)
@@ -242,43 +246,6 @@ class ListReader(Generic[T]):
         finally:
             self.running.discard(prefetch)
         return pages
-
-
-def _offsets(bounds: Bounds, total: int, size: int, parts: int) -> list[int]:
-    """Return the offsets that divide a list of *total* items, or its part, into *parts*.
-
-    It is not divided if it is no longer than a page of *size*.
-    """
-    end = min(bounds.end, total) if bounds.end else total
-    length = end - bounds.offset
-    if length <= size:
-        return []
-    parts = min(parts, length)
-    return [bounds.offset + part * length // parts for part in range(1, parts)]
-
-
-def _is_mostly_rising(order: SortOrder[Any], keys: Sequence[Key]) -> bool:
-    """Return whether *keys*, read one by one from a list, rise as a whole.
-
-    Neighbours may have changed places, because the list moves between two reads. So each key is
-    compared with the one half of the list later; of these, less than a quarter may come before it.
-    """
-    later = keys[max(1, len(keys) // 2) :]
-    early = sum(order.is_behind(one, other) for one, other in zip(keys, later, strict=False))
-    return not early or 4 * early < len(later)
-
-
-def _in_order(
-    order: SortOrder[Any], places: Sequence[tuple[Key, int]], bounds: Bounds
-) -> list[tuple[Key, int]]:
-    """Return *places*, keys and their offsets, sorted, without repeats, and inside *bounds*."""
-    offsets = dict(places)
-    return [
-        (key, offsets[key])
-        for key in sorted(offsets, reverse=order.is_falling)
-        if (bounds.after is None or order.is_behind(key, bounds.after))
-        and (bounds.until is None or order.is_behind(bounds.until, key))
-    ]
 
 
 def _request_more(pull: weakref.ref[Pull[Any]]) -> None:

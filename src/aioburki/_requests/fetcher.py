@@ -89,6 +89,10 @@ class Fetcher:
         """Return how many requests may be sent now, as far as that is known."""
         return self._traffic.capacity(self._policy.spread)
 
+    def wait_left(self) -> float:
+        """Return the seconds for which all requests wait because of the server, from now."""
+        return self._traffic.wait_left()
+
     def check_open(self) -> None:
         """Raise `ClientClosedError` if no request can be sent any more.
 

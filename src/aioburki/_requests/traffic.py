@@ -85,6 +85,12 @@ class Traffic:
             pause=self.pacer.pause_left(),
         )
 
+    def wait_left(self) -> float:
+        """Return the seconds for which all requests wait: a pause, or a quota that is used up."""
+        quota = self.pacer.quota
+        rest = quota.rest if quota is not None and quota.left <= 0 else 0.0
+        return max(rest, self.pacer.pause_left())
+
     def new_waits(self, max_wait: float) -> Waits:
         """Return the waits of the requests that wait for the server *max_wait* seconds at most."""
         waits = Waits(max_wait)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from typing import Self
 
 from tqdm import tqdm
 
+from .._clock import loop_time
 from .._events import Event, PageFetched, PauseStarted
-from .._progress_bar import BestEffortStream
+from .._progress_bar import BestEffortStream, LiveBar
 from ..export import Spool
 from ._printing import print_if_possible
 
@@ -33,7 +35,10 @@ class Progress:
         if enabled is None or sys.stderr is None:
             enabled = sys.stderr is not None and sys.stderr.isatty()
         file = BestEffortStream(sys.stderr)
-        self._bar = tqdm(unit=" contacts", unit_scale=True, disable=not enabled, file=file)
+        options = {"unit": " contacts", "unit_scale": True, "disable": not enabled, "file": file}
+        self._live = LiveBar(tqdm, self._pause_left, **options)
+        self._bar = self._live.bar
+        self._paused_until = -math.inf
         self._limit = limit
         self._pages = 0
         self._pauses = 0
@@ -43,7 +48,7 @@ class Progress:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._bar.close()
+        self._live.close()
 
     def resume(self, spool: Spool) -> None:
         """Start the bar at the contacts in *spool*, and print how many, if there are some."""
@@ -66,12 +71,16 @@ class Progress:
             if self._limit is not None:
                 expected = min(expected, self._limit)
             self._bar.total = max(self._bar.total or 0, expected)
-            self._bar.update(min(event.contacts, self._bar.total - self._bar.n))
+            self._live.record(min(event.contacts, self._bar.total - self._bar.n))
             self._bar.set_postfix_str(self._summary(event.total_pages), refresh=False)
         elif isinstance(event, PauseStarted):
             self._pauses += 1
+            self._paused_until = loop_time() + event.seconds
             cause = _CAUSES.get(event.reason, event.reason.replace("_", " "))
             self._bar.set_postfix_str(f"paused for {event.seconds:.1f} s, {cause}")
+
+    def _pause_left(self) -> float:
+        return max(0.0, self._paused_until - loop_time())
 
     def _summary(self, total_pages: int) -> str:
         pauses = f", {self._pauses} pauses" if self._pauses else ""
