@@ -147,7 +147,8 @@ async def test_pauses_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
     assert "page 1/4, 1 pauses" in capsys.readouterr().err
 
 
-def test_pauses_have_their_reason(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.asyncio
+async def test_pauses_have_their_reason(capsys: pytest.CaptureFixture[str]) -> None:
     """A pause that is not for a 429 is not called one."""
     pause = PauseStarted(
         campaign_id=42, page=3, seconds=2.0, retry_after=None, reason="measured_limit"
