@@ -368,6 +368,24 @@ async def test_error_of_a_pull_is_text_in_the_log_and_plain_data(
         from_dict(PullFinished, last)
 
 
+@pytest.mark.parametrize("has_callback", [False, True])
+async def test_no_log_record_is_made_that_nobody_reads(
+    has_callback: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With the usual level of the logger there is no record, and events are as always."""
+    caplog.set_level(logging.WARNING, "aioburki")
+    events: list[Event] = []
+    answer = fails_once(httpx.Response(502))
+    numbers = iter(range(1, 9))
+    transport = httpx.MockTransport(lambda _: answer(next(numbers)))
+    on_event = events.append if has_callback else None
+    async with BurkiClient(KEY, transport=transport, on_event=on_event) as burki:
+        contacts = await burki.contacts(42)
+    assert (contacts.report.requests, contacts.report.retries) == (2, 1)
+    assert not [record for record in caplog.records if record.name == "aioburki"]
+    assert len(events) == (6 if has_callback else 0)
+
+
 async def test_warnings_have_the_pull(caplog: pytest.LogCaptureFixture) -> None:
     """The warnings at the end of a pull say of which pull they are."""
     broken = page(1, 1000, [1, 2, 3])
