@@ -230,7 +230,7 @@ def test_tables_are_measured(tmp_path: Path) -> None:
     assert "above the idle client | ≤ 150 MiB |" in text
 
 
-@pytest.mark.parametrize("script", ["pulls.py", "moving.py", "tables.py"])
+@pytest.mark.parametrize("script", ["pulls.py", "moving.py", "tables.py", "fleet.py"])
 def test_quick_figures_do_not_replace_results(script: str) -> None:
     """`--quick` is refused without `--out`, because it would overwrite the results."""
     command = [sys.executable, str(HERE / script), "--quick"]
