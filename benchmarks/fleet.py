@@ -201,6 +201,8 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--quick", action="store_true", help="two seconds each, at 50/s")
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args(arguments)
+    if options.quick and options.out == RESULTS:
+        parser.error("--quick needs --out: its figures are no result")
     if not options.out.is_dir():
         parser.error(f"no such folder: {options.out}")
     rates, seconds = ((50.0,), 2.0) if options.quick else ((50.0, 10.0), 40.0)

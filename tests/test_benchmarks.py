@@ -241,7 +241,9 @@ def test_dask_is_measured(tmp_path: Path) -> None:
     assert "| Dask, two workers | " in text
 
 
-@pytest.mark.parametrize("script", ["dask_workers.py", "pulls.py", "moving.py", "tables.py"])
+@pytest.mark.parametrize(
+    "script", ["dask_workers.py", "pulls.py", "moving.py", "tables.py", "fleet.py"]
+)
 def test_quick_figures_do_not_replace_results(script: str) -> None:
     """`--quick` is refused without `--out`, because it would overwrite the results."""
     command = [sys.executable, str(HERE / script), "--quick"]

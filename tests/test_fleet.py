@@ -22,8 +22,8 @@ async def test_processes_share_a_limit(rate: float, seconds: float) -> None:
     """Four processes use a limit without a 429, and three do after one was killed."""
     outcome = await fleet.measure(fleet.WAYS[0], rate, seconds)
     assert outcome.refused == 0
-    assert outcome.used > 0.7  # 0.98 where nothing else runs
-    assert outcome.least > 0.4
+    assert outcome.used > 0.5  # 0.98 where nothing else runs
+    assert outcome.least > 0.3
 
 
 def test_the_command_needs_a_place(tmp_path: Path) -> None:
