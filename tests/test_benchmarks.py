@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import dask_workers
 import pytest
 from compare import table as comparison
 from compare import unpack
@@ -13,8 +14,11 @@ from goals import GOALS, Goal
 from processes import HERE
 from record import Figure, Record, problem_of
 from scenarios import ALL, CLIENTS, FAULTS, Client, Scenario
+from served import served
 from table import table
 from turns import ClientVersion, run
+
+from aioburki.sandbox import Sandbox
 
 pytestmark = pytest.mark.long
 
@@ -230,20 +234,22 @@ def test_tables_are_measured(tmp_path: Path) -> None:
     assert "above the idle client | ≤ 150 MiB |" in text
 
 
-@pytest.mark.no_cover
-def test_dask_is_measured(tmp_path: Path) -> None:
-    """The command writes the table, here with a hundredth of the contacts."""
-    command = [sys.executable, str(HERE / "dask_workers.py"), "--quick", "--out", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    text = (tmp_path / "dask.md").read_text(encoding="utf-8")
-    assert "not a result" in text
-    assert "| Dask, two workers | " in text
+def test_dask_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A way that returns all contacts has a time and a row; one that does not is an error."""
+    monkeypatch.setenv("BURKI_API_KEY", "any")
+    with served(Sandbox(3_000)) as url:
+        found = {
+            (name, 0): [dask_workers.measured(way, url, 3_000)]
+            for name, way in ((dask_workers.PLAIN, dask_workers.plain), ("Dask", dask_workers.here))
+        }
+        with pytest.raises(SystemExit, match="3,000 contacts came instead of 2,999"):
+            dask_workers.measured(dask_workers.plain, url, 2_999)
+    text = dask_workers.document(found, 3_000, ", any")
+    assert "| `to_pandas()`, without Dask |" in text
+    assert "| Dask |" in text
 
 
-@pytest.mark.parametrize(
-    "script", ["dask_workers.py", "pulls.py", "moving.py", "tables.py", "fleet.py"]
-)
+@pytest.mark.parametrize("script", ["pulls.py", "moving.py", "tables.py", "fleet.py"])
 def test_quick_figures_do_not_replace_results(script: str) -> None:
     """`--quick` is refused without `--out`, because it would overwrite the results."""
     command = [sys.executable, str(HERE / script), "--quick"]
