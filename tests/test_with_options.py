@@ -196,7 +196,8 @@ async def test_closing_one_closes_all() -> None:
             asyncio.create_task(each.contacts(42, per_page=10).to_list()) for each in (burki, view)
         ]
         await asyncio.sleep(1.5)
-        await (view if closes_view else burki).aclose()
+        each = view if closes_view else burki
+        await asyncio.gather(each.aclose(), each.aclose())
         for pull in pulls:
             with pytest.raises(ClientClosedError):
                 await pull

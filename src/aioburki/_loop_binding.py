@@ -68,8 +68,8 @@ class LoopBinding:
     async def aclose(self) -> None:
         """End the generator of the running loop."""
         if self._guard is not None and self._loop is asyncio.get_running_loop():
-            await self._guard.aclose()
-            self._guard = None
+            guard, self._guard = self._guard, None  # a generator refuses a second call meanwhile
+            await guard.aclose()
 
     def _check(self, before: asyncio.AbstractEventLoop) -> None:
         if before.is_running():
