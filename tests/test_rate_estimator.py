@@ -182,6 +182,19 @@ async def test_429s_without_a_success_measure_nothing() -> None:
     assert estimator.rate(10.0) == 10
 
 
+async def test_a_clock_that_stands_still_gives_a_rate() -> None:
+    """Two 429s of one tick of the clock, as of Windows, are no division by zero."""
+    estimator = RateEstimator()
+    for paused in (0.0, 1.0):
+        estimator.record_pause(paused)
+        estimator.record_sent(5.0)
+        estimator.record_refusal(5.0, 5.0)
+    assert estimator.rate(5.0) == pytest.approx(5.0)
+    estimator.record_success(5.0, 5.0)
+    estimator.record_reopening(5.0, shut=60.0)
+    assert 0 < estimator.rate(5.0) < 100_000
+
+
 async def test_client_finds_the_limit_and_fetches_every_page_once() -> None:
     """The real client keeps within an unknown limit and delivers every contact."""
     loop, limiter = asyncio.get_running_loop(), Bucket(50, 10)

@@ -141,8 +141,8 @@ class RateEstimator:
 
     def record_refusal(self, now: float, sent: float) -> None:
         """Record a 429 to a request sent at *sent*: the first one after requests had passed."""
-        rate, span, seconds = self.rate(now), self._span, sent - self._span.start
-        config = self._config
+        rate, span, config = self.rate(now), self._span, self._config
+        seconds = max(sent - span.start, config.min_proven_time)  # coarse clocks stand still
         # Refusals may come sooner than pages: what was sent before this one is still to pass.
         passed = span.passed + self._sent_between(span.start, sent)
         if not span.is_measure or span.paused > config.max_paused * seconds:
@@ -172,7 +172,7 @@ class RateEstimator:
         If the server was shut for so long that it counts per quota period, all that passed since
         the previous opening is what a period allows.
         """
-        config, seconds = self._config, sent - self._opened
+        config, seconds = self._config, max(sent - self._opened, self._config.min_proven_time)
         if shut >= config.min_shut and self._passed_since_opening >= config.min_measured:
             self._set_measured(self._passed_since_opening / seconds, config.min_uncertainty)
             self._search = None

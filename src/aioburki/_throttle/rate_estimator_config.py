@@ -66,7 +66,7 @@ class RateEstimatorConfig:
         max_paused: share of a span that may be pauses if it is to be measured at all. Judgement.
         round_trip_weight: weight of the last answer in the mean round trip. Judgement: the mean of
             some ten answers.
-        min_proven_time: seconds. Keeps the proven rate finite before any time has passed.
+        min_proven_time: seconds. Keeps rates finite before any time has passed.
     """
 
     first_rate: float = 10.0
