@@ -215,6 +215,7 @@ async def test_objects_are_found(kind: Any, monkeypatch: pytest.MonkeyPatch) -> 
                 everyone = [each async for each in stream]
             assert len(everyone) == len(await pull) == 300
             assert len([page async for page in pull.pages()]) == 30
+            held.append(await pull.estimate())
         findings = watch.findings()
     held.clear()
     assert any(f"key in repr of {kind.__name__}: {KEY}" == finding for finding in findings)
