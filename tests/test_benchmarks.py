@@ -234,6 +234,7 @@ def test_tables_are_measured(tmp_path: Path) -> None:
     assert "above the idle client | ≤ 150 MiB |" in text
 
 
+@pytest.mark.no_cover
 def test_dask_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     """A way that returns all contacts has a time and a row; one that does not is an error."""
     monkeypatch.setenv("BURKI_API_KEY", "any")
