@@ -16,7 +16,7 @@ from aioburki import BurkiClient, Contacts, NotFoundError, PullEstimate, PullRep
 from aioburki._estimate import seconds_of
 from aioburki._requests import Capacity
 from aioburki._requests.retry_policy import RetryPolicy
-from aioburki._throttle import QuotaState
+from aioburki._throttle import Grant, QuotaState
 from aioburki.sandbox import Sandbox
 
 pytestmark = [
@@ -24,6 +24,23 @@ pytestmark = [
     pytest.mark.virtual_clock,
     pytest.mark.usefixtures("nothing_left"),
 ]
+
+
+class SharedRate:
+    """A limiter without other processes."""
+
+    def __init__(self, rate: float) -> None:
+        self.rate = rate
+        self._next = 0.0
+
+    async def reserve(self, *, passed: int, earlier: Grant | None = None) -> Grant:
+        now = asyncio.get_running_loop().time()
+        moment = max(now, self._next)
+        self._next = moment + 1 / self.rate
+        return Grant(wait=moment - now, moment=moment, rate=self.rate)
+
+    async def record_refusal(self, *, passed: int, age: float | None, pause: float) -> None:
+        """Forget it."""
 
 
 def capacity(**known: Any) -> Capacity:
@@ -169,6 +186,17 @@ async def test_pull_that_the_rate_of_the_client_limits() -> None:
         estimate, report = await both(burki.contacts(42, per_page=20))
         check(estimate, report)
         assert estimate.requests_per_second == 5
+
+
+async def test_pull_that_a_shared_limiter_limits() -> None:
+    """The rate that all processes share is known, also where 429s have lowered it."""
+    sandbox, limiter = Sandbox(1_000, latency=0.2), SharedRate(5)
+    async with BurkiClient(KEY, transport=sandbox.transport, limiter=limiter) as burki:
+        estimate, report = await both(burki.contacts(42, per_page=20))
+        check(estimate, report)
+        assert estimate.requests_per_second == 5
+        limiter.rate = 2
+        assert (await burki.contacts(42, per_page=20).estimate()).requests_per_second == 2
 
 
 async def test_pull_that_a_measured_limit_limits() -> None:

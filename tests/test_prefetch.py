@@ -209,6 +209,19 @@ async def test_places_are_in_the_order_of_delivery() -> None:
     assert len({place for place, _ in places}) == len(places)
 
 
+async def test_tasks_cancelled_from_outside_start_no_others() -> None:
+    """When the loop ends, which cancels all tasks, nothing further is requested."""
+    spy, pages = Spy(), windows()
+    prefetch = Prefetch(spy.fetch, lambda: next(pages, None), ahead=8, requested=2)
+    prefetch.top_up()
+    await asyncio.sleep(0.5)
+    for task in asyncio.all_tasks() - {asyncio.current_task()}:
+        task.cancel()
+    await asyncio.sleep(100)
+    assert (spy.started, sorted(spy.cancelled)) == ([1, 2], [1, 2])
+    await prefetch.aclose()
+
+
 async def test_task_cancelled_from_outside_cancels_the_consumer() -> None:
     """If the task of a page is cancelled from outside, `next` raises CancelledError."""
     spy = Spy()

@@ -72,6 +72,7 @@ async def test_moments_are_reserved_one_after_the_other(path: Path) -> None:
     assert [round(grant.wait, -1) for grant in granted] == [0, 100, 200, 300]
     moments = [grant.moment for grant in granted]
     assert [second - first for first, second in itertools.pairwise(moments)] == [100e6] * 3
+    assert {grant.rate for grant in granted} == {SLOW}
 
 
 async def test_names_have_limits_of_their_own(path: Path) -> None:

@@ -58,3 +58,19 @@ def test_few_samples_are_kept() -> None:
     many = filled(*((each / 1_000, each) for each in range(100_000)))
     assert len(many._samples) < 400
     assert many.seconds(100, 1_000) == pytest.approx(1, rel=0.05)
+
+
+def test_standstill_without_a_pause() -> None:
+    """The time left grows while nothing comes for longer than usual, and not after a pause."""
+    time_left = TimeLeft()
+    for second in range(11):
+        time_left.record(second, 100 * second)
+    shown = []
+    for now in (10, 11, 16, 71):
+        time_left.record_pause(now, 0)
+        shown.append(time_left.seconds(now, 500))
+    assert shown[0] == shown[1] == pytest.approx(5)
+    assert shown[2] == pytest.approx(5 * 2)  # 500 contacts in the last five seconds, and in ten
+    assert shown[3] == pytest.approx(5 * 13)
+    time_left.record_pause(71, 10)
+    assert time_left.seconds(82, 500) == pytest.approx(5)

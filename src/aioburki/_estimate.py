@@ -38,8 +38,9 @@ class PullEstimate:
             ``concurrency`` and `page_seconds`, the known rate, and the known quota allow.
         page_seconds: time that the server took for the page that was requested for the estimate.
         concurrency: requests that may be in flight.
-        requests_per_second: the lower of the client's ``rate`` and the limit that was measured;
-            None if neither is known.
+        requests_per_second: the lowest of the client's ``rate``, the limit that was measured, and
+            the rate of a shared ``limiter``, of which other processes may need a part; None if
+            none is known.
         quota_left: requests that the server's headers leave in the present quota period; None if
             it sends none. More than these wait for the next period.
         quota_reset: seconds until that period ends; None as well. If it is longer than

@@ -14,7 +14,8 @@ class TimeLeft:
 
     By the rate over the later half of the time in which contacts came: long enough to contain the
     pauses of a rate limit, short enough to follow a limit that was found, or that moved. A pause
-    that goes on now is added. No time passes by itself: each call says when it is.
+    that goes on now is added. If nothing comes for longer than usual without a pause, because the
+    server is down or hangs, the rate falls. No time passes by itself: each call says when it is.
     """
 
     def __init__(self) -> None:
@@ -34,8 +35,9 @@ class TimeLeft:
             samples.popleft()
 
     def record_pause(self, now: float, seconds: float) -> None:
-        """Record that nothing is requested for so many *seconds* from *now*."""
-        self._paused_until = max(self._paused_until, now + seconds)
+        """Record that nothing is requested for the *seconds* from *now*, unless they are 0."""
+        if seconds > 0:
+            self._paused_until = max(self._paused_until, now + seconds)
 
     def seconds(self, now: float, left: int) -> float | None:
         """Return the seconds until *left* more contacts have come, or None if it is not known."""
@@ -44,4 +46,8 @@ class TimeLeft:
         (start, first), (end, last) = self._samples[0], self._samples[-1]
         if last <= first or end <= start:
             return None
-        return left * (end - start) / (last - first) + max(0.0, self._paused_until - now)
+        usual = (end - start) / (len(self._samples) - 1)
+        # How long the first pages after a pause take says nothing of the rate.
+        late = 0.0 if self._paused_until > end else max(0.0, now - end - usual)
+        spent = end - start + late
+        return left * spent / (last - first) + max(0.0, self._paused_until - now)

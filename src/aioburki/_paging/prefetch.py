@@ -145,9 +145,10 @@ class Prefetch(Generic[T]):
         task.add_done_callback(self._end)
         return task
 
-    def _end(self, _task: asyncio.Task[T | None]) -> None:
+    def _end(self, task: asyncio.Task[T | None]) -> None:
         self._requested -= 1
-        if self._max_requested < self._ahead:
+        # `asyncio.run` cancels all tasks at its end, and none may be started after that.
+        if self._max_requested < self._ahead and not task.cancelled():
             self.top_up()
 
     async def _fetch_or_fail(self, window: PageWindow) -> T | None:

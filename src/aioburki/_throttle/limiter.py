@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Protocol
 
 import attrs
@@ -19,12 +20,15 @@ class Grant:
         moment: the same in the limiter's own time; it identifies the reservation.
         is_paused: whether the wait is one of all processes, for a server's Retry-After.
         is_lowered: whether less than the limiter's own rate is allowed, because of 429s.
+        rate: requests per second that all processes together may send now; infinity if the
+            limiter does not say.
     """
 
     wait: float
     moment: float = 0.0
     is_paused: bool = False
     is_lowered: bool = False
+    rate: float = math.inf
 
 
 class Limiter(Protocol):

@@ -189,7 +189,8 @@ class Pacer:
     @property
     def requests_per_second(self) -> float:
         """Return how many requests per second may be sent; infinity if no limit is known."""
-        return self._present_rate(loop_time())
+        rate = self._present_rate(loop_time())
+        return rate if self._shared is None else min(rate, self._shared.rate)
 
     @property
     def quota(self) -> QuotaState | None:

@@ -68,6 +68,10 @@ class SharedTurns:
         limiter: reserves the moments.
         draw: returns random numbers in [0, 1), for the jitter.
         config: the constants.
+
+    Attributes:
+        is_lowered: whether the limiter allows less than its own rate, because of 429s.
+        rate: requests per second that it allows all processes; infinity before it has said so.
     """
 
     def __init__(
@@ -85,6 +89,7 @@ class SharedTurns:
         self._passed = 0  # requests since the limiter was last told
         self._refused: _Refused | None = None
         self.is_lowered = False
+        self.rate = math.inf
 
     async def wait(
         self,
@@ -186,7 +191,7 @@ class SharedTurns:
             self._passed += passed
             return error
         self._grant, self._due = grant, loop_time() + grant.wait
-        self.is_lowered = grant.is_lowered
+        self.is_lowered, self.rate = grant.is_lowered, grant.rate
         return None
 
     def _take_passed(self) -> int:

@@ -85,10 +85,14 @@ class RedisLimiter:
         """
         moment = 0.0 if earlier is None else earlier.moment
         answer = await self._run(RESERVE, passed, self._burst, f"{moment:.0f}")
-        at, wait, rate, is_paused, is_lowered = (float(value) for value in answer)
+        at, wait, rate, is_paused, is_lowered, allowed = (float(value) for value in answer)
         self._check_rate(rate)
         return Grant(
-            wait=wait / 1e6, moment=at, is_paused=bool(is_paused), is_lowered=bool(is_lowered)
+            wait=wait / 1e6,
+            moment=at,
+            is_paused=bool(is_paused),
+            is_lowered=bool(is_lowered),
+            rate=allowed,
         )
 
     async def record_refusal(self, *, passed: int, age: float | None, pause: float) -> None:

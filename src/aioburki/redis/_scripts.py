@@ -81,7 +81,8 @@ return {
   string.format('%.0f', math.max(0, moment - now)),
   string.format('%.17g', state.rate),
   state.paused > now and 1 or 0,
-  allowed() < state.rate and 1 or 0
+  allowed() < state.rate and 1 or 0,
+  string.format('%.17g', allowed())
 }
 """
 )
