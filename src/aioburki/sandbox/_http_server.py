@@ -90,7 +90,8 @@ async def _stop(server: uvicorn.Server, listener: socket.socket) -> None:
     tasks = list(server.server_state.tasks)
     for task in tasks:
         task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    if tasks:
+        await asyncio.wait(tasks)
 
 
 def _listener(port: int) -> socket.socket:
