@@ -113,10 +113,10 @@ class RedisLimiter:
     async def _disconnect(self) -> None:
         """Close the connections; called in their event loop, at its end or at that of this."""
         redis, self._redis, self._loop, self._guard = self._redis, None, None, None
-        if redis is not None:
-            await redis.aclose()
-            pool: Any = redis.connection_pool  # whose types differ from version to version
-            await pool.disconnect()
+        assert redis is not None
+        await redis.aclose()
+        pool: Any = redis.connection_pool  # whose types differ from version to version
+        await pool.disconnect()
 
     async def __aenter__(self) -> Self:
         return self

@@ -78,11 +78,10 @@ async def serve_http(sandbox: Sandbox, port: int, on_ready: Callable[[str], None
 
 async def _stop(server: uvicorn.Server, listener: socket.socket) -> None:
     """Stop accepting connections and end those that are open: uvicorn does not if cancelled."""
-    if listener.fileno() >= 0:
-        # If it was cancelled while it started, the `asyncio.Server` is lost. The event loop would
-        # go on watching the number of the listener, and ignore the next one that has this number.
-        with suppress(NotImplementedError):  # of Windows, where no number is watched
-            asyncio.get_running_loop().remove_reader(listener)
+    # If it was cancelled while it started, the `asyncio.Server` is lost. The event loop would go on
+    # watching the file descriptor of the listener, and ignore the next one that has the same.
+    with suppress(NotImplementedError, ValueError):  # on Windows; if it is closed already
+        asyncio.get_running_loop().remove_reader(listener)
     for each in getattr(server, "servers", ()):
         each.close()
     for connection in list(server.server_state.connections):
