@@ -287,7 +287,7 @@ async def test_a_name_that_is_no_text_is_refused() -> None:
         with pytest.raises(ConfigurationError, match="name must"):
             RedisLimiter("redis://localhost", name=name, rate=1)  # type: ignore[arg-type]
     for rate in (0, -1, None, "5"):
-        with pytest.raises(ConfigurationError, match="rate must"):
+        with pytest.raises(ConfigurationError, match="rate must be a number"):
             RedisLimiter("redis://localhost", name="a", rate=rate)  # type: ignore[arg-type]
     with pytest.raises(ConfigurationError, match="burst must"):
         RedisLimiter("redis://localhost", name="a", rate=1, burst=0)
@@ -299,7 +299,7 @@ async def test_a_name_that_is_no_text_is_refused() -> None:
         "", "localhost", "http://localhost", "redis://", "unix://", "redis://:6379", "redis://a#b",
         f"redis://:{PASSWORD}/x@host", f"redis://:{PASSWORD}@host:port", "redis://host/one",
         f"redis://host?password={PASSWORD}", "redis://host?ssl_ca_certs=a", "redis://[::1", 5,
-        "redis://host:99999",
+        "redis://host:99999", "redis://host:0",
     ],
 )  # fmt: skip
 async def test_wrong_urls_are_refused(url: Any) -> None:
@@ -515,11 +515,12 @@ LOOPS = """
 import asyncio, gc, sys, warnings
 from aioburki import LimiterError
 from aioburki.redis import RedisLimiter
-warnings.simplefilter("ignore", ResourceWarning)  # the first loop leaves its connection
 one = RedisLimiter(sys.argv[1], name="loops", rate=1000)
 async def use():
     return (await one.reserve(passed=0)).wait < 5
 print(asyncio.run(use()), asyncio.run(use()))
+gc.collect()  # which warns of connections that are left
+warnings.simplefilter("ignore", ResourceWarning)  # a loop that has no end leaves its connection
 first, second = asyncio.new_event_loop(), asyncio.new_event_loop()
 print(first.run_until_complete(use()))
 try:
@@ -534,6 +535,29 @@ first.close()
 
 async def test_one_loop_after_the_other(path: Path) -> None:
     """A limiter of a module works in successive calls of asyncio.run, and not in two loops."""
-    command = [sys.executable, "-c", LOOPS, f"unix://{path}"]
+    command = [sys.executable, "-W", "error", "-c", LOOPS, f"unix://{path}"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["True"] * 4
+    assert not done.stderr
+
+
+async def test_misuse_is_not_taken_for_an_outage(path: Path) -> None:
+    """The error of a closed limiter says so, and not that its server is to be looked for."""
+    one = limiter(path)
+    await one.aclose()
+    with pytest.raises(LimiterError, match=r"is closed: close it after the clients .*it$"):
+        await one.reserve(passed=0)
+
+
+@pytest.mark.parametrize("options", ["ssl_ca_certs={}", "ssl_certfile={}&ssl_keyfile={}"])
+@pytest.mark.parametrize("text", [None, "no certificate"])
+async def test_tls_files_that_cannot_be_read_are_no_outage(
+    tmp_path: Path, options: str, text: str | None
+) -> None:
+    """A missing or unusable file of the URL is named at once, by the name of its option."""
+    file = tmp_path / "tls.pem"
+    if text is not None:
+        file.write_text(text)
+    error = await _error(f"rediss://localhost:1?{options.format(file, file)}")
+    assert not error.transient
+    assert options.partition("=")[0] in str(error)

@@ -82,6 +82,28 @@ async def test_port_in_use_is_an_error() -> None:
             await burki.contacts(42)
 
 
+async def test_serve_again_after_a_cancellation() -> None:
+    """A server that was cancelled leaves nothing in the event loop that hinders the next one."""
+    for _ in range(3):
+        async with served(Sandbox(10)) as url, httpx.AsyncClient(timeout=5) as http:
+            assert (await http.get(url)).status_code == 404
+        async with served(Sandbox(10)):
+            pass  # cancelled while it starts
+
+
+async def test_cancelled_server_ends_its_requests() -> None:
+    """A server that is cancelled during a request closes the connection and ends the request."""
+    sandbox = Sandbox(10, latency=3600)
+    async with httpx.AsyncClient(timeout=5) as http:
+        async with served(sandbox) as url:
+            request = asyncio.create_task(http.get(f"{url}/"))
+            while not sandbox.in_flight:
+                await asyncio.sleep(0.01)
+        assert sandbox.in_flight == 0
+        with pytest.raises(httpx.HTTPError):
+            await request
+
+
 async def test_moving_list_over_http() -> None:
     """A list that drains, over HTTP and with faults, is pulled completely."""
     sandbox = Sandbox(

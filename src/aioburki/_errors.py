@@ -26,7 +26,7 @@ BurkiError
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 
 class BurkiError(Exception):
@@ -44,7 +44,7 @@ class BurkiError(Exception):
             ``cf-ray``, at most 128 characters; None if it did not say.
     """
 
-    advice: ClassVar[str] = ""
+    advice: str = ""
     request_id: str | None = None
 
     def __init__(

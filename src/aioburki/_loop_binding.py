@@ -51,8 +51,7 @@ class LoopBinding:
             self._check(before)
         self._loop = loop
         if not self._is_foreign:
-            self._guard = _at_end_of_loop(weakref.WeakMethod(self._close_connections))
-            _start(self._guard)
+            self._guard = close_at_end_of_loop(weakref.WeakMethod(self._close_connections))
         return before
 
     def record_use(self) -> None:
@@ -85,6 +84,18 @@ class LoopBinding:
     async def _close_connections(self) -> None:
         for transport in standard_transports(self._http):
             await transport.aclose()
+
+
+def close_at_end_of_loop(
+    close: Callable[[], Callable[[], Awaitable[None]] | None],
+) -> AsyncGenerator[None, None]:
+    """Return a generator at whose end, or that of the running loop, what *close* returns is called.
+
+    *close* is a weak reference: nothing is called if it returns None.
+    """
+    guard = _at_end_of_loop(close)
+    _start(guard)
+    return guard
 
 
 async def _at_end_of_loop(

@@ -39,18 +39,22 @@ def seconds(name: str, value: float, *, low: float, high: float) -> float:
     )
 
 
-def requests_per_second(name: str, value: float | None) -> float | None:
-    """Return *value* as a float above 0, or None.
+def requests_per_second(
+    name: str, value: float | None, *, is_optional: bool = True
+) -> float | None:
+    """Return *value* as a float above 0, or None if *is_optional*.
 
     Raises:
         ConfigurationError: *value* is neither None nor a number above 0, up to 1,000,000.
     """
-    if value is None:
+    if value is None and is_optional:
         return None
-    if _is_finite(value) and 0 < value <= 1_000_000:
+    if value is not None and _is_finite(value) and 0 < value <= 1_000_000:
         return float(value)
+    allowed = "None or a number" if is_optional else "a number"
     raise ConfigurationError(
-        f"{name} must be None or a number of requests per second above 0, not {shown(value)}"
+        f"{name} must be {allowed} of requests per second above 0, up to 1,000,000, "
+        f"not {shown(value)}"
     )
 
 

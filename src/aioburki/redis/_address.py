@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import ssl
 from typing import Any, NoReturn
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
@@ -72,6 +73,23 @@ class Address:
     connection: type[Any]
     arguments: dict[str, Any]
 
+    def problem_of_files(self) -> str | None:
+        """Return which of the TLS files cannot be used, or None; this reads them."""
+        authority, certificate, key = (self.arguments.get(name) for name in _TLS_OPTIONS)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        try:
+            if authority is not None:
+                context.load_verify_locations(authority)
+        except OSError:  # or ssl.SSLError, which is one
+            return "ssl_ca_certs in its URL is no file of certificates that can be read"
+        try:
+            if certificate is not None:
+                # Without a password it would ask the terminal for one.
+                context.load_cert_chain(certificate, key, password="")
+        except OSError:
+            return "ssl_certfile and ssl_keyfile in its URL are no files that can be used together"
+        return None
+
 
 def address_of(given: SecretText | None) -> Address:
     """Return the address that a URL names, by default that of the variable.
@@ -98,6 +116,8 @@ def _parsed(url: SecretText) -> Address | str:
     try:
         parts = urlsplit(url.value)
         port = parts.port
+        if port == 0:
+            return "must have a port from 1 to 65,535"
     except (ValueError, TypeError, AttributeError):
         return f"{invalid}; special characters of a password must be percent-encoded"
     if parts.scheme not in _SCHEMES or parts.fragment:

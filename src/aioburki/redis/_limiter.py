@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import weakref
+from collections.abc import AsyncGenerator
 from types import TracebackType
 from typing import Any, NoReturn, Self, SupportsIndex
 
@@ -13,6 +15,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, RedisError
 
 from .._errors import ConfigurationError, LimiterError
+from .._loop_binding import close_at_end_of_loop
 from .._throttle import Grant
 from .._validation import requests_per_second, shown, whole_number
 from ._address import SecretText, address_of
@@ -73,6 +76,7 @@ class RedisLimiter:
         self._address = address_of(secret)
         self._redis: Redis | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._guard: AsyncGenerator[None, None] | None = None
         self._was_reached = False
         self._is_warned = False
         self._is_closed = False
@@ -107,11 +111,16 @@ class RedisLimiter:
     async def aclose(self) -> None:
         """Close the connections; a second call does nothing."""
         self._is_closed = True
-        redis, self._redis = self._redis, None
-        if redis is not None and self._loop is asyncio.get_running_loop():
-            await redis.aclose()
-            pool: Any = redis.connection_pool  # whose types differ from version to version
-            await pool.disconnect()
+        if self._guard is not None and self._loop is asyncio.get_running_loop():
+            await self._guard.aclose()  # which disconnects
+
+    async def _disconnect(self) -> None:
+        """Close the connections; called in their event loop, at its end or at that of this."""
+        redis, self._redis, self._loop, self._guard = self._redis, None, None, None
+        assert redis is not None
+        await redis.aclose()
+        pool: Any = redis.connection_pool  # whose types differ from version to version
+        await pool.disconnect()
 
     async def __aenter__(self) -> Self:
         return self
@@ -160,13 +169,13 @@ class RedisLimiter:
         """Return the client for the running loop; it connects when it is used."""
         loop = asyncio.get_running_loop()
         if self._is_closed:
-            raise LimiterError(f"{self._place} is closed")
+            raise _misuse(f"{self._place} is closed: close it after the clients that use it")
         if self._redis is not None and self._loop is loop:
             return self._redis
         if self._loop is not None and not self._loop.is_closed():
-            raise LimiterError(
-                f"{self._place} is used in another event loop: make one for each loop"
-            )
+            raise _misuse(f"{self._place} is used in another event loop: make one for each loop")
+        if problem := self._address.problem_of_files():
+            raise _misuse(f"{self._place} cannot be reached: {problem}")
         pool = ConnectionPool(
             connection_class=self._address.connection,
             protocol=2,
@@ -176,6 +185,7 @@ class RedisLimiter:
             **self._address.arguments,
         )
         self._redis, self._loop = Redis(connection_pool=pool), loop
+        self._guard = close_at_end_of_loop(weakref.WeakMethod(self._disconnect))
         return self._redis
 
     def _check_rate(self, rate: float) -> None:
@@ -198,10 +208,16 @@ async def _evaluate(redis: Redis, script: str, key: str, values: list[str]) -> A
         return await server.eval(script, 1, key, *values)
 
 
+def _misuse(message: str) -> LimiterError:
+    """Return the error of a limiter that is used wrongly: no server is to be looked for."""
+    error = LimiterError(message)
+    error.advice = ""
+    return error
+
+
 def _usable_rate(rate: float) -> float:
-    usable = requests_per_second("rate", rate)
-    if usable is None:
-        raise ConfigurationError("rate must be a number of requests per second, not None")
+    usable = requests_per_second("rate", rate, is_optional=False)
+    assert usable is not None
     return usable
 
 

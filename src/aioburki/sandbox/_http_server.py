@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 import uvicorn
@@ -66,8 +68,29 @@ async def serve_http(sandbox: Sandbox, port: int, on_ready: Callable[[str], None
             log_level="critical",
             server_header=False,
         )
+        server = uvicorn.Server(config)
         on_ready(f"http://127.0.0.1:{listener.getsockname()[1]}")
-        await uvicorn.Server(config).serve(sockets=[listener])
+        try:
+            await server.serve(sockets=[listener])
+        finally:
+            await _stop(server, listener)
+
+
+async def _stop(server: uvicorn.Server, listener: socket.socket) -> None:
+    """Stop accepting connections and end those that are open: uvicorn does not if cancelled."""
+    # If it was cancelled while it started, the `asyncio.Server` is lost. The event loop would go on
+    # watching the file descriptor of the listener, and ignore the next one that has the same.
+    with suppress(NotImplementedError, ValueError):  # on Windows; if it is closed already
+        asyncio.get_running_loop().remove_reader(listener)
+    for each in getattr(server, "servers", ()):
+        each.close()
+    for connection in list(server.server_state.connections):
+        connection.transport.abort()
+    tasks = list(server.server_state.tasks)
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks)
 
 
 def _listener(port: int) -> socket.socket:
