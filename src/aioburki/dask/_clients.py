@@ -35,6 +35,7 @@ class ClientOptions(TypedDict, total=False):
     max_body: SupportsIndex
     pause_gc: bool
     trust_env: bool
+    user_agent_suffix: str | None
 
 
 def check_options(options: dict[str, Any]) -> None:
