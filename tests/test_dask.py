@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import pickle
 import signal
 import subprocess
@@ -36,7 +37,7 @@ from aioburki import (
     ServerError,
     UnorderedListError,
 )
-from aioburki.dask import _task
+from aioburki.dask import _clients, _plan, _task
 from aioburki.dask import read_contacts as typed_read_contacts
 from aioburki.sandbox import Sandbox
 
@@ -187,6 +188,8 @@ def test_campaign_that_is_given_twice_is_refused(again: Any) -> None:
         ({"shared_rate": 0}, "shared_rate must be None or"),
         ({"concurrency": 0}, "concurrency must be"),
         ({"columns": {}}, "columns= is for flatten=True"),
+        ({"campaigns": b"42"}, "campaigns must be a campaign's number, a range, or several"),
+        ({"flatten": True, "columns": ["extra.a"]}, "columns must be a mapping of names to types"),
         ({"flatten": True, "columns": {"name": "string"}}, "begin with one of variable_values.,"),
         ({"flatten": True, "columns": {"extra": "string"}}, "begin with one of variable_values.,"),
         ({"flatten": True, "columns": {1: "string"}}, "begin with one of variable_values.,"),
@@ -198,6 +201,60 @@ def test_wrong_argument_is_refused(arguments: dict[str, Any], words: str) -> Non
     arguments = {"campaigns": 42} | arguments
     with pytest.raises(ConfigurationError, match=words):
         read_contacts(arguments.pop("campaigns"), **arguments)
+
+
+def in_order(order: str, *places: int | None, status: ContactStatus | None = None) -> ContactRange:
+    """Return a range of campaign 42 between two ids, or two times and ids."""
+    keys = [
+        (datetime(2026, 1, each, tzinfo=UTC), 1) if each and "," in order else each
+        for each in places
+    ]
+    return ContactRange(
+        server="https://api.burki.dev",
+        campaign_id=42,
+        status=status,
+        order=order,
+        after=keys[0],
+        until=keys[1],
+        end=5,
+    )
+
+
+@pytest.mark.parametrize(("order", "turn"), [("id", 1), ("-id", -1), ("-created_at,id", -1)])
+@pytest.mark.parametrize(
+    ("ranges", "is_refused"),
+    [
+        ([(None, 9), (3, 6)], True),
+        ([(3, None), (6, 9)], True),
+        ([(6, None), (3, 7)], True),
+        ([(3, 6), (1, 9)], True),
+        ([(6, None), (None, 3), (3, 6)], False),
+    ],
+)
+def test_ranges_that_overlap_are_refused(
+    order: str, turn: int, ranges: list[tuple[int | None, int | None]], is_refused: bool
+) -> None:
+    """Ranges of one campaign are refused if they have keys in common, and only then."""
+    parts = [in_order(order, *each) for each in (pair[::turn] for pair in ranges)]
+    if is_refused:
+        with pytest.raises(ConfigurationError, match="give disjoint ranges"):
+            _plan._check_overlaps(parts)
+    else:
+        _plan._check_overlaps(parts)
+
+
+def test_ranges_of_different_statuses_are_disjoint() -> None:
+    """A range of a status overlaps with those of it and of all statuses only."""
+    failed, busy = (in_order("id", 3, 9, status=each) for each in (FAILED, ContactStatus.BUSY))
+    _plan._check_overlaps([failed, busy, in_order("id", 9, None)])
+    with pytest.raises(ConfigurationError, match="more than once"):
+        _plan._check_overlaps([failed, busy, in_order("id", 1, 4)])
+
+
+def test_every_option_of_the_client_is_typed() -> None:
+    """What BurkiClient takes is either passed on or refused with a reason."""
+    arguments = set(inspect.signature(BurkiClient).parameters)
+    assert set(_clients.ClientOptions.__annotations__) == arguments - set(_clients._REFUSED)
 
 
 def test_unknown_option_is_refused() -> None:
@@ -458,18 +515,20 @@ def test_values_without_a_column_are_an_error(change: dict[str, Any], words: str
             frame.compute()
 
 
-def test_missing_package_is_named() -> None:
-    """Without dask the error says what to install; the package itself imports none of it."""
+@pytest.mark.parametrize("package", ["dask", "pandas", "pyarrow"])
+def test_missing_package_is_named(package: str) -> None:
+    """Without dask, or a part of it, the error names the extra; the core imports none of it."""
     script = (
         "import sys\n"
         "import aioburki, aioburki.export\n"
         "assert not {'dask', 'distributed'} & set(sys.modules)\n"
-        "sys.modules['dask'] = None\n"
+        f"sys.modules['{package}'] = None\n"
         "import aioburki.dask\n"
     )
     command = [sys.executable, "-c", script]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.stderr.endswith("aioburki.dask needs dask: pip install 'aioburki[dask]'\n")
+    text = f"aioburki.dask needs {package}: pip install 'aioburki[dask]'\n"
+    assert done.stderr.endswith(text)
 
 
 ENDED: list[BaseException] = []

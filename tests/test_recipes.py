@@ -36,7 +36,7 @@ OUTPUT = {
     "progress_events": [
         "page 10 of 10, attempts: 1",
         "page 2: HTTP 503: The sandbox was asked to fail here, again in 0.",
-        "page 9: HTTP 429, waiting for 1.",
+        "page 9: rate_limited, waiting for 1.",
         "page 9 of 10, attempts: 3",
         "1000 contacts in 13 requests",
     ],

@@ -195,10 +195,9 @@ class BurkiClient:
         """Return a view of this client: the same client, but for the options that are given.
 
         It shares the connections, ``concurrency``, ``rate``, the limits that were measured and the
-        state of the server. Its requests give the server up by its own ``attempts`` and
-        ``max_wait``; those of the client and of other views go on. Closing the client or any view
-        of it, also by ``async with``, closes all of them. A view costs next to nothing, and needs
-        not be closed.
+        state of the server. Its requests fail by its own ``attempts`` and ``max_wait``; those of
+        the client and of other views go on. Closing the client or any view
+        of it, also by ``async with``, closes all of them. A view is cheap and need not be closed.
 
         Args:
             timeout: as that of `BurkiClient`; so are the others.

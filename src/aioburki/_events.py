@@ -149,10 +149,11 @@ class RetryScheduled:
 class PauseStarted:
     """A wait begins that the server causes; one request waits, or all requests of the client do.
 
-    It answered 429; or its rate limit headers leave no request in the present quota period, or so
-    few that the rest are spread over it; or the limit that was measured from its 429s allows less
-    than a request per second; or it is down. Several 429s for requests that were in flight
-    together make one event. A pull that begins in a wait of all requests has an event of its own.
+    The server answered 429; or its rate limit headers leave no request in the present quota period,
+    or so few that the rest are spread over it; or the limit that was measured from its 429s allows
+    less than a request per second; or it is down; or a shared limiter makes requests wait. Several
+    429s for requests that were in flight together make one event. A pull that begins in a wait of
+    all requests has an event of its own.
     No wait is longer than `max_wait` seconds.
 
     Attributes:
@@ -162,9 +163,11 @@ class PauseStarted:
         page: number of the page that was refused, or waits, from 1.
         seconds: length of the wait, from now.
         retry_after: seconds that the server asked for, or None if it did not say.
-        reason: ``"rate_limited"``, HTTP 429; ``"quota"``, what the rate limit headers leave;
+        reason: ``"rate_limited"``, HTTP 429, with a shared limiter also one that another process
+            got; ``"quota"``, what the rate limit headers leave;
             ``"measured_limit"``, the interval between requests at the limit that was measured;
-            ``"limiter"``, a limiter that is shared with other processes cannot be reached;
+            ``"limiter"``, a limiter that is shared with other processes cannot be reached, or
+            the turn of this process comes in more than a second;
             ``"outage"``, a pull begins while the server is down.
         detail: the words of the server, such as ``"HTTP 429: slow down"``, masked like those of
             `RetryScheduled`; empty if there are none.

@@ -11,7 +11,6 @@ _INSTALL = {
     "redis": "RedisLimiter needs redis: pip install 'aioburki[redis]'",
     "tqdm": "progress=True needs tqdm: pip install 'aioburki[cli]'",
     "opentelemetry": "aioburki.telemetry needs its API: pip install 'aioburki[otel]'",
-    "dask": "aioburki.dask needs dask: pip install 'aioburki[dask]'",
     "pandas": "to_pandas() needs pandas: pip install pandas",
     "polars": "to_polars() needs polars: pip install polars",
 }
@@ -23,8 +22,13 @@ def named(error: ModuleNotFoundError) -> ModuleNotFoundError:
     return error if message is None else ModuleNotFoundError(message, name=error.name)
 
 
-def require(*packages: str) -> None:
+def require(*packages: str, extra: str | None = None) -> None:
     """Import *packages*.
+
+    Args:
+        packages: their names.
+        extra: the extra and module that needs all of them; by default a missing package is named
+            by what it is most used for.
 
     Raises:
         ModuleNotFoundError: one is not installed.
@@ -33,6 +37,9 @@ def require(*packages: str) -> None:
         for package in packages:
             import_module(package)
     except ModuleNotFoundError as error:
+        if extra is not None:
+            text = f"aioburki.{extra} needs {error.name}: pip install 'aioburki[{extra}]'"
+            raise ModuleNotFoundError(text, name=error.name) from None
         raise named(error) from None
 
 

@@ -66,8 +66,8 @@ class OpenTelemetry:
     **Spans.** Each pull is a span, ``pull contacts``, below the span that is current where the pull
     begins. It is current for the requests of the pull, and not for the code that takes the
     contacts. Its attributes begin with ``aioburki.``: the campaign, the query, and at the end the
-    counts of the report, probes included, since no event tells of each. Retries and pauses are its
-    events. If the pull fails it has the status ERROR, ``error.type``, and the exception, if that is
+    counts of the report, also of probes, which have no events. Retries and pauses are events of the
+    span. If the pull fails it has the status ERROR, ``error.type``, and the exception, if that is
     one of this package. A pull that is never closed leaves nothing behind, and exports no span.
 
     **Metrics**, of the instrumentation scope ``aioburki``; counters, and a histogram of durations:
@@ -145,7 +145,7 @@ class OpenTelemetry:
             case PullFinished():
                 self._finish(event)
             case _:
-                pass  # a page, which its request has told
+                pass  # a page: its request is counted already
 
     def _start(self, event: PullStarted) -> None:
         span = self._tracer.start_span(

@@ -70,10 +70,11 @@ def work_off(parts: list[str]) -> list[list[int]]:
     with subprocess.Popen(
         [*python, *celery, *options], cwd=Path(__file__).parent, stdout=subprocess.DEVNULL
     ) as worker:
-        results = [pull.delay(part) for part in parts]
-        done = [result.get(timeout=60) for result in results]
-        worker.kill()  # terminate() would let running tasks end, which takes seconds
-    return done
+        try:
+            results = [pull.delay(part) for part in parts]
+            return [result.get(timeout=60) for result in results]
+        finally:
+            worker.kill()  # terminate() would let running tasks end, which takes seconds
 
 
 async def main() -> None:

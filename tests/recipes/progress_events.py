@@ -25,8 +25,8 @@ def show(event: Event) -> None:
             print(f"page {page} of {total}, attempts: {attempts}")
         case RetryScheduled(page=page, detail=detail, delay=delay):
             print(f"page {page}: {detail}, again in {delay:.1f} s")
-        case PauseStarted(page=page, seconds=seconds):
-            print(f"page {page}: HTTP 429, waiting for {seconds:.1f} s")
+        case PauseStarted(page=page, reason=reason, seconds=seconds):
+            print(f"page {page}: {reason}, waiting for {seconds:.1f} s")
         case PullFinished(outcome=outcome, report=report):
             print(f"{outcome}: {report.requests} requests, {report.waited:.1f} s waited")
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from .._extras import require
 
-require("dask", "pandas", "pyarrow")  # which says what to install if one is missing
+require("dask", "pandas", "pyarrow", extra="dask")  # says what to install if one is missing
 
 from ._read import read_contacts  # noqa: E402 - needs the packages
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable
-from typing import SupportsIndex
+from itertools import pairwise
+from operator import itemgetter
+from typing import Any, SupportsIndex
 
 from .._client import BurkiClient
 from .._contacts import MAX_PARTS, Contacts
@@ -24,7 +26,7 @@ def listed(campaigns: Campaign | Iterable[Campaign]) -> list[Campaign]:
     """
     if isinstance(campaigns, ContactRange | str | SupportsIndex):
         return [campaigns]
-    if not isinstance(campaigns, Iterable):
+    if not isinstance(campaigns, Iterable) or isinstance(campaigns, bytes):
         raise ConfigurationError(
             "campaigns must be a campaign's number, a range, or several of them, "
             f"not {shown(campaigns)}"
@@ -76,20 +78,38 @@ def _check_overlaps(ranges: list[ContactRange]) -> None:
         if _overlap(parts):
             raise ConfigurationError(
                 f"campaign {campaign_id} is given more than once, so that contacts would be read "
-                "more than once"
+                "more than once: give disjoint ranges, or the campaign alone"
             )
 
 
 def _overlap(parts: list[ContactRange]) -> bool:
-    """Return whether it is certain that ranges of one campaign overlap."""
-    by_status = Counter(part.status for part in parts)
-    starts = {(part.status, part.after) for part in parts}
-    ends = {(part.status, part.until) for part in parts}
-    return (
-        min(len(starts), len(ends)) < len(parts)
-        or (None in by_status and len(by_status) > 1)
-        or any(
-            (part.after, part.until) == (None, None) and by_status[part.status] > 1
-            for part in parts
-        )
+    """Return whether ranges of one campaign overlap, as far as their keys can be compared."""
+    by_status: defaultdict[ContactStatus | None, list[ContactRange]] = defaultdict(list)
+    for part in parts:
+        by_status[part.status].append(part)
+    of_all = by_status.pop(None, [])  # which hold contacts of every status
+    return any(_share_keys([*of_all, *each]) for each in (by_status.values() or [[]]))
+
+
+def _share_keys(parts: list[ContactRange]) -> bool:
+    """Return whether ranges overlap that may hold the same statuses."""
+    by_order: defaultdict[str, list[ContactRange]] = defaultdict(list)
+    for part in parts:
+        if (part.after, part.until) == (None, None):
+            return len(parts) > 1  # a whole list
+        by_order[part.order].append(part)
+    return any(_intersect(order, each) for order, each in by_order.items())
+
+
+def _intersect(order: str, parts: list[ContactRange]) -> bool:
+    """Return whether ranges between keys of one order have keys in common."""
+    low, high = ("until", "after") if order.startswith("-") else ("after", "until")
+    bounds = sorted(
+        ((_tuple(getattr(part, low)), getattr(part, high)) for part in parts), key=itemgetter(0)
     )
+    return any(end is None or _tuple(end) > start for (_, end), (start, _) in pairwise(bounds))
+
+
+def _tuple(key: Any) -> tuple[Any, ...]:
+    """Return a key as a tuple; None, the start of the keys, as the one before all others."""
+    return () if key is None else key if isinstance(key, tuple) else (key,)

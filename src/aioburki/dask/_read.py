@@ -14,7 +14,7 @@ from .._errors import ConfigurationError
 from .._models import ContactStatus, StatusText
 from .._range import ContactRange
 from .._tables import FREE_FORM, ColumnType, FlatSchema
-from .._validation import flag, requests_per_second, whole_number
+from .._validation import flag, requests_per_second, shown, whole_number
 from ._clients import ClientOptions, Clients, check_options, sent
 from ._partition import FindColumns, ReadPartition
 from ._plan import Campaign, listed, planned
@@ -44,8 +44,8 @@ def read_contacts(
 
     Dask ignores `dask.annotate` when a data frame is made; to have failed partitions repeated, say
     so when it is computed: ``frame.compute(retries=2)``. The error of a partition says which range
-    of which campaign it is. A partition whose worker is lost is read again. If the computation is
-    cancelled, its pulls end within a second.
+    of which campaign it is. On a cluster, a partition whose worker is lost is read again, and if
+    the computation is cancelled, its pulls end within a second.
 
     Args:
         campaigns: the number of a campaign, a `ContactRange`, or its text; or several of them.
@@ -62,13 +62,15 @@ def read_contacts(
             any value. A contact with another key or type raises `ResponseDecodeError`; a contact
             without the key has null.
         shared_rate: maximum requests per second over all workers and this process, by a
-            `RedisLimiter` whose name is the URL of the server; None for no limit.
+            `RedisLimiter` whose name is the URL of the server; None for no limit. Needs ``pip
+            install 'aioburki[dask,redis]'`` here and on the workers.
         options: arguments of `BurkiClient` such as ``concurrency``; they hold for each task that
             runs. Not ``api_key``, ``http_client``, ``transport``, ``on_event``, ``verify`` and
             ``limiter``.
 
     Raises:
-        ConfigurationError: an argument or a variable cannot be used; a campaign is given twice.
+        ConfigurationError: an argument or a variable cannot be used; a campaign is given twice, or
+            ranges of it overlap.
         UnorderedListError: a campaign of more than one partition has no usable order.
         BurkiError: a request failed.
     """
@@ -98,6 +100,10 @@ def _checked_columns(
         return None
     if not flatten:
         raise ConfigurationError("columns= is for flatten=True")
+    if not isinstance(columns, Mapping):
+        raise ConfigurationError(
+            f"columns must be a mapping of names to types, not {shown(columns)}"
+        )
     for name, kind in columns.items():
         if not (isinstance(name, str) and name.partition(".")[0] in FREE_FORM and "." in name):
             fields = ", ".join(f"{field}." for field in FREE_FORM)

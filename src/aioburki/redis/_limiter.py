@@ -35,7 +35,7 @@ class RedisLimiter:
 
     Each request of a `BurkiClient(limiter=…)` takes one round trip to the server, which reserves
     the next free moment; the processes take turns. A process that is killed leaves one moment
-    unused. When one process is told to wait by a Retry-After, all wait. 429s lower the rate for
+    unused. When one process gets a Retry-After, all wait. 429s lower the rate for
     all; it recovers as requests pass, up to *rate*.
 
     Making a limiter does no I/O and needs no event loop. Close it with `aclose` or ``async with``;
