@@ -557,6 +557,15 @@ def cancel_itself() -> None:
         ENDED.append(error)
 
 
+def test_task_that_is_wanted_again_is_rescheduled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A task that Dask cancels and wants again before it has ended has no result of its own."""
+    answers = iter([True])
+    check = lambda: lambda: next(answers, False)  # noqa: E731
+    monkeypatch.setattr(_task, "_cancellation_check", check)
+    with pytest.raises(Reschedule):
+        _task.run(lambda: asyncio.sleep(60))
+
+
 def test_task_ends_when_dask_cancels_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """A task that is cancelled on a worker ends its coroutine; one that is wanted is left alone."""
     monkeypatch.setattr(_task, "SECONDS_PER_CHECK", 0.05)

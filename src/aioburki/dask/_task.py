@@ -74,9 +74,11 @@ def _watched(main: Callable[[], Coroutine[Any, Any, T]]) -> Callable[[], Corouti
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
         assert task is not None
         timers: list[asyncio.TimerHandle] = []
+        was_cancelled = threading.Event()  # Dask may want the task again before it has ended
 
         def check() -> None:
             if is_cancelled():
+                was_cancelled.set()
                 task.cancel()
             else:
                 timers[:] = [loop.call_later(SECONDS_PER_CHECK, check)]
@@ -85,7 +87,7 @@ def _watched(main: Callable[[], Coroutine[Any, Any, T]]) -> Callable[[], Corouti
         try:
             return await main()
         except asyncio.CancelledError:
-            if is_cancelled():
+            if was_cancelled.is_set() or is_cancelled():
                 raise Reschedule from None
             raise
         finally:
