@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator
 from types import TracebackType
 from typing import Any, NoReturn, Self, SupportsIndex
 
+from redis._parsers import _AsyncRESP2Parser
 from redis.asyncio import ConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -179,6 +180,9 @@ class RedisLimiter:
         pool = ConnectionPool(
             connection_class=self._address.connection,
             protocol=2,
+            # Not hiredis: its parser in redis 5.3.1 let the cancellation by its own timeout out, so
+            # that a pull ended as if it had been cancelled (`tests/test_dask_cluster.py`).
+            parser_class=_AsyncRESP2Parser,
             socket_timeout=TIMEOUT,
             socket_connect_timeout=TIMEOUT,
             retry=Retry(NoBackoff(), 0),  # the client of the API waits and says so
