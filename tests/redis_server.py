@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -43,9 +44,10 @@ async def answering(line: bytes | None) -> AsyncIterator[int]:
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError):
-            while await reader.read(65536):
-                if line is not None:
-                    writer.write(line + b"\r\n")
+            while received := await reader.read(65536):
+                if line is not None:  # one read may hold several commands
+                    commands = len(re.findall(rb"^\*\d", received, re.MULTILINE))
+                    writer.write((line + b"\r\n") * commands)
         writer.close()
 
     async with _listening(handle, None) as port:
